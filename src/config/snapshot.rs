@@ -1,0 +1,178 @@
+//! Owns the validated configuration: everything resolved, nothing optional that has a default.
+//! Must never be changed after `compile` made it, and never print a secret.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::catalog::Catalog;
+use crate::core::health::{BudgetSettings, HealthSettings};
+use crate::core::names::{CallerName, KeyName, ModelName, PolicyName, ProviderName};
+use crate::core::policy::Policy;
+
+/// A credential. It cannot be printed or serialised.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a credential.
+    pub fn new(value: impl Into<Arc<str>>) -> Self {
+        Self(value.into())
+    }
+
+    /// The credential itself, for the one place that sends or compares it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The validated configuration of one generation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub server: Server,
+    /// Empty: anyone who reaches the listener may call.
+    pub callers: Vec<Caller>,
+    pub providers: HashMap<ProviderName, Provider>,
+    pub catalog: Catalog,
+    /// Always holds `default`.
+    pub policies: HashMap<PolicyName, Arc<Policy>>,
+    pub health: HealthSettings,
+    pub retry_budget: BudgetSettings,
+    pub access_log: AccessLog,
+}
+
+impl Snapshot {
+    /// The policy that nothing more specific replaces.
+    pub const DEFAULT_POLICY: &'static str = "default";
+}
+
+/// The listeners and limits of the process. Only limits change on a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub listen: Vec<SocketAddr>,
+    pub admin: Admin,
+    /// Worker threads; 0 = one a core.
+    pub threads: usize,
+    /// Bytes of a request body.
+    pub max_body: u64,
+    /// Bytes of all request bodies held at once.
+    pub max_inflight_bytes: u64,
+    /// The longest a client may take to send its body.
+    pub body_timeout: Duration,
+    /// The longest wait for open exchanges at shutdown.
+    pub drain: Duration,
+}
+
+/// The operator's port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub token: Option<Secret>,
+}
+
+/// A downstream key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub name: CallerName,
+    pub key: Secret,
+    /// Patterns of models it may ask for (a name, or a prefix that ends in `*`); empty = all.
+    pub models: Vec<String>,
+    pub policy: Option<PolicyName>,
+}
+
+impl Caller {
+    /// Whether the caller may ask for the model.
+    pub fn may_use(&self, model: &ModelName) -> bool {
+        self.models.is_empty()
+            || self
+                .models
+                .iter()
+                .any(|pattern| match pattern.strip_suffix('*') {
+                    Some(prefix) => model.as_str().starts_with(prefix),
+                    None => model.as_str() == pattern,
+                })
+    }
+}
+
+/// A seller or server of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// What it speaks, the preferred first; at least one.
+    pub dialects: Vec<DialectName>,
+    pub base: BaseUrl,
+    pub auth: UpstreamAuth,
+    /// At least one; a provider without credentials has one that is `None`.
+    pub keys: Vec<(KeyName, Option<Secret>)>,
+    /// Sent with every request.
+    pub headers: Vec<(String, String)>,
+    pub tls: UpstreamTls,
+}
+
+/// A dialect that a provider can be declared to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DialectName {
+    /// OpenAI Chat Completions.
+    OpenAi,
+}
+
+/// An API root, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    pub tls: bool,
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    pub port: u16,
+    /// Begins with `/` unless empty; never ends with one.
+    pub path: String,
+}
+
+impl BaseUrl {
+    /// The value of the `Host` header: the port only where it is not the scheme's own.
+    pub fn authority(&self) -> String {
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+}
+
+/// How a request proves who pays for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAuth {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// `NAME: KEY`.
+    Header(String),
+    None,
+}
+
+/// What an upstream's certificate is checked against.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// PEM file of the only authorities to trust; `None` = the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The name to ask for and to check; `None` = the base URL's host.
+    pub server_name: Option<String>,
+}
+
+/// Where the one line of each exchange goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    Off,
+}

@@ -1,0 +1,3 @@
+//! placeholder
+mod input;
+pub use input::*;

@@ -1,0 +1,16 @@
+//! Owns what routing needs to know of a request, whatever dialect it came in.
+//! Must never hold spans, bytes or lifetimes of the body: those stay in `wire`.
+
+/// A request, as routing sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The client's own text for the model.
+    pub model: String,
+    pub stream: bool,
+    pub tools: bool,
+    pub images: bool,
+    /// Bytes of the whole body.
+    pub body_bytes: u64,
+    /// The client's limit on completion tokens.
+    pub max_tokens: Option<u64>,
+}

@@ -1,0 +1,3 @@
+//! placeholder
+mod facts;
+pub use facts::RequestFacts;

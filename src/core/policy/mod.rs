@@ -1,0 +1,108 @@
+//! Owns what an operator may decide about routing: how candidates are scored, what recovery may do, and
+//! the deadlines. One file a policy: `adaptive`, `ordered`. Must never do I/O.
+
+use std::time::Duration;
+
+use crate::core::names::PolicyName;
+
+/// How candidates are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Weighted by expected loss: price, speed and reliability as measured now.
+    #[default]
+    Adaptive,
+    /// In the order of the file, sick endpoints last.
+    Ordered,
+}
+
+/// Which kinds of recovery may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layers {
+    /// Again on the same endpoint.
+    pub retry: bool,
+    /// The same model elsewhere.
+    pub failover: bool,
+    /// Another model.
+    pub fallback: bool,
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self {
+            retry: true,
+            failover: true,
+            fallback: true,
+        }
+    }
+}
+
+/// Deadlines as written at one level; an absent field is decided by the next level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeoutSettings {
+    pub connect: Option<Duration>,
+    /// Send done to the first content event of a stream.
+    pub first_token: Option<Duration>,
+    /// Send done to the last byte of a JSON answer.
+    pub answer: Option<Duration>,
+    /// Silence between content events.
+    pub idle: Option<Duration>,
+    /// The whole exchange.
+    pub total: Option<Duration>,
+}
+
+impl TimeoutSettings {
+    /// Fills what is absent here from a less specific level.
+    #[must_use]
+    pub fn or(self, general: TimeoutSettings) -> TimeoutSettings {
+        TimeoutSettings {
+            connect: self.connect.or(general.connect),
+            first_token: self.first_token.or(general.first_token),
+            answer: self.answer.or(general.answer),
+            idle: self.idle.or(general.idle),
+            total: self.total.or(general.total),
+        }
+    }
+}
+
+/// The built-in deadlines of an attempt (surface: "Built in").
+pub mod built_in {
+    use std::time::Duration;
+
+    pub const CONNECT: Duration = Duration::from_secs(2);
+    pub const ANSWER: Duration = Duration::from_secs(120);
+    pub const IDLE: Duration = Duration::from_secs(20);
+    pub const TOTAL: Duration = Duration::from_secs(600);
+    pub const ATTEMPTS: u8 = 3;
+    pub const DEADLINE: Duration = Duration::from_secs(60);
+    pub const PATIENCE: Duration = Duration::from_secs(3);
+}
+
+/// How the requests of a model or caller are routed and recovered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub name: PolicyName,
+    pub sort: Sort,
+    /// In all, over endpoints and models; at least 1.
+    pub attempts: u8,
+    pub layers: Layers,
+    /// No attempt starts later than this after the request; for streams also the latest first token.
+    pub deadline: Duration,
+    /// How long to wait for the same model (Retry-After) before another model is taken.
+    pub patience: Duration,
+    pub timeouts: TimeoutSettings,
+}
+
+impl Policy {
+    /// The built-in policy under the given name.
+    pub fn built_in(name: PolicyName) -> Self {
+        Self {
+            name,
+            sort: Sort::default(),
+            attempts: built_in::ATTEMPTS,
+            layers: Layers::default(),
+            deadline: built_in::DEADLINE,
+            patience: built_in::PATIENCE,
+            timeouts: TimeoutSettings::default(),
+        }
+    }
+}
