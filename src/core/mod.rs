@@ -2,11 +2,11 @@
 //! order: `names`, `time`, `outcome`, `catalog`, `policy`, `health`, `plan`, `exchange`.
 //! Must never read a clock, draw its own randomness, do I/O, or know a wire format.
 
-pub mod catalog;
-pub mod exchange;
-pub mod health;
 pub mod names;
-pub mod outcome;
-pub mod plan;
-pub mod policy;
 pub mod time;
+pub mod outcome;
+pub mod catalog;
+pub mod policy;
+pub mod health;
+pub mod plan;
+pub mod exchange;
