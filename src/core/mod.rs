@@ -10,3 +10,5 @@ pub mod policy;
 pub mod health;
 pub mod plan;
 pub mod exchange;
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -1,3 +1,541 @@
-//! placeholder
+//! Owns one request with all its attempts, sans I/O: it is told what was seen, says what to do, and names the
+//! next deadline. In reading order: `input`, `step` (what may follow a failure), `deadlines`, `attempt`,
+//! `recovery` (the next candidate), `record`. Must never start an attempt after commit.
+
 mod input;
-pub use input::*;
+mod step;
+mod deadlines;
+mod attempt;
+mod recovery;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::exchange::attempt::Attempt;
+use crate::core::exchange::deadlines::Circumstances;
+use crate::core::health::{Ended, Health, Kind};
+use crate::core::outcome::{Class, ErrorFacts, Evidence, Late, classify};
+use crate::core::plan::{Pick, Plan};
+use crate::core::time::Time;
+
+pub use input::{
+    Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, StreamEvent, Usage, Verdict,
+};
+pub use record::{AttemptRecord, Record, Result};
+
+/// At most this many attempts of one request are under way at once.
+const LIVE: usize = 2;
+
+/// What an exchange decides with: live health, the catalogue of its generation, randomness and the time.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    pub catalog: &'a Catalog,
+    pub health: &'a Health,
+    pub rng: &'a mut fastrand::Rng,
+    pub now: Time,
+}
+
+/// One downstream request with all its attempts.
+#[derive(Debug)]
+pub struct Exchange {
+    plan: Plan,
+    kind: Kind,
+    started: Time,
+    live: [Option<Attempt>; LIVE],
+    tried: Vec<EndpointIx>,
+    ended: Vec<AttemptRecord>,
+    /// The model of the plan that is being tried.
+    leg: usize,
+    wait: Option<Wait>,
+    /// The model's only endpoint had its second chance.
+    retried: bool,
+    /// A Retry-After was waited for.
+    waited: bool,
+    worst: Option<Remembered>,
+    trigger: Option<Class>,
+    committed: Option<AttemptId>,
+    served: Option<EndpointIx>,
+    served_since: Time,
+    usage: Option<Usage>,
+    malformed: u32,
+    result: Option<Result>,
+    finished_at: Time,
+    actions: VecDeque<Action>,
+}
+
+/// An attempt that begins when its time has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Wait {
+    until: Time,
+    endpoint: EndpointIx,
+    /// One of the endpoint's waiting places is held.
+    holds_place: bool,
+}
+
+/// The most useful failure so far.
+#[derive(Clone, Debug, PartialEq)]
+struct Remembered {
+    usefulness: u8,
+    verdict: Verdict,
+}
+
+impl Exchange {
+    /// An exchange for a plan; `begin` starts its first attempt.
+    pub fn new(plan: Plan, now: Time) -> Self {
+        let kind = match plan.facts.stream {
+            true => Kind::Stream,
+            false => Kind::Json,
+        };
+        Self {
+            plan,
+            kind,
+            started: now,
+            live: [None, None],
+            tried: Vec::with_capacity(4),
+            ended: Vec::with_capacity(4),
+            leg: 0,
+            wait: None,
+            retried: false,
+            waited: false,
+            worst: None,
+            trigger: None,
+            committed: None,
+            served: None,
+            served_since: now,
+            usage: None,
+            malformed: 0,
+            result: None,
+            finished_at: now,
+            actions: VecDeque::with_capacity(4),
+        }
+    }
+
+    /// Takes in what was seen.
+    pub fn on(&mut self, input: Input, scene: &mut Scene<'_>) {
+        if self.result.is_some() {
+            return;
+        }
+        match input {
+            Input::Connected(id) => self.with(id, |attempt| attempt.connected = true),
+            Input::Sent(id) => {
+                let now = scene.now;
+                self.with(id, |attempt| attempt.sent = Some(now));
+            }
+            Input::Head(_) => {}
+            Input::Event(id, event) => self.on_event(id, event, scene),
+            Input::Answer(id, facts) => self.on_answer(id, facts, scene),
+            Input::HoldFull(id) => self.commit(id),
+            Input::Eof(id) => self.on_eof(id, scene),
+            Input::Failed(id, failure) => self.fail(id, evidence(failure), scene),
+            Input::Timer => self.on_timer(scene),
+            Input::Evacuate(id) => self.fail(id, Evidence::Evacuated, scene),
+            Input::ClientGone => self.on_client_gone(scene),
+        }
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When `Input::Timer` is due.
+    pub fn deadline(&self) -> Option<Time> {
+        let attempts = self.live.iter().flatten();
+        let running = attempts.map(|attempt| self.deadline_of(attempt).0);
+        let waiting = self.wait.map(|wait| wait.until);
+        running.chain(waiting).min()
+    }
+
+    /// Whether anything has been sent to the client.
+    pub fn is_committed(&self) -> bool {
+        self.committed.is_some()
+    }
+
+    /// Attempts begun so far.
+    pub fn attempts(&self) -> usize {
+        self.ended.len() + self.live.iter().flatten().count()
+    }
+
+    /// Time lost to failed attempts before the one that answers.
+    pub fn recovery(&self) -> Duration {
+        self.served_since.since(self.started)
+    }
+
+    /// The class that moved the request to another model, if one did.
+    pub fn fallback(&self) -> Option<Class> {
+        self.trigger.filter(|_| self.leg > 0)
+    }
+
+    /// The attempts that are over.
+    pub fn ended(&self) -> &[AttemptRecord] {
+        &self.ended
+    }
+
+    /// What became of it. Meaningful once `Action::Finish` was given.
+    pub fn record(&self) -> Record {
+        Record {
+            asked: self.plan.legs[0].model,
+            started: self.started,
+            result: self.result.unwrap_or(Result::ClientGone),
+            served: self.served,
+            attempts: self.ended.clone(),
+            recovery: self.served.map_or(Duration::ZERO, |_| self.recovery()),
+            fallback: self.fallback(),
+            usage: self.usage,
+            malformed: self.malformed,
+            took: self.finished_at.since(self.started),
+        }
+    }
+
+    // --- what is seen -------------------------------------------------------------------------
+
+    fn on_event(&mut self, id: AttemptId, event: StreamEvent, scene: &mut Scene<'_>) {
+        if self.attempt(id).is_none() {
+            return;
+        }
+        match event {
+            StreamEvent::Idle => self.actions.push_back(Action::Relay(id)),
+            StreamEvent::Progress(progress) => self.on_progress(id, progress, scene),
+            StreamEvent::Done => {
+                self.actions.push_back(Action::Relay(id));
+                self.complete(id, scene);
+            }
+            StreamEvent::Error(facts) => self.fail(id, Evidence::InAnswer(*facts), scene),
+            StreamEvent::Malformed { fatal: true } => self.fail(id, Evidence::Malformed, scene),
+            StreamEvent::Malformed { fatal: false } => {
+                self.malformed += 1;
+                self.actions.push_back(Action::Drop(id));
+            }
+        }
+    }
+
+    fn on_progress(&mut self, id: AttemptId, progress: Progress, scene: &mut Scene<'_>) {
+        let now = scene.now;
+        let mut first = false;
+        self.with(id, |attempt| {
+            if progress.content {
+                first = attempt.first_content.is_none();
+                attempt.first_content.get_or_insert(now);
+                attempt.last_content = now;
+            }
+            if progress.finished {
+                attempt.finished.get_or_insert(now);
+            }
+            attempt.usage = progress.usage.or(attempt.usage);
+        });
+        if first {
+            self.credit(id, scene);
+            self.commit(id);
+        }
+        self.actions.push_back(Action::Relay(id));
+    }
+
+    fn on_answer(&mut self, id: AttemptId, facts: AnswerFacts, scene: &mut Scene<'_>) {
+        if facts.empty {
+            return self.fail(id, Evidence::Empty, scene);
+        }
+        let now = scene.now;
+        self.with(id, |attempt| {
+            attempt.usage = facts.usage;
+            attempt.first_content = Some(now);
+        });
+        self.credit(id, scene);
+        self.commit(id);
+        self.actions.push_back(Action::Relay(id));
+        self.finish_answered(id, scene);
+    }
+
+    fn on_eof(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        let Some(attempt) = self.attempt(id) else {
+            return;
+        };
+        let whole = match self.kind {
+            Kind::Stream => attempt.finished.is_some(),
+            // Only an answer too long to hold gets here: its framing says that it is whole.
+            Kind::Json => self.committed == Some(id),
+        };
+        match whole {
+            true => self.complete(id, scene),
+            false => self.fail(id, Evidence::Lost, scene),
+        }
+    }
+
+    fn on_timer(&mut self, scene: &mut Scene<'_>) {
+        if let Some(wait) = self.wait.filter(|wait| wait.until <= scene.now) {
+            self.end_wait(scene);
+            let pick = Pick {
+                endpoint: wait.endpoint,
+                probe: false,
+            };
+            self.start(pick, self.leg, scene);
+        }
+        for slot in 0..LIVE {
+            let Some(attempt) = &self.live[slot] else {
+                continue;
+            };
+            let (until, late) = self.deadline_of(attempt);
+            let id = attempt.id;
+            if until > scene.now {
+                continue;
+            }
+            match attempt.finished.is_some() {
+                true => self.complete(id, scene),
+                false => self.fail(id, Evidence::Late(late), scene),
+            }
+        }
+    }
+
+    fn on_client_gone(&mut self, scene: &mut Scene<'_>) {
+        self.end_wait(scene);
+        for slot in 0..LIVE {
+            if let Some(id) = self.live[slot].as_ref().map(|attempt| attempt.id) {
+                self.end(id, &Evidence::ClientGone, scene);
+            }
+        }
+        self.finish(Result::ClientGone, End::ClientGone, scene);
+    }
+
+    // --- what follows -------------------------------------------------------------------------
+
+    /// Every choice is finished, or the end marker came.
+    fn complete(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        let Some(attempt) = self.attempt(id) else {
+            return;
+        };
+        let silent = attempt.first_content.is_none();
+        let hidden = attempt
+            .usage
+            .is_some_and(|usage| usage.completion_tokens > 0);
+        if silent && self.committed.is_none() && !hidden {
+            return self.fail(id, Evidence::Empty, scene);
+        }
+        if silent {
+            self.with(id, |attempt| attempt.first_content = Some(scene.now));
+            self.credit(id, scene);
+        }
+        self.commit(id);
+        self.finish_answered(id, scene);
+    }
+
+    fn finish_answered(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        if let Some(attempt) = self.take(id) {
+            self.usage = attempt.usage;
+            self.log(&attempt, Class::Success, false, scene.now);
+            scene.health.leave(attempt.endpoint);
+        }
+        self.finish(Result::Answered, End::Complete, scene);
+    }
+
+    /// The first content came: health learns of the success.
+    fn credit(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        let Some(attempt) = self.attempt(id) else {
+            return;
+        };
+        let sent = attempt.sent.unwrap_or(attempt.started);
+        scene.health.succeed(
+            attempt.endpoint,
+            self.plan.legs[0].model,
+            self.kind,
+            attempt.started,
+            scene.now.since(sent),
+            scene.now,
+        );
+    }
+
+    fn commit(&mut self, id: AttemptId) {
+        if self.committed.is_some() {
+            return;
+        }
+        let Some((endpoint, started)) = self.attempt(id).map(|at| (at.endpoint, at.started)) else {
+            return;
+        };
+        self.served = Some(endpoint);
+        if !self.ended.is_empty() {
+            self.served_since = started;
+        }
+        self.committed = Some(id);
+        self.actions.push_back(Action::Commit(id));
+    }
+
+    /// An attempt failed: health learns of it, and the next step is taken.
+    fn fail(&mut self, id: AttemptId, evidence: Evidence, scene: &mut Scene<'_>) {
+        let Some(failed) = self.end(id, &evidence, scene) else {
+            return;
+        };
+        let verdict = verdict(&failed, evidence, self.committed == Some(id));
+        if self.committed == Some(id) {
+            self.usage = failed.attempt.usage;
+            return self.finish(Result::Broken, End::Broken(verdict), scene);
+        }
+        if self.live.iter().flatten().next().is_none() {
+            self.recover(&failed, verdict, scene);
+        }
+    }
+
+    /// Takes an attempt out, tells health, and asks the driver to drop it.
+    fn end(&mut self, id: AttemptId, evidence: &Evidence, scene: &mut Scene<'_>) -> Option<Failed> {
+        let attempt = self.take(id)?;
+        let class = classify(evidence, self.committed == Some(id));
+        scene.health.leave(attempt.endpoint);
+        let ended = Ended {
+            endpoint: attempt.endpoint,
+            class,
+            started: attempt.started,
+            retry_after: facts(evidence).and_then(|facts| facts.retry_after),
+        };
+        let trips = scene.health.fail(&ended, scene.rng, scene.now);
+        let tripped = trips.endpoint || trips.host || trips.key;
+        self.log(&attempt, class, tripped, scene.now);
+        self.actions.push_back(Action::Cancel(id));
+        Some(Failed { attempt, class })
+    }
+
+    fn start(&mut self, pick: Pick, leg: usize, scene: &mut Scene<'_>) {
+        let number = u8::try_from(self.attempts()).unwrap_or(u8::MAX);
+        let id = AttemptId(number);
+        self.leg = leg;
+        self.tried.push(pick.endpoint);
+        let circumstances = Circumstances {
+            kind: self.kind,
+            probe: pick.probe,
+            alternative: self.has_alternative(pick.endpoint, number, scene),
+        };
+        let attempt = Attempt {
+            id,
+            endpoint: pick.endpoint,
+            leg,
+            probe: pick.probe,
+            deadlines: deadlines::resolve(
+                &self.plan.policy,
+                scene.catalog,
+                scene.health,
+                pick.endpoint,
+                circumstances,
+            ),
+            started: scene.now,
+            connected: false,
+            sent: None,
+            first_content: None,
+            last_content: scene.now,
+            finished: None,
+            usage: None,
+        };
+        scene.health.begin(pick.endpoint);
+        if let Some(slot) = self.live.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(attempt);
+            self.actions.push_back(Action::Start {
+                attempt: id,
+                endpoint: pick.endpoint,
+            });
+        }
+    }
+
+    fn finish(&mut self, result: Result, end: End, scene: &mut Scene<'_>) {
+        self.result = Some(result);
+        self.finished_at = scene.now;
+        self.actions.push_back(Action::Finish(end));
+    }
+
+    // --- bookkeeping --------------------------------------------------------------------------
+
+    fn deadline_of(&self, attempt: &Attempt) -> (Time, Late) {
+        let latest_first = self.started + self.plan.policy.deadline;
+        let (until, late) = attempt.deadline(self.kind, latest_first);
+        let total = self.started + attempt.deadlines.total;
+        match total < until {
+            true => (total, Late::Total),
+            false => (until, late),
+        }
+    }
+
+    fn attempt(&self, id: AttemptId) -> Option<&Attempt> {
+        self.live.iter().flatten().find(|attempt| attempt.id == id)
+    }
+
+    fn with(&mut self, id: AttemptId, change: impl FnOnce(&mut Attempt)) {
+        let mut live = self.live.iter_mut().flatten();
+        if let Some(attempt) = live.find(|attempt| attempt.id == id) {
+            change(attempt);
+        }
+    }
+
+    fn take(&mut self, id: AttemptId) -> Option<Attempt> {
+        let is_it =
+            |slot: &&mut Option<Attempt>| slot.as_ref().is_some_and(|attempt| attempt.id == id);
+        self.live.iter_mut().find(is_it).and_then(Option::take)
+    }
+
+    fn log(&mut self, attempt: &Attempt, class: Class, tripped: bool, now: Time) {
+        let sent = attempt.sent.unwrap_or(attempt.started);
+        self.ended.push(AttemptRecord {
+            endpoint: attempt.endpoint,
+            class,
+            started: attempt.started,
+            took: now.since(attempt.started),
+            first_content: attempt.first_content.map(|first| first.since(sent)),
+            probe: attempt.probe,
+            tripped,
+        });
+    }
+
+    fn end_wait(&mut self, scene: &Scene<'_>) {
+        if let Some(wait) = self.wait.take()
+            && wait.holds_place
+        {
+            scene.health.end_wait(wait.endpoint);
+        }
+    }
+}
+
+/// An attempt that failed, and how.
+#[derive(Debug)]
+struct Failed {
+    attempt: Attempt,
+    class: Class,
+}
+
+fn evidence(failure: Failure) -> Evidence {
+    match failure {
+        Failure::Connect(fault) => Evidence::Connect(fault),
+        Failure::Lost => Evidence::Lost,
+        Failure::Status(facts) => Evidence::Status(*facts),
+        Failure::InAnswer(facts) => Evidence::InAnswer(*facts),
+        Failure::Malformed => Evidence::Malformed,
+    }
+}
+
+fn facts(evidence: &Evidence) -> Option<&ErrorFacts> {
+    match evidence {
+        Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(facts),
+        Evidence::Connect(_)
+        | Evidence::Lost
+        | Evidence::Late(_)
+        | Evidence::Malformed
+        | Evidence::Empty
+        | Evidence::Evacuated
+        | Evidence::ClientGone
+        | Evidence::Superseded => None,
+    }
+}
+
+/// What the client could be told. After commit the class behind the break says more than "broken".
+fn verdict(failed: &Failed, evidence: Evidence, committed: bool) -> Verdict {
+    let class = match committed {
+        true => classify(&evidence, false),
+        false => failed.class,
+    };
+    let facts = match evidence {
+        Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(Box::new(facts)),
+        _ => None,
+    };
+    Verdict {
+        class,
+        attempt: Some(failed.attempt.id),
+        retry_after: facts.as_ref().and_then(|facts| facts.retry_after),
+        facts,
+    }
+}

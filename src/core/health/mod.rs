@@ -1,3 +1,349 @@
-//! placeholder
+//! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
+//! reading order: `settings`, `posterior`, `latency`, `breaker`, `words` (what a pick reads), `effect` (what
+//! an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
+
 mod settings;
+mod posterior;
+mod latency;
+mod breaker;
+mod words;
+mod effect;
+mod endpoint;
+mod gate;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
+use crate::core::health::breaker::{PROBE_AT_LATEST, RestKind};
+use crate::core::health::effect::{of_host, of_key};
+use crate::core::health::endpoint::Verdict;
+use crate::core::health::latency::Latency;
+use crate::core::outcome::Class;
+use crate::core::time::Time;
+
+pub use breaker::State;
+pub use endpoint::EndpointHealth;
+pub use gate::Gate;
+pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+pub use words::{Kind, Passage};
+
+/// Everything known of a catalogue's endpoints. Endpoints, hosts, keys and pools that the next catalogue
+/// still has keep their state across generations.
+#[derive(Debug)]
+pub struct Health {
+    settings: HealthSettings,
+    budget: BudgetSettings,
+    slots: Vec<Slot>,
+    pools: Vec<Arc<Pool>>,
+    hosts: Vec<Arc<Gate>>,
+    keys: Vec<Arc<Gate>>,
+}
+
+/// One endpoint with what it shares.
+#[derive(Debug)]
+struct Slot {
+    own: Arc<EndpointHealth>,
+    host: Arc<Gate>,
+    key: Arc<Gate>,
+    pool: ModelIx,
+}
+
+/// What a pick reads of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    pub passage: Passage,
+    /// Rate-limited until then.
+    pub blocked_until: Time,
+    /// Expected success of the next attempt, 0 to 1.
+    pub expected: f32,
+    /// Seconds to the first token (or whole answer) expected of the next attempt; `None` before any sample.
+    pub latency: Option<f32>,
+    /// The same in the long run.
+    pub usual_latency: Option<f32>,
+}
+
+/// An attempt's end, as the exchange reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub endpoint: EndpointIx,
+    pub class: Class,
+    pub started: Time,
+    pub retry_after: Option<Duration>,
+}
+
+/// What an outcome tripped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trips {
+    pub endpoint: bool,
+    pub host: bool,
+    pub key: bool,
+}
+
+impl Health {
+    /// Builds the health of a catalogue, carrying over what `previous` knows.
+    pub fn new(
+        catalog: &Catalog,
+        settings: HealthSettings,
+        budget: BudgetSettings,
+        previous: Option<(&Catalog, &Health)>,
+    ) -> Self {
+        let known = |list: fn(&Health) -> &Vec<Arc<Gate>>| previous.map(|(_, old)| list(old));
+        let hosts = carry(
+            catalog.hosts(),
+            previous.map(|(old, _)| old.hosts()),
+            known(|old| &old.hosts),
+        );
+        let keys = carry(
+            catalog.credentials(),
+            previous.map(|(old, _)| old.credentials()),
+            known(|old| &old.keys),
+        );
+        let names = |catalog: &Catalog| -> Vec<_> {
+            let models = catalog.models().iter();
+            models.map(|model| model.name.clone()).collect()
+        };
+        let pools = carry(
+            &names(catalog),
+            previous.map(|(old, _)| names(old)).as_deref(),
+            previous.map(|(_, old)| &old.pools),
+        );
+        let ids = |catalog: &Catalog| -> Vec<_> {
+            let endpoints = catalog.endpoints().iter();
+            endpoints.map(|endpoint| endpoint.id.clone()).collect()
+        };
+        let owned = previous.map(|(_, old)| {
+            let slots = old.slots.iter();
+            slots.map(|slot| slot.own.clone()).collect::<Vec<_>>()
+        });
+        let own = carry(
+            &ids(catalog),
+            previous.map(|(old, _)| ids(old)).as_deref(),
+            owned.as_ref(),
+        );
+        let slots = catalog.endpoints().iter().zip(own);
+        let slots = slots
+            .map(|(endpoint, own)| Slot {
+                own,
+                host: hosts[endpoint.host.get()].clone(),
+                key: keys[endpoint.credential.get()].clone(),
+                pool: endpoint.model,
+            })
+            .collect();
+        Self {
+            settings,
+            budget,
+            slots,
+            pools,
+            hosts,
+            keys,
+        }
+    }
+
+    /// What a pick needs to know of an endpoint. Takes no lock.
+    pub fn view(&self, endpoint: EndpointIx, kind: Kind, now: Time) -> View {
+        let slot = self.slot(endpoint);
+        let words = &slot.own.words;
+        let latency = words.latency(kind);
+        View {
+            passage: self.passage(slot, now),
+            blocked_until: words.blocked_until(),
+            expected: words.posterior().expect(now),
+            latency: latency.expect(now),
+            usual_latency: (latency.samples > 0).then_some(latency.long),
+        }
+    }
+
+    fn passage(&self, slot: &Slot, now: Time) -> Passage {
+        let own = slot.own.words.gate.read(&self.settings, now);
+        own.and(slot.host.word.read(&self.settings, now))
+            .and(slot.key.word.read(&self.settings, now))
+    }
+
+    /// Counts a request that asks for the model.
+    pub fn count_request(&self, model: ModelIx, now: Time) {
+        self.pool(model).count_request(&self.budget, now);
+    }
+
+    /// Takes the price of an extra attempt from the pool of the model asked for. Returns whether it could pay.
+    pub fn pay_for(&self, model: ModelIx, target: EndpointIx, now: Time) -> bool {
+        let slot = self.slot(target);
+        let expected = match self.passage(slot, now) {
+            Passage::Shut | Passage::Probe => 0.0,
+            Passage::Free | Passage::Share(_) => slot.own.expected_success(now),
+        };
+        self.pool(model).withdraw(&self.budget, expected, now)
+    }
+
+    /// Starts a probe of an endpoint whose gates await one, if the bounds allow it: its failures are fast
+    /// (`probe_fast`), or the pool has had requests enough since the last (`probe_share`). Returns whether
+    /// this request is the probe.
+    pub fn try_probe(&self, endpoint: EndpointIx, now: Time) -> bool {
+        let slot = self.slot(endpoint);
+        let requests = self.pools[slot.pool.get()].requests();
+        if !self.probe_is_due(slot, requests, now) {
+            return false;
+        }
+        let own = slot.own.begin_probe(requests, now);
+        let host = slot.host.begin_probe(now);
+        let key = slot.key.begin_probe(now);
+        own || host || key
+    }
+
+    fn probe_is_due(&self, slot: &Slot, requests: u64, now: Time) -> bool {
+        let gates = [slot.own.breaker(), slot.host.breaker(), slot.key.breaker()];
+        let barred = |state: State| matches!(state, State::Open | State::HalfOpen);
+        let barring = || gates.iter().filter(|gate| barred(gate.state));
+        if !barring().all(|gate| gate.awaits_probe(now)) {
+            return false;
+        }
+        if barring().all(|gate| gate.state == State::HalfOpen) {
+            return barring().next().is_some();
+        }
+        let (failed_in, probed_at) = slot.own.probe_cost();
+        let fast = self.settings.probe_fast;
+        let probed = barring().filter_map(|gate| gate.last_probe).max();
+        let since_probe = |rest: Duration| probed.is_none_or(|last| now.since(last) >= rest);
+        let opened = barring().map(|gate| gate.since).max().unwrap_or(now);
+        let requests = requests.saturating_sub(probed_at) as f32;
+        requests * self.settings.probe_share >= 1.0
+            || now.since(opened) >= PROBE_AT_LATEST
+            || failed_in < fast.below && since_probe(fast.every)
+    }
+
+    /// An attempt begins.
+    pub fn begin(&self, endpoint: EndpointIx) {
+        self.slot(endpoint).own.enter();
+    }
+
+    /// An attempt is over, whatever its outcome.
+    pub fn leave(&self, endpoint: EndpointIx) {
+        self.slot(endpoint).own.leave();
+    }
+
+    /// Takes one of `most` places to wait for the endpoint's Retry-After.
+    pub fn begin_wait(&self, endpoint: EndpointIx, most: u32) -> bool {
+        self.slot(endpoint).own.begin_wait(most)
+    }
+
+    /// Gives the place back.
+    pub fn end_wait(&self, endpoint: EndpointIx) {
+        self.slot(endpoint).own.end_wait();
+    }
+
+    /// The first content (or a whole JSON answer) came `took` after the request was sent. `paying`: the model
+    /// asked for, whose retry budget it funds.
+    pub fn succeed(
+        &self,
+        endpoint: EndpointIx,
+        paying: ModelIx,
+        kind: Kind,
+        started: Time,
+        took: Duration,
+        now: Time,
+    ) {
+        let slot = self.slot(endpoint);
+        slot.own.succeed(&self.settings, kind, started, took, now);
+        self.pool(paying).deposit(&self.budget, now);
+        let verdict = Verdict {
+            class: Class::Success,
+            started,
+            retry_after: None,
+            jitter: 0.0,
+            now,
+        };
+        self.tell_gates(slot, &verdict);
+    }
+
+    /// An attempt ended otherwise. Returns what tripped.
+    pub fn fail(&self, ended: &Ended, rng: &mut fastrand::Rng, now: Time) -> Trips {
+        let slot = self.slot(ended.endpoint);
+        let verdict = Verdict {
+            class: ended.class,
+            started: ended.started,
+            retry_after: ended.retry_after,
+            jitter: rng.f32(),
+            now,
+        };
+        let endpoint = slot.own.fail(&self.settings, &verdict);
+        let (host, key) = self.tell_gates(slot, &verdict);
+        Trips {
+            endpoint,
+            host,
+            key,
+        }
+    }
+
+    fn tell_gates(&self, slot: &Slot, verdict: &Verdict) -> (bool, bool) {
+        let host = of_host(verdict.class);
+        let key = of_key(verdict.class);
+        (
+            slot.host
+                .hear(host, RestKind::Connect, &self.settings, verdict),
+            slot.key.hear(key, RestKind::Auth, &self.settings, verdict),
+        )
+    }
+
+    /// The measured speed of an endpoint's kind. Takes the endpoint's lock: once an attempt, not once a pick.
+    pub(crate) fn latency(&self, endpoint: EndpointIx, kind: Kind) -> Latency {
+        self.slot(endpoint).own.latency(kind)
+    }
+
+    /// The health of one endpoint, for operators.
+    pub fn endpoint(&self, endpoint: EndpointIx) -> &EndpointHealth {
+        &self.slot(endpoint).own
+    }
+
+    /// Where an endpoint stands with its host and key: the state that keeps most traffic away.
+    pub fn state(&self, endpoint: EndpointIx, now: Time) -> State {
+        let slot = self.slot(endpoint);
+        let states = [
+            slot.own.state(&self.settings, now),
+            slot.host.state(&self.settings, now),
+            slot.key.state(&self.settings, now),
+        ];
+        let rank = |state: &State| match state {
+            State::Closed => 0,
+            State::Ramp => 1,
+            State::HalfOpen => 2,
+            State::Open => 3,
+        };
+        states.into_iter().max_by_key(rank).unwrap_or_default()
+    }
+
+    /// The pool of a model.
+    pub fn pool(&self, model: ModelIx) -> &Pool {
+        &self.pools[model.get()]
+    }
+
+    pub fn settings(&self) -> &HealthSettings {
+        &self.settings
+    }
+
+    fn slot(&self, endpoint: EndpointIx) -> &Slot {
+        &self.slots[endpoint.get()]
+    }
+}
+
+/// One state for each name, the old one where the name was known.
+fn carry<N: Eq + Hash, S: Default>(
+    names: &[N],
+    old_names: Option<&[N]>,
+    old_states: Option<&Vec<Arc<S>>>,
+) -> Vec<Arc<S>> {
+    let old: HashMap<&N, &Arc<S>> = match (old_names, old_states) {
+        (Some(names), Some(states)) => names.iter().zip(states).collect(),
+        _ => HashMap::new(),
+    };
+    let state = |name| {
+        old.get(name)
+            .map_or_else(Arc::default, |state| (*state).clone())
+    };
+    names.iter().map(state).collect()
+}

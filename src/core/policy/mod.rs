@@ -1,6 +1,9 @@
 //! Owns what an operator may decide about routing: how candidates are scored, what recovery may do, and
 //! the deadlines. One file a policy: `adaptive`, `ordered`. Must never do I/O.
 
+mod adaptive;
+mod ordered;
+
 use std::time::Duration;
 
 use crate::core::names::PolicyName;
@@ -13,6 +16,35 @@ pub enum Sort {
     Adaptive,
     /// In the order of the file, sick endpoints last.
     Ordered,
+}
+
+impl Sort {
+    /// Every policy that is built, with the name the configuration uses.
+    pub const ALL: [(&'static str, Sort); 2] =
+        [("adaptive", Sort::Adaptive), ("ordered", Sort::Ordered)];
+
+    /// The key of a candidate in a one-pass choice: the smallest wins. `uniform` is a draw from 0..1.
+    pub(crate) fn key(self, standing: &Standing, uniform: f32) -> f32 {
+        match self {
+            Sort::Adaptive => adaptive::key(adaptive::loss(standing), uniform),
+            Sort::Ordered => ordered::key(standing),
+        }
+    }
+}
+
+/// A candidate as a policy sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Standing {
+    /// In the order of the file.
+    pub(crate) position: usize,
+    /// Ratio to the pool's cheapest price.
+    pub(crate) price: f32,
+    /// Seconds to the first token, or to the whole answer, as expected now.
+    pub(crate) latency: Option<f32>,
+    /// The same in the long run.
+    pub(crate) usual_latency: Option<f32>,
+    /// Expected success of the next attempt, 0 to 1.
+    pub(crate) expected: f32,
 }
 
 /// Which kinds of recovery may happen.

@@ -1,0 +1,76 @@
+//! Owns how long an attempt may take in each phase. Must never start or stop anything.
+
+use std::time::Duration;
+
+use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::health::{Health, Kind};
+use crate::core::policy::{Policy, built_in};
+
+/// Under 20 samples of its kind, where another candidate exists (amendment 8).
+const COLD: Duration = Duration::from_secs(10);
+/// The longest a first token may take where nobody else could answer, or on the last attempt (3.4).
+const PATIENT: Duration = Duration::from_secs(30);
+/// The shortest learnt deadline: a 2 s floor cost 1 point of first attempts (section 6).
+const SHORTEST: Duration = Duration::from_secs(6);
+/// A probe is given less: `max(1 s, T_long + 3 * dev)` (3.2).
+const PROBE_SHORTEST: Duration = Duration::from_secs(1);
+/// After all choices finished, the longest wait for usage and the end marker (design section 4).
+pub(crate) const TAIL: Duration = Duration::from_secs(5);
+
+/// The deadlines of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadlines {
+    pub(crate) connect: Duration,
+    /// Send done to the first content (stream) or the last byte (JSON).
+    pub(crate) answer: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) total: Duration,
+}
+
+/// What a deadline depends on beyond configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    pub(crate) kind: Kind,
+    pub(crate) probe: bool,
+    /// Another candidate could still answer, and the policy still lets it.
+    pub(crate) alternative: bool,
+}
+
+/// Resolves the deadlines of an attempt: policy over provider over learnt or built in, field by field.
+pub(crate) fn resolve(
+    policy: &Policy,
+    catalog: &Catalog,
+    health: &Health,
+    endpoint: EndpointIx,
+    circumstances: Circumstances,
+) -> Deadlines {
+    let written = policy.timeouts.or(catalog.endpoint(endpoint).timeouts);
+    let answer = match circumstances.kind {
+        Kind::Stream => written
+            .first_token
+            .unwrap_or_else(|| learnt(health, endpoint, circumstances)),
+        Kind::Json => written.answer.unwrap_or(built_in::ANSWER),
+    };
+    Deadlines {
+        connect: written.connect.unwrap_or(built_in::CONNECT),
+        answer,
+        idle: written.idle.unwrap_or(built_in::IDLE),
+        total: written.total.unwrap_or(built_in::TOTAL),
+    }
+}
+
+/// `clamp(T_long + 10 * dev, 6 s, 30 s)` where another candidate exists, else 30 s (3.4); cold 10 s.
+fn learnt(health: &Health, endpoint: EndpointIx, circumstances: Circumstances) -> Duration {
+    let latency = health.latency(endpoint, circumstances.kind);
+    let spread = |deviations: f32| {
+        Duration::try_from_secs_f32(latency.long + deviations * latency.deviation)
+            .unwrap_or(PATIENT)
+            .min(PATIENT)
+    };
+    match (circumstances.alternative, latency.is_cold()) {
+        (false, _) => PATIENT,
+        (true, true) => COLD,
+        (true, false) if circumstances.probe => spread(3.0).max(PROBE_SHORTEST),
+        (true, false) => spread(10.0).max(SHORTEST),
+    }
+}

@@ -1,0 +1,351 @@
+//! Owns the search for the next candidate: the first one of a request, and the one after a failure.
+//! Must never start anything once content has reached the client.
+
+use std::time::Duration;
+
+use crate::core::catalog::EndpointIx;
+use crate::core::exchange::record::Result;
+use crate::core::exchange::step::{self, Fallback, Step};
+use crate::core::exchange::{End, Exchange, Failed, Remembered, Scene, Verdict, Wait};
+use crate::core::health::Passage;
+use crate::core::outcome::{Class, Scope};
+use crate::core::plan::{Draw, Pick};
+use crate::core::time::Time;
+
+/// Before the same endpoint is asked again: long enough for a crashed worker to be replaced, short beside
+/// any first token. Drawn from half to one and a half of it.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Spreads those who wait for the same Retry-After.
+const WAIT_JITTER: Duration = Duration::from_millis(100);
+/// At most this many requests wait for one endpoint's Retry-After (design section 2).
+const MOST_WAITERS: u32 = 64;
+/// A closed endpoint that failed once may be asked again when it is at least this trusted (3.3 b).
+const TRUSTED: f32 = 0.8;
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Next {
+    Start {
+        pick: Pick,
+        leg: usize,
+    },
+    /// The same model, later.
+    Wait {
+        until: Time,
+        endpoint: EndpointIx,
+        holds_place: bool,
+    },
+}
+
+impl Next {
+    fn target(self) -> EndpointIx {
+        match self {
+            Next::Start { pick, .. } => pick.endpoint,
+            Next::Wait { endpoint, .. } => endpoint,
+        }
+    }
+}
+
+impl Exchange {
+    /// Starts the first attempt, or ends the exchange where none can be made.
+    pub fn begin(&mut self, scene: &mut Scene<'_>) {
+        scene
+            .health
+            .count_request(self.plan.legs[0].model, scene.now);
+        let next = self
+            .draw_in(0, true, scene)
+            .or_else(|| self.wait_for_block(scene))
+            .or_else(|| self.fall_back(Fallback::Any, true, scene))
+            .or_else(|| self.panic(scene));
+        match next {
+            Some(next) => {
+                if self.leg_of(next) > 0 {
+                    self.trigger = Some(self.why_skipped(scene));
+                }
+                self.take_step(next, scene);
+            }
+            None => self.refuse(scene),
+        }
+    }
+
+    /// After a failure before commit: the next candidate, or the most useful error.
+    pub(super) fn recover(&mut self, failed: &Failed, verdict: Verdict, scene: &mut Scene<'_>) {
+        let step = step::after(failed.class);
+        let masked = self.is_masked(failed, step);
+        if !masked {
+            self.remember(failed, verdict);
+        }
+        let next = match masked || self.is_spent(failed, scene) {
+            true => None,
+            false => self.next_after(failed, step, scene),
+        };
+        let next = next.filter(|next| self.can_pay(failed.class, next.target(), scene));
+        match next {
+            Some(next) => {
+                if self.leg_of(next) > self.leg {
+                    self.trigger = Some(failed.class);
+                }
+                self.take_step(next, scene);
+            }
+            None => self.give_up(failed.class, scene),
+        }
+    }
+
+    fn next_after(&mut self, failed: &Failed, step: Step, scene: &mut Scene<'_>) -> Option<Next> {
+        let layers = self.plan.policy.layers;
+        let failover = step.failover && layers.failover;
+        let mut next = None;
+        if failover {
+            next = self.draw_in(self.leg, false, scene);
+        }
+        if step.retry && layers.retry {
+            next = next.or_else(|| self.retry_here(failed, scene));
+        }
+        if step.wait && layers.retry {
+            next = next.or_else(|| self.wait_for_block(scene));
+        }
+        next = next.or_else(|| self.fall_back(step.fallback, false, scene));
+        if step.retry && layers.retry {
+            next = next.or_else(|| self.retry_trusted(scene));
+        }
+        if failover {
+            next = next.or_else(|| self.panic(scene));
+        }
+        next
+    }
+
+    /// A candidate of one model that is open to traffic and untried.
+    fn draw_in(&self, leg: usize, probe: bool, scene: &mut Scene<'_>) -> Option<Next> {
+        let pick = self.draw(scene).pick(&self.plan, leg, probe, scene.rng)?;
+        Some(Next::Start { pick, leg })
+    }
+
+    /// The model's last endpoint, once more (amendment 2). The request's own failure does not gate it, a
+    /// failed probe does; the last attempt is kept for the chain.
+    fn retry_here(&mut self, failed: &Failed, scene: &mut Scene<'_>) -> Option<Next> {
+        if self.retried || failed.attempt.probe || self.chain_needs_the_last(scene) {
+            return None;
+        }
+        self.retried = true;
+        Some(Next::Wait {
+            until: scene.now + RETRY_PAUSE.mul_f32(0.5 + scene.rng.f32()),
+            endpoint: failed.attempt.endpoint,
+            holds_place: false,
+        })
+    }
+
+    /// The soonest of the model's rate-limited endpoints, where that is within `patience` (amendment 2).
+    fn wait_for_block(&mut self, scene: &mut Scene<'_>) -> Option<Next> {
+        if self.waited || self.chain_needs_the_last(scene) {
+            return None;
+        }
+        let (free, endpoint) = self.draw(scene).unblocked_first(&self.plan, self.leg)?;
+        let until = free + WAIT_JITTER.mul_f32(scene.rng.f32());
+        let too_long = free.since(scene.now) > self.plan.policy.patience.mul_f32(1.02);
+        if too_long || !scene.health.begin_wait(endpoint, MOST_WAITERS) {
+            return None;
+        }
+        self.waited = true;
+        Some(Next::Wait {
+            until,
+            endpoint,
+            holds_place: true,
+        })
+    }
+
+    /// The next model of the chain that has a candidate.
+    fn fall_back(&self, rule: Fallback, probe: bool, scene: &mut Scene<'_>) -> Option<Next> {
+        let window = self.plan.legs[self.leg].context_length;
+        let larger = |leg: usize| match (window, self.plan.legs[leg].context_length) {
+            (Some(now), Some(then)) => then > now,
+            _ => true,
+        };
+        let mut legs = self.leg + 1..self.plan.legs.len();
+        match rule {
+            Fallback::No => None,
+            Fallback::Any => legs.find_map(|leg| self.draw_in(leg, probe, scene)),
+            Fallback::LargerWindow => legs
+                .filter(|leg| larger(*leg))
+                .find_map(|leg| self.draw_in(leg, probe, scene)),
+        }
+    }
+
+    /// An endpoint of the pool that failed once and is trusted all the same (3.3 b).
+    fn retry_trusted(&self, scene: &Scene<'_>) -> Option<Next> {
+        let here = &self.plan.legs[self.leg].candidates;
+        let once = |endpoint: EndpointIx| {
+            let mut failures = self.ended.iter().filter(|ended| ended.endpoint == endpoint);
+            let retriable = failures
+                .next()
+                .is_some_and(|ended| step::after(ended.class).retry && !ended.probe);
+            retriable && failures.next().is_none()
+        };
+        let trusted = here.iter().find(|candidate| {
+            let view = scene.health.view(candidate.endpoint, self.kind, scene.now);
+            candidate.reject.is_none()
+                && here.len() > 1
+                && once(candidate.endpoint)
+                && view.passage == Passage::Free
+                && view.expected >= TRUSTED
+        })?;
+        let pick = Pick {
+            endpoint: trusted.endpoint,
+            probe: false,
+        };
+        Some(Next::Start {
+            pick,
+            leg: self.leg,
+        })
+    }
+
+    /// With nothing open anywhere: the likeliest untried endpoint, of this model first (3.3 d).
+    fn panic(&self, scene: &mut Scene<'_>) -> Option<Next> {
+        (self.leg..self.plan.legs.len()).find_map(|leg| {
+            let endpoint = self.draw(scene).panic(&self.plan, leg, scene.rng)?;
+            let pick = Pick {
+                endpoint,
+                probe: false,
+            };
+            Some(Next::Start { pick, leg })
+        })
+    }
+
+    fn take_step(&mut self, next: Next, scene: &mut Scene<'_>) {
+        match next {
+            Next::Start { pick, leg } => {
+                if leg != self.leg {
+                    self.retried = false;
+                    self.waited = false;
+                }
+                self.start(pick, leg, scene);
+            }
+            Next::Wait {
+                until,
+                endpoint,
+                holds_place,
+            } => {
+                self.wait = Some(Wait {
+                    until,
+                    endpoint,
+                    holds_place,
+                });
+            }
+        }
+    }
+
+    /// Ends with the most useful error seen (surface, "When everything failed").
+    fn give_up(&mut self, class: Class, scene: &mut Scene<'_>) {
+        let verdict = self.worst.take().map_or_else(
+            || Verdict {
+                class,
+                attempt: None,
+                facts: None,
+                retry_after: None,
+            },
+            |remembered| remembered.verdict,
+        );
+        self.finish(Result::Failed(verdict.class), End::Failed(verdict), scene);
+    }
+
+    /// No attempt could be made at all: rate-limited everywhere, or nobody is left.
+    fn refuse(&mut self, scene: &mut Scene<'_>) {
+        let blocked = self.draw(scene).unblocked_first(&self.plan, 0);
+        let verdict = Verdict {
+            class: match blocked {
+                Some(_) => Class::RateLimited,
+                None => Class::Overloaded,
+            },
+            attempt: None,
+            facts: None,
+            retry_after: blocked.map(|(free, _)| free.since(scene.now)),
+        };
+        self.finish(Result::Failed(verdict.class), End::Failed(verdict), scene);
+    }
+
+    // --- rules --------------------------------------------------------------------------------
+
+    /// A fallback's own refusal is not shown after a transient failure of what was asked for.
+    fn is_masked(&self, failed: &Failed, step: Step) -> bool {
+        let refusal = !step.transient && failed.class.scope() == Scope::Request;
+        refusal && failed.attempt.leg > 0 && self.worst.is_some()
+    }
+
+    fn remember(&mut self, failed: &Failed, verdict: Verdict) {
+        let usefulness = step::usefulness(failed.class, failed.attempt.leg == 0);
+        let returned = step::after(failed.class).fallback == Fallback::No;
+        let better = self.worst.as_ref().is_none_or(|worst| {
+            let sooner = usefulness == 0 && verdict.retry_after < worst.verdict.retry_after;
+            usefulness < worst.usefulness || usefulness == worst.usefulness && sooner
+        });
+        if better || returned {
+            self.worst = Some(Remembered {
+                usefulness,
+                verdict,
+            });
+        }
+    }
+
+    /// No attempt is left, or it would start too late.
+    fn is_spent(&self, failed: &Failed, scene: &Scene<'_>) -> bool {
+        let latest = self
+            .plan
+            .policy
+            .deadline
+            .min(failed.attempt.deadlines.total);
+        let late = scene.now.since(self.started) >= latest;
+        self.attempts() >= usize::from(self.plan.policy.attempts) || late
+    }
+
+    /// The pool pays for extra attempts, but not for those that the request itself made necessary.
+    fn can_pay(&self, class: Class, target: EndpointIx, scene: &Scene<'_>) -> bool {
+        let asked = self.plan.legs[0].model;
+        class.scope() == Scope::Request || scene.health.pay_for(asked, target, scene.now)
+    }
+
+    fn chain_needs_the_last(&self, scene: &Scene<'_>) -> bool {
+        let left = usize::from(self.plan.policy.attempts).saturating_sub(self.attempts());
+        left <= 1 && self.chain_could_answer(scene)
+    }
+
+    fn chain_could_answer(&self, scene: &Scene<'_>) -> bool {
+        self.draw(scene).has_other(&self.plan, self.leg + 1, None)
+    }
+
+    /// Whether a deadline may be short because someone else could still answer.
+    pub(super) fn has_alternative(
+        &self,
+        endpoint: EndpointIx,
+        number: u8,
+        scene: &Scene<'_>,
+    ) -> bool {
+        let last = number + 1 >= self.plan.policy.attempts;
+        !last
+            && self
+                .draw(scene)
+                .has_other(&self.plan, self.leg, Some(endpoint))
+    }
+
+    fn leg_of(&self, next: Next) -> usize {
+        match next {
+            Next::Start { leg, .. } => leg,
+            Next::Wait { .. } => self.leg,
+        }
+    }
+
+    /// Why the model asked for was passed over without an attempt.
+    fn why_skipped(&self, scene: &Scene<'_>) -> Class {
+        match self.draw(scene).unblocked_first(&self.plan, 0) {
+            Some(_) => Class::RateLimited,
+            None => Class::Overloaded,
+        }
+    }
+
+    fn draw<'a>(&'a self, scene: &Scene<'a>) -> Draw<'a> {
+        Draw {
+            health: scene.health,
+            kind: self.kind,
+            tried: &self.tried,
+            now: scene.now,
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Owns the breaker's states and the rules between them, for an endpoint, a host or a key alike:
+//! closed -> open -> half-open -> ramp -> closed. Must never decide what counts as a failure.
+
+use std::time::Duration;
+
+use crate::core::health::settings::HealthSettings;
+use crate::core::time::Time;
+
+/// A breaker forgets its back-off level after this long closed (3.2).
+const LEVEL_RESET: Duration = Duration::from_secs(30);
+/// First back-off of most kinds, and of credentials (3.2).
+const FIRST_REST: Duration = Duration::from_secs(1);
+const FIRST_REST_AUTH: Duration = Duration::from_secs(30);
+/// A slow probe may be repeated after this long without the pool's traffic to pay for it (3.2).
+pub(crate) const PROBE_AT_LATEST: Duration = Duration::from_secs(300);
+
+/// Where a breaker stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum State {
+    #[default]
+    Closed,
+    /// Takes no traffic until its back-off is over, then a probe.
+    Open,
+    /// A probe is under way, or may follow at once.
+    HalfOpen,
+    /// Recovered; gets its share back step by step.
+    Ramp,
+}
+
+impl State {
+    /// The name used in metrics and the admin API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::Open => "open",
+            State::HalfOpen => "half_open",
+            State::Ramp => "ramp",
+        }
+    }
+}
+
+/// Which back-off a failure earns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RestKind {
+    Connect,
+    ServerError,
+    Timeout,
+    Auth,
+}
+
+/// One breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Breaker {
+    pub(crate) state: State,
+    /// When the present state began: results of attempts that started before it cause no transition.
+    pub(crate) since: Time,
+    /// When an open breaker's back-off is over.
+    pub(crate) until: Time,
+    level: u32,
+    successes: u8,
+    failures: u8,
+    pub(crate) probing: bool,
+    pub(crate) last_probe: Option<Time>,
+    pub(crate) trips: u64,
+}
+
+impl Breaker {
+    /// Opens for `min(first * 2^level, longest of the kind)`, jittered by `jitter` in 0..1 to U(0.9, 1.1) (3.2).
+    pub(crate) fn trip(
+        &mut self,
+        kind: RestKind,
+        settings: &HealthSettings,
+        jitter: f32,
+        now: Time,
+    ) {
+        if self.state == State::Closed && now.since(self.since) >= LEVEL_RESET {
+            self.level = 0;
+        }
+        let (first, longest) = match kind {
+            RestKind::Connect => (FIRST_REST, settings.rest.connect),
+            RestKind::ServerError => (FIRST_REST, settings.rest.server_error),
+            RestKind::Timeout => (FIRST_REST, settings.rest.timeout),
+            RestKind::Auth => (FIRST_REST_AUTH, settings.rest.auth),
+        };
+        let rest = first
+            .saturating_mul(1 << self.level.min(16))
+            .min(longest)
+            .mul_f32(0.9 + 0.2 * jitter);
+        self.level += 1;
+        self.enter(State::Open, now);
+        self.until = now + rest;
+        self.trips += 1;
+    }
+
+    /// Moves on with time alone: a ramp that is over is closed.
+    pub(crate) fn settle(&mut self, settings: &HealthSettings, now: Time) {
+        if self.state == State::Ramp && now.since(self.since) >= settings.ramp {
+            self.enter(State::Closed, now);
+        }
+    }
+
+    /// Whether a probe could start as far as this breaker alone is concerned.
+    pub(crate) fn awaits_probe(&self, now: Time) -> bool {
+        match self.state {
+            State::Open => now >= self.until,
+            State::HalfOpen => !self.probing,
+            State::Closed | State::Ramp => false,
+        }
+    }
+
+    /// Notes that a probe is under way.
+    pub(crate) fn begin_probe(&mut self, now: Time) {
+        if self.state == State::Open {
+            self.enter(State::HalfOpen, now);
+            self.successes = 0;
+        }
+        self.probing = true;
+        self.last_probe = Some(now);
+    }
+
+    /// A probe ended without saying anything about this breaker.
+    pub(crate) fn release_probe(&mut self) {
+        self.probing = false;
+    }
+
+    /// A success of an attempt. Returns whether the breaker recovered by it.
+    pub(crate) fn succeed(&mut self, settings: &HealthSettings, now: Time) -> bool {
+        self.failures = 0;
+        self.probing = false;
+        match self.state {
+            State::Closed | State::Ramp => false,
+            State::Open | State::HalfOpen => {
+                if self.state == State::Open {
+                    self.enter(State::HalfOpen, now);
+                    self.successes = 0;
+                }
+                self.successes = self.successes.saturating_add(1);
+                let recovered = self.successes >= settings.probes_to_close;
+                if recovered {
+                    self.enter(State::Ramp, now);
+                }
+                recovered
+            }
+        }
+    }
+
+    /// A rate-limited probe shows that the endpoint answers: half-open becomes ramp (3.2).
+    pub(crate) fn answer_probe(&mut self, now: Time) {
+        self.probing = false;
+        if self.state == State::HalfOpen {
+            self.enter(State::Ramp, now);
+        }
+    }
+
+    /// Whether a failure trips this breaker in its present state; `worn`: the endpoint's own count says
+    /// so. Half-open: any failure. Ramp: any failure that is not a server error, or two of those in a row (3.2).
+    pub(crate) fn trips_on(&mut self, kind: RestKind, worn: bool, started: Time) -> bool {
+        self.probing = false;
+        if started < self.since {
+            return false;
+        }
+        match self.state {
+            State::Closed => worn,
+            State::Open => false,
+            State::HalfOpen => true,
+            State::Ramp => {
+                self.failures = self.failures.saturating_add(1);
+                worn || kind != RestKind::ServerError || self.failures >= 2
+            }
+        }
+    }
+
+    fn enter(&mut self, state: State, now: Time) {
+        self.state = state;
+        self.since = now;
+        self.failures = 0;
+        self.probing = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn tripped(at_time: Time) -> Breaker {
+        let mut breaker = Breaker::default();
+        breaker.trip(
+            RestKind::ServerError,
+            &HealthSettings::default(),
+            0.5,
+            at_time,
+        );
+        breaker
+    }
+
+    #[test]
+    fn back_off_doubles_up_to_the_longest_of_its_kind() {
+        let settings = HealthSettings::default();
+        let mut breaker = Breaker::default();
+        let mut rests = Vec::new();
+        for _ in 0..6 {
+            breaker.trip(RestKind::ServerError, &settings, 0.5, at(0));
+            rests.push(breaker.until.since(at(0)).as_secs());
+        }
+        assert_eq!(rests, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn a_credential_rests_long_from_the_start() {
+        let mut breaker = Breaker::default();
+        breaker.trip(RestKind::Auth, &HealthSettings::default(), 0.5, at(0));
+        assert_eq!(breaker.until, at(30));
+    }
+
+    #[test]
+    fn two_successful_probes_lead_to_the_ramp_and_time_closes_it() {
+        let settings = HealthSettings::default();
+        let mut breaker = tripped(at(0));
+        assert!(!breaker.awaits_probe(at(0)));
+        assert!(breaker.awaits_probe(at(2)));
+        breaker.begin_probe(at(2));
+        assert!(!breaker.awaits_probe(at(2)), "one probe at a time");
+        assert!(!breaker.succeed(&settings, at(3)));
+        assert!(breaker.awaits_probe(at(3)), "the second may follow at once");
+        breaker.begin_probe(at(3));
+        assert!(breaker.succeed(&settings, at(4)));
+        assert_eq!(breaker.state, State::Ramp);
+        breaker.settle(&settings, at(8));
+        assert_eq!(breaker.state, State::Ramp);
+        breaker.settle(&settings, at(9));
+        assert_eq!(breaker.state, State::Closed);
+    }
+
+    #[test]
+    fn the_ramp_forgives_one_server_error_but_no_timeout() {
+        let settings = HealthSettings::default();
+        let ramping = || {
+            let mut breaker = tripped(at(0));
+            breaker.begin_probe(at(2));
+            breaker.succeed(&settings, at(2));
+            breaker.succeed(&settings, at(2));
+            breaker
+        };
+        let mut breaker = ramping();
+        assert!(!breaker.trips_on(RestKind::ServerError, false, at(3)));
+        assert!(breaker.trips_on(RestKind::ServerError, false, at(3)));
+        assert!(ramping().trips_on(RestKind::Timeout, false, at(3)));
+    }
+
+    #[test]
+    fn an_attempt_from_before_the_last_transition_changes_nothing() {
+        let settings = HealthSettings::default();
+        let mut breaker = tripped(at(0));
+        breaker.begin_probe(at(5));
+        breaker.succeed(&settings, at(5));
+        breaker.succeed(&settings, at(5));
+        assert!(!breaker.trips_on(RestKind::Timeout, true, at(1)));
+    }
+}

@@ -1,0 +1,240 @@
+//! Owns the health of one endpoint: beliefs, speed, breaker, the rate-limit block. Outcomes take a short
+//! lock; picks read the published words. Must never hold the lock while picking.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::core::health::breaker::{Breaker, State};
+use crate::core::health::effect::{self, Effect};
+use crate::core::health::latency::Latency;
+use crate::core::health::posterior::Posterior;
+use crate::core::health::settings::HealthSettings;
+use crate::core::health::words::{Kind, Words};
+use crate::core::outcome::Class;
+use crate::core::time::Time;
+
+/// A Retry-After longer than this is not believed in full (routing-algorithm 3.2).
+const LONGEST_BLOCK: Duration = Duration::from_secs(60);
+/// Taken where a 429 names no time (3.2).
+pub(crate) const BLOCK_IF_ABSENT: Duration = Duration::from_secs(1);
+/// A block is kept a little longer than asked, so that the first request does not come too early (3.2).
+const BLOCK_MARGIN: f32 = 1.02;
+
+/// An attempt, as health sees its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) class: Class,
+    /// When the attempt began.
+    pub(crate) started: Time,
+    pub(crate) retry_after: Option<Duration>,
+    /// 0..1, for the jitter of a back-off.
+    pub(crate) jitter: f32,
+    pub(crate) now: Time,
+}
+
+/// The health of one endpoint.
+#[derive(Debug, Default)]
+pub struct EndpointHealth {
+    pub(crate) words: Words,
+    in_flight: AtomicU32,
+    waiting: AtomicU32,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    posterior: Posterior,
+    latency: [Latency; 2],
+    breaker: Breaker,
+    consecutive: f32,
+    /// Latest start of an attempt that succeeded: earlier starts that time out are stragglers.
+    ok_start: Option<Time>,
+    /// How long the latest failure took: what a probe would cost a client.
+    failed_in: Duration,
+    /// The pool's request count at the last probe.
+    probed_at: u64,
+}
+
+impl EndpointHealth {
+    /// Attempts under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    pub(crate) fn enter(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes one of `most` places to wait for the end of a block.
+    pub(crate) fn begin_wait(&self, most: u32) -> bool {
+        self.waiting
+            .fetch_update(Relaxed, Relaxed, |waiting| {
+                (waiting < most).then_some(waiting + 1)
+            })
+            .is_ok()
+    }
+
+    pub(crate) fn end_wait(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
+    }
+
+    /// The first content came, or a JSON answer is whole: a success (3.2).
+    pub(crate) fn succeed(
+        &self,
+        settings: &HealthSettings,
+        kind: Kind,
+        started: Time,
+        took: Duration,
+        now: Time,
+    ) {
+        let mut inner = self.lock();
+        inner.breaker.settle(settings, now);
+        inner.latency[kind.position()].observe(took, now);
+        inner.consecutive = 0.0;
+        inner.ok_start = inner.ok_start.max(Some(started));
+        let counts = started >= inner.breaker.since || inner.breaker.state == State::Closed;
+        if counts && inner.breaker.succeed(settings, now) {
+            inner.posterior = Posterior::recovered(now);
+        } else {
+            inner.posterior.observe(1.0, 0.0, now);
+        }
+        self.words
+            .store_latency(kind, &inner.latency[kind.position()]);
+        self.publish(&inner);
+    }
+
+    /// An attempt ended otherwise than by success. Returns whether the endpoint tripped by it.
+    pub(crate) fn fail(&self, settings: &HealthSettings, verdict: &Verdict) -> bool {
+        let mut inner = self.lock();
+        inner.breaker.settle(settings, verdict.now);
+        let tripped = if verdict.class == Class::RateLimited {
+            self.block(verdict);
+            inner.breaker.answer_probe(verdict.now);
+            false
+        } else {
+            inner.count(settings, verdict)
+        };
+        self.publish(&inner);
+        tripped
+    }
+
+    fn block(&self, verdict: &Verdict) {
+        let asked = verdict.retry_after.unwrap_or(BLOCK_IF_ABSENT);
+        let until = verdict.now + asked.min(LONGEST_BLOCK).mul_f32(BLOCK_MARGIN);
+        self.words
+            .store_blocked(until.max(self.words.blocked_until()));
+    }
+
+    pub(crate) fn breaker(&self) -> Breaker {
+        self.lock().breaker
+    }
+
+    /// The belief alone, for an operator.
+    pub fn expected_success(&self, now: Time) -> f32 {
+        self.words.posterior().expect(now)
+    }
+
+    /// Trips since the process began.
+    pub fn trips(&self) -> u64 {
+        self.lock().breaker.trips
+    }
+
+    /// Where the endpoint's own breaker stands at `now`.
+    pub fn state(&self, settings: &HealthSettings, now: Time) -> State {
+        let mut breaker = self.lock().breaker;
+        breaker.settle(settings, now);
+        breaker.state
+    }
+
+    pub(crate) fn latency(&self, kind: Kind) -> Latency {
+        self.lock().latency[kind.position()]
+    }
+
+    /// How long the latest failure took and at which request of the pool the last probe went out.
+    pub(crate) fn probe_cost(&self) -> (Duration, u64) {
+        let inner = self.lock();
+        (inner.failed_in, inner.probed_at)
+    }
+
+    /// Begins a probe of the endpoint's own breaker, if it awaits one, and notes when the pool last probed.
+    pub(crate) fn begin_probe(&self, pool_requests: u64, now: Time) -> bool {
+        let mut inner = self.lock();
+        inner.probed_at = pool_requests;
+        let begins = inner.breaker.awaits_probe(now);
+        if begins {
+            inner.breaker.begin_probe(now);
+        }
+        self.publish(&inner);
+        begins
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.words.store_posterior(&inner.posterior);
+        self.words.gate.store(&inner.breaker);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn count(&mut self, settings: &HealthSettings, verdict: &Verdict) -> bool {
+        let effect = effect::of(verdict.class);
+        if effect.failure == 0.0 {
+            self.breaker.release_probe();
+            return false;
+        }
+        self.failed_in = verdict.now.since(verdict.started);
+        if self.is_straggler(verdict) {
+            // Something that started later succeeded: the endpoint lives, this one was unlucky (3.2).
+            self.posterior.observe(0.0, 0.25, verdict.now);
+            self.breaker.release_probe();
+            return false;
+        }
+        self.posterior
+            .observe(effect.success, effect.failure, verdict.now);
+        self.consecutive += effect.consecutive;
+        self.trip_if_due(settings, effect, verdict)
+    }
+
+    fn is_straggler(&self, verdict: &Verdict) -> bool {
+        let timed_out = matches!(
+            verdict.class,
+            Class::FirstTokenTimeout | Class::AnswerTimeout
+        );
+        timed_out && self.ok_start.is_some_and(|start| start > verdict.started)
+    }
+
+    /// Host and key failures trip those gates, not this breaker; a probe of this one is then undecided.
+    fn trip_if_due(
+        &mut self,
+        settings: &HealthSettings,
+        effect: Effect,
+        verdict: &Verdict,
+    ) -> bool {
+        let elsewhere = verdict.class.scope() != crate::core::outcome::Scope::Endpoint;
+        if elsewhere {
+            self.breaker.release_probe();
+            return false;
+        }
+        let worn = effect.at_once
+            || self.consecutive >= settings.trip_after
+            || self
+                .posterior
+                .share()
+                .is_some_and(|share| share < settings.min_success);
+        let trips = self.breaker.trips_on(effect.rest, worn, verdict.started);
+        if trips {
+            self.breaker
+                .trip(effect.rest, settings, verdict.jitter, verdict.now);
+            self.consecutive = 0.0;
+        }
+        trips
+    }
+}

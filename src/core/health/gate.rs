@@ -1,0 +1,79 @@
+//! Owns the breaker that all endpoints of one host, or of one key, share: fifty models at one vendor need
+//! not discover one dead key fifty times. Must never count an endpoint's own failures.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::core::health::breaker::{Breaker, RestKind, State};
+use crate::core::health::effect::Testimony;
+use crate::core::health::endpoint::Verdict;
+use crate::core::health::settings::HealthSettings;
+use crate::core::health::words::GateWord;
+use crate::core::time::Time;
+
+/// A breaker shared by endpoints.
+#[derive(Debug, Default)]
+pub struct Gate {
+    pub(crate) word: GateWord,
+    breaker: Mutex<Breaker>,
+}
+
+impl Gate {
+    /// Where the gate stands at `now`.
+    pub fn state(&self, settings: &HealthSettings, now: Time) -> State {
+        let mut breaker = *self.lock();
+        breaker.settle(settings, now);
+        breaker.state
+    }
+
+    pub(crate) fn breaker(&self) -> Breaker {
+        *self.lock()
+    }
+
+    /// Begins a probe if the gate awaits one.
+    pub(crate) fn begin_probe(&self, now: Time) -> bool {
+        let mut breaker = self.lock();
+        let begins = breaker.awaits_probe(now);
+        if begins {
+            breaker.begin_probe(now);
+            self.word.store(&breaker);
+        }
+        begins
+    }
+
+    /// Takes what an attempt says about the gate. Returns whether it tripped.
+    pub(crate) fn hear(
+        &self,
+        testimony: Testimony,
+        kind: RestKind,
+        settings: &HealthSettings,
+        verdict: &Verdict,
+    ) -> bool {
+        if testimony != Testimony::Failed && self.word.is_closed() {
+            return false;
+        }
+        let mut breaker = self.lock();
+        breaker.settle(settings, verdict.now);
+        let tripped = match testimony {
+            Testimony::Works => {
+                if verdict.started >= breaker.since {
+                    breaker.succeed(settings, verdict.now);
+                }
+                false
+            }
+            Testimony::Silent => {
+                breaker.release_probe();
+                false
+            }
+            Testimony::Failed => breaker.trips_on(kind, true, verdict.started),
+        };
+        if tripped {
+            breaker.trip(kind, settings, verdict.jitter, verdict.now);
+        }
+        self.word.store(&breaker);
+        tripped
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,243 @@
+use super::*;
+use crate::core::fixture::catalog;
+
+const FLEET: &[(&str, &[&str])] = &[("a/one", &["p", "q"]), ("b/two", &["p"])];
+
+struct Fleet {
+    health: Health,
+    rng: fastrand::Rng,
+    now: Time,
+}
+
+impl Fleet {
+    fn new() -> Self {
+        Self::with(HealthSettings::default())
+    }
+
+    fn with(settings: HealthSettings) -> Self {
+        Self {
+            health: Health::new(&catalog(FLEET), settings, BudgetSettings::default(), None),
+            rng: fastrand::Rng::with_seed(3),
+            now: Time::from_micros(5_000_000),
+        }
+    }
+
+    fn pass(&mut self, time: Duration) -> &mut Self {
+        self.now = self.now + time;
+        self
+    }
+
+    fn fail(&mut self, endpoint: usize, class: Class) -> Trips {
+        self.fail_after(endpoint, class, Duration::ZERO)
+    }
+
+    fn fail_after(&mut self, endpoint: usize, class: Class, took: Duration) -> Trips {
+        let ended = Ended {
+            endpoint: EndpointIx::new(endpoint),
+            class,
+            started: self.now - took,
+            retry_after: None,
+        };
+        self.health.fail(&ended, &mut self.rng, self.now)
+    }
+
+    fn succeed(&mut self, endpoint: usize) -> &mut Self {
+        let took = Duration::from_millis(300);
+        self.health.succeed(
+            EndpointIx::new(endpoint),
+            ModelIx::new(0),
+            Kind::Stream,
+            self.now,
+            took,
+            self.now,
+        );
+        self
+    }
+
+    fn view(&self, endpoint: usize) -> View {
+        self.health
+            .view(EndpointIx::new(endpoint), Kind::Stream, self.now)
+    }
+
+    fn probes(&self, endpoint: usize) -> bool {
+        self.health.try_probe(EndpointIx::new(endpoint), self.now)
+    }
+
+    fn state(&self, endpoint: usize) -> State {
+        self.health.state(EndpointIx::new(endpoint), self.now)
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_success_share_below_half_trips_even_without_three_in_a_row() {
+    let mut fleet = Fleet::new();
+    for _ in 0..6 {
+        fleet.succeed(0);
+        fleet.fail(0, Class::StreamBroken);
+    }
+    assert_eq!(fleet.state(0), State::Open);
+}
+
+#[test]
+fn a_straggler_does_not_trip() {
+    let mut fleet = Fleet::new();
+    for _ in 0..10 {
+        fleet.pass(SECOND).succeed(0);
+        fleet.fail_after(0, Class::FirstTokenTimeout, Duration::from_secs(10));
+    }
+    assert_eq!(fleet.state(0), State::Closed);
+}
+
+#[test]
+fn timeouts_without_any_later_success_trip_on_the_second() {
+    let mut fleet = Fleet::new();
+    let took = Duration::from_secs(10);
+    assert!(!fleet.fail_after(0, Class::FirstTokenTimeout, took).endpoint);
+    assert!(fleet.fail_after(0, Class::FirstTokenTimeout, took).endpoint);
+}
+
+#[test]
+fn the_speed_of_kinds_is_kept_apart() {
+    let mut fleet = Fleet::new();
+    fleet.succeed(0);
+    let json = fleet.health.view(EndpointIx::new(0), Kind::Json, fleet.now);
+    assert_eq!(json.latency, None);
+    assert!(fleet.view(0).latency.is_some());
+}
+
+#[test]
+fn a_host_that_answers_again_frees_all_its_endpoints() {
+    let mut fleet = Fleet::new();
+    fleet.fail(0, Class::ConnectFailed);
+    assert_eq!(fleet.state(2), State::Open, "shares the host");
+    assert_eq!(fleet.state(1), State::Closed, "another host");
+    for _ in 0..2 {
+        fleet.pass(11 * SECOND);
+        assert!(fleet.probes(2));
+        fleet.succeed(2);
+    }
+    fleet.pass(6 * SECOND);
+    assert_eq!(fleet.state(0), State::Closed);
+}
+
+#[test]
+fn a_server_error_answer_shows_that_the_host_is_back() {
+    let mut fleet = Fleet::new();
+    fleet.fail(0, Class::ConnectFailed);
+    for _ in 0..2 {
+        fleet.pass(11 * SECOND);
+        assert!(fleet.probes(0));
+        fleet.fail(0, Class::ServerError);
+    }
+    fleet.pass(6 * SECOND);
+    assert_eq!(fleet.state(2), State::Closed);
+}
+
+#[test]
+fn a_probe_that_says_nothing_about_a_gate_is_given_back() {
+    let mut fleet = Fleet::new();
+    fleet.fail(0, Class::AuthRejected);
+    fleet.pass(61 * SECOND);
+    assert!(fleet.probes(0));
+    assert!(!fleet.probes(0), "one at a time");
+    fleet.fail(0, Class::ClientGone);
+    assert!(fleet.probes(0));
+}
+
+#[test]
+fn a_slow_failure_is_probed_when_the_pool_has_traffic_enough() {
+    let mut fleet = Fleet::new();
+    for _ in 0..2 {
+        fleet.fail_after(0, Class::FirstTokenTimeout, 10 * SECOND);
+    }
+    fleet.pass(60 * SECOND);
+    for _ in 0..49 {
+        fleet.health.count_request(ModelIx::new(0), fleet.now);
+        assert!(!fleet.probes(0));
+    }
+    fleet.health.count_request(ModelIx::new(0), fleet.now);
+    assert!(fleet.probes(0));
+}
+
+#[test]
+fn with_a_probe_share_of_one_any_request_may_probe() {
+    let mut fleet = Fleet::with(HealthSettings {
+        probe_share: 1.0,
+        ..HealthSettings::default()
+    });
+    for _ in 0..2 {
+        fleet.fail_after(0, Class::FirstTokenTimeout, 10 * SECOND);
+    }
+    fleet.pass(60 * SECOND);
+    fleet.health.count_request(ModelIx::new(0), fleet.now);
+    assert!(fleet.probes(0));
+}
+
+#[test]
+fn a_rate_limited_probe_opens_the_ramp() {
+    let mut fleet = Fleet::new();
+    for _ in 0..3 {
+        fleet.fail(0, Class::ServerError);
+    }
+    fleet.pass(11 * SECOND);
+    assert!(fleet.probes(0));
+    fleet.fail(0, Class::RateLimited);
+    assert_eq!(fleet.state(0), State::Ramp);
+    assert!(fleet.view(0).blocked_until > fleet.now);
+}
+
+#[test]
+fn settings_scale_every_duration() {
+    let mut settings = HealthSettings {
+        trip_after: 1.0,
+        probes_to_close: 1,
+        ramp: Duration::from_millis(100),
+        ..HealthSettings::default()
+    };
+    settings.rest.server_error = Duration::from_millis(50);
+    settings.probe_fast.every = Duration::from_millis(10);
+    let mut fleet = Fleet::with(settings);
+    fleet.fail(0, Class::ServerError);
+    assert_eq!(fleet.state(0), State::Open);
+    fleet.pass(Duration::from_millis(60));
+    assert!(fleet.probes(0));
+    fleet.succeed(0);
+    assert_eq!(fleet.state(0), State::Ramp);
+    fleet.pass(Duration::from_millis(100));
+    assert_eq!(fleet.state(0), State::Closed);
+}
+
+#[test]
+fn health_outlives_a_new_catalogue_where_the_endpoint_stays() {
+    let old_catalog = catalog(FLEET);
+    let mut fleet = Fleet::new();
+    for _ in 0..3 {
+        fleet.fail(1, Class::ServerError);
+    }
+    fleet.fail(0, Class::AuthRejected);
+    let next_catalog = catalog(&[("c/new", &["q"]), ("a/one", &["q", "z"]), ("b/two", &["p"])]);
+    let next = Health::new(
+        &next_catalog,
+        HealthSettings::default(),
+        BudgetSettings::default(),
+        Some((&old_catalog, &fleet.health)),
+    );
+    let state = |ix| next.state(EndpointIx::new(ix), fleet.now);
+    assert_eq!(state(0), State::Closed, "another model at q");
+    assert_eq!(state(1), State::Open, "a/one at q, under its new index");
+    assert_eq!(state(2), State::Closed, "a new endpoint");
+    assert_eq!(state(3), State::Open, "the key of p");
+}
+
+#[test]
+fn only_so_many_wait_for_one_endpoint() {
+    let fleet = Fleet::new();
+    let endpoint = EndpointIx::new(0);
+    assert!(fleet.health.begin_wait(endpoint, 2));
+    assert!(fleet.health.begin_wait(endpoint, 2));
+    assert!(!fleet.health.begin_wait(endpoint, 2));
+    fleet.health.end_wait(endpoint);
+    assert!(fleet.health.begin_wait(endpoint, 2));
+}

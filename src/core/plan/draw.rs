@@ -1,0 +1,138 @@
+//! Owns the choice of the next candidate with live health. Must never allocate or lock, but for the one
+//! lock that makes a request the probe.
+
+use crate::core::catalog::EndpointIx;
+use crate::core::health::{Health, Kind, Passage, View};
+use crate::core::plan::{Candidate, Leg, Plan};
+use crate::core::policy::Standing;
+use crate::core::time::Time;
+
+/// What a draw is made with.
+#[derive(Debug)]
+pub struct Draw<'a> {
+    pub health: &'a Health,
+    pub kind: Kind,
+    /// Endpoints that this request has tried already.
+    pub tried: &'a [EndpointIx],
+    pub now: Time,
+}
+
+/// A chosen candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    pub endpoint: EndpointIx,
+    /// This request finds out whether the endpoint has recovered.
+    pub probe: bool,
+}
+
+impl Draw<'_> {
+    /// Chooses among the leg's candidates that are open to traffic. `probe`: the request is new and could
+    /// still be answered elsewhere if the probe fails.
+    pub fn pick(
+        &self,
+        plan: &Plan,
+        leg: usize,
+        probe: bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Pick> {
+        let candidates = &plan.legs[leg];
+        if probe && let Some(endpoint) = self.probe(candidates, plan, leg) {
+            return Some(Pick {
+                endpoint,
+                probe: true,
+            });
+        }
+        let mut best: Option<(f32, EndpointIx)> = None;
+        for (position, candidate) in candidates.candidates.iter().enumerate() {
+            let Some(view) = self.usable(candidate) else {
+                continue;
+            };
+            if matches!(view.passage, Passage::Share(share) if rng.f32() >= share) {
+                continue;
+            }
+            let standing = standing(position, candidate, &view);
+            let key = plan.policy.sort.key(&standing, rng.f32());
+            if best.is_none_or(|(smallest, _)| key < smallest) {
+                best = Some((key, candidate.endpoint));
+            }
+        }
+        best.map(|(_, endpoint)| Pick {
+            endpoint,
+            probe: false,
+        })
+    }
+
+    /// An endpoint that awaits a probe which may be made now: only where a closed endpoint remains to retry
+    /// on, in the pool or in the chain (amendment 3).
+    fn probe(&self, candidates: &Leg, plan: &Plan, leg: usize) -> Option<EndpointIx> {
+        let awaiting = candidates.candidates.iter().find(|candidate| {
+            self.is_open_to(candidate)
+                && self.view(candidate).passage == Passage::Probe
+                && self.has_other(plan, leg, Some(candidate.endpoint))
+                && self.health.try_probe(candidate.endpoint, self.now)
+        });
+        awaiting.map(|candidate| candidate.endpoint)
+    }
+
+    /// Whether a candidate other than `than` could take the request now, from this leg of the plan on.
+    pub fn has_other(&self, plan: &Plan, leg: usize, than: Option<EndpointIx>) -> bool {
+        plan.legs.iter().skip(leg).any(|leg| {
+            let mut others = leg.candidates.iter();
+            others.any(|other| Some(other.endpoint) != than && self.usable(other).is_some())
+        })
+    }
+
+    /// With nothing open: the likeliest of the untried that are not rate-limited, so that a request is never
+    /// refused on belief alone (routing-algorithm 3.3 d). The noise spreads a herd.
+    pub fn panic(&self, plan: &Plan, leg: usize, rng: &mut fastrand::Rng) -> Option<EndpointIx> {
+        let untried = plan.legs[leg].candidates.iter();
+        let mut best: Option<(f32, EndpointIx)> = None;
+        for candidate in untried.filter(|candidate| self.is_open_to(candidate)) {
+            let hope = self.view(candidate).expected + 0.1 * rng.f32();
+            if best.is_none_or(|(highest, _)| hope > highest) {
+                best = Some((hope, candidate.endpoint));
+            }
+        }
+        best.map(|(_, endpoint)| endpoint)
+    }
+
+    /// When the first of the leg's rate-limited candidates is free again, tried ones included.
+    pub fn unblocked_first(&self, plan: &Plan, leg: usize) -> Option<(Time, EndpointIx)> {
+        let candidates = plan.legs[leg].candidates.iter();
+        candidates
+            .filter(|candidate| candidate.reject.is_none())
+            .map(|candidate| (self.view(candidate).blocked_until, candidate.endpoint))
+            .filter(|(until, _)| *until > self.now)
+            .min_by_key(|(until, _)| *until)
+    }
+
+    /// The view of a candidate that may take ordinary traffic.
+    fn usable(&self, candidate: &Candidate) -> Option<View> {
+        if !self.is_open_to(candidate) {
+            return None;
+        }
+        let view = self.view(candidate);
+        matches!(view.passage, Passage::Free | Passage::Share(_)).then_some(view)
+    }
+
+    /// Not left out, not tried, not rate-limited.
+    fn is_open_to(&self, candidate: &Candidate) -> bool {
+        candidate.reject.is_none()
+            && !self.tried.contains(&candidate.endpoint)
+            && self.view(candidate).blocked_until <= self.now
+    }
+
+    fn view(&self, candidate: &Candidate) -> View {
+        self.health.view(candidate.endpoint, self.kind, self.now)
+    }
+}
+
+fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
+    Standing {
+        position,
+        price: candidate.price,
+        latency: view.latency,
+        usual_latency: view.usual_latency,
+        expected: view.expected,
+    }
+}

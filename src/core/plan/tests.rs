@@ -1,0 +1,152 @@
+use super::*;
+use crate::core::fixture::catalog;
+use crate::core::health::{BudgetSettings, Ended, Health, HealthSettings, Kind};
+use crate::core::names::PolicyName;
+use crate::core::outcome::Class;
+use crate::core::policy::Sort;
+use crate::core::time::Time;
+use std::time::Duration;
+
+struct Pool {
+    catalog: Catalog,
+    health: Health,
+    plan: Plan,
+    rng: fastrand::Rng,
+    now: Time,
+}
+
+impl Pool {
+    fn of(sort: Sort, models: &[(&str, &[&str])]) -> Self {
+        let catalog = catalog(models);
+        let health = Health::new(
+            &catalog,
+            HealthSettings::default(),
+            BudgetSettings::default(),
+            None,
+        );
+        let mut policy = Policy::built_in(PolicyName::new("default"));
+        policy.sort = sort;
+        let facts = RequestFacts::default();
+        let plan = Plan::new(&catalog, ModelIx::new(0), facts, Arc::new(policy), |_| true);
+        Self {
+            catalog,
+            health,
+            plan,
+            rng: fastrand::Rng::with_seed(11),
+            now: Time::from_micros(1_000_000),
+        }
+    }
+
+    fn learn(&mut self, endpoint: usize, took: Duration, times: usize) {
+        let ix = EndpointIx::new(endpoint);
+        for _ in 0..times {
+            self.now = self.now + Duration::from_millis(100);
+            self.health
+                .succeed(ix, ModelIx::new(0), Kind::Stream, self.now, took, self.now);
+        }
+    }
+
+    fn fail(&mut self, endpoint: usize, class: Class) {
+        let ended = Ended {
+            endpoint: EndpointIx::new(endpoint),
+            class,
+            started: self.now,
+            retry_after: Some(Duration::from_secs(5)),
+        };
+        self.health.fail(&ended, &mut self.rng, self.now);
+    }
+
+    fn draw(&mut self, tried: &[EndpointIx]) -> Option<Pick> {
+        let draw = Draw {
+            health: &self.health,
+            kind: Kind::Stream,
+            tried,
+            now: self.now,
+        };
+        draw.pick(&self.plan, 0, true, &mut self.rng)
+    }
+
+    /// Shares of 2,000 draws, by endpoint.
+    fn shares(&mut self) -> Vec<f32> {
+        let mut counts = vec![0.0_f32; self.catalog.endpoints().len()];
+        for _ in 0..2000 {
+            if let Some(pick) = self.draw(&[]) {
+                counts[pick.endpoint.get()] += 1.0 / 2000.0;
+            }
+        }
+        counts
+    }
+}
+
+const TRIO: &[(&str, &[&str])] = &[("a/one", &["p", "q", "r"])];
+
+#[test]
+fn ordered_takes_the_first_of_the_file() {
+    let mut pool = Pool::of(Sort::Ordered, TRIO);
+    assert!(pool.shares()[0] > 0.999);
+}
+
+#[test]
+fn adaptive_prefers_the_cheap_and_moves_away_from_the_slow() {
+    let mut pool = Pool::of(Sort::Adaptive, TRIO);
+    let fast = Duration::from_millis(300);
+    for endpoint in 0..3 {
+        pool.learn(endpoint, fast, 30);
+    }
+    let before = pool.shares();
+    assert!(before[0] > 0.8 && before[0] > before[1], "{before:?}");
+    pool.learn(0, Duration::from_secs(6), 20);
+    let after = pool.shares();
+    assert!(after[0] < 0.1, "{after:?}");
+}
+
+#[test]
+fn adaptive_moves_away_from_what_fails_now_and_then() {
+    let mut pool = Pool::of(Sort::Adaptive, TRIO);
+    for endpoint in 0..3 {
+        pool.learn(endpoint, Duration::from_millis(300), 30);
+    }
+    for _ in 0..5 {
+        pool.learn(0, Duration::from_millis(300), 2);
+        pool.fail(0, Class::ServerError);
+    }
+    let shares = pool.shares();
+    assert!(shares[0] < 0.2, "{shares:?}");
+}
+
+#[test]
+fn tried_and_rate_limited_endpoints_are_not_drawn() {
+    let mut pool = Pool::of(Sort::Ordered, TRIO);
+    pool.fail(1, Class::RateLimited);
+    let tried = [EndpointIx::new(0)];
+    assert_eq!(pool.draw(&tried).unwrap().endpoint, EndpointIx::new(2));
+    pool.now = pool.now + Duration::from_secs(6);
+    assert_eq!(pool.draw(&tried).unwrap().endpoint, EndpointIx::new(1));
+}
+
+#[test]
+fn prices_become_ratios_to_the_cheapest_that_is_not_free() {
+    assert_eq!(price_ratios(&[Some(2.0), Some(1.0)]), [2.0, 1.0]);
+    assert_eq!(price_ratios(&[Some(0.0), Some(4.0)]), [0.0, 1.0]);
+    assert_eq!(
+        price_ratios(&[None, Some(1.0), Some(3.0), Some(5.0)]),
+        [3.0, 1.0, 3.0, 5.0]
+    );
+    assert_eq!(price_ratios(&[None, None]), [1.0, 1.0]);
+    assert_eq!(price_ratios(&[Some(0.0), None]), [0.0, 0.0]);
+}
+
+#[test]
+fn a_model_that_the_key_may_not_use_is_never_a_fallback() {
+    let catalog = catalog(&[("a/one", &["p"]), ("b/two", &["q"])]);
+    let policy = Arc::new(Policy::built_in(PolicyName::new("default")));
+    let asked = ModelIx::new(0);
+    let plan = Plan::new(&catalog, asked, RequestFacts::default(), policy, |ix| {
+        ix == asked
+    });
+    assert_eq!(plan.legs[0].candidates[0].reject, None);
+    assert_eq!(
+        plan.legs[1].candidates[0].reject,
+        Some(Reject::ModelNotAllowed)
+    );
+}
