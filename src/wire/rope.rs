@@ -66,7 +66,9 @@ mod tests {
 
     fn rope(parts: &[&Bytes]) -> Rope {
         let mut rope = Rope::default();
-        parts.iter().for_each(|part| rope.push((*part).clone()));
+        for part in parts {
+            rope.push((*part).clone());
+        }
         rope
     }
 
