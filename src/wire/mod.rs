@@ -1,1 +1,15 @@
-//! placeholder
+//! The wire floor: what bytes mean. In reading order: `sse`, `rope`, `splice`, `retry_after`,
+//! `client_error`, then one folder a dialect: `openai`.
+//!
+//! A dialect reads requests, stream events, answers and errors of one format, fills `core`'s types from
+//! them, and writes that format's errors. Where both sides speak the same dialect, bodies and events are
+//! spliced, never parsed and written again: a byte that no rule names is passed on as it came.
+//!
+//! Must never do I/O, wait, read a clock, draw randomness, or know a provider's name.
+
+pub mod sse;
+pub mod rope;
+pub mod splice;
+pub mod retry_after;
+pub mod client_error;
+pub mod openai;

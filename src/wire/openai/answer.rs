@@ -1,0 +1,204 @@
+//! Owns the reading of a complete JSON answer. Must never take an error for an answer because its
+//! status was 200.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::errors;
+use super::shape::{Finish, Message, ModelValue, is_error, usage};
+use crate::core::exchange::{AnswerFacts, Usage};
+use crate::core::outcome::ErrorFacts;
+use crate::wire::rope::Rope;
+use crate::wire::splice::splice;
+
+/// What a complete body of status 200 was.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// An answer, and its bytes with the catalogue's model name.
+    Good { facts: AnswerFacts, body: Rope },
+    /// An error inside a 200.
+    Error(Box<ErrorFacts>),
+    /// Not the dialect's format.
+    Malformed,
+}
+
+#[derive(Deserialize)]
+struct Completion<'a> {
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+}
+
+/// Reads a complete answer to a request for the catalogue's `model`.
+pub fn read(body: &Bytes, model: &str) -> Answer {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return Answer::Malformed;
+    };
+    let Ok(answer) = serde_json::from_str::<Completion<'_>>(text) else {
+        return Answer::Malformed;
+    };
+    if is_error(answer.error)
+        || answer
+            .object
+            .is_some_and(|object| object.get() == "\"error\"")
+    {
+        return Answer::Error(Box::new(errors::error_in_answer(body)));
+    }
+    let Some(choices) = &answer.choices else {
+        return Answer::Malformed;
+    };
+    if choices
+        .iter()
+        .any(|choice| choice.finish() == Finish::Error)
+    {
+        return Answer::Error(Box::new(errors::error_in_choice(body)));
+    }
+    let usage = usage(answer.usage);
+    let edit = ModelValue::new(model).edit(text, answer.model);
+    Answer::Good {
+        facts: AnswerFacts {
+            empty: is_empty(choices, usage),
+            usage,
+        },
+        body: splice(body, &edit).coalesce(),
+    }
+}
+
+/// No choice has content or says why it has none, and no token was counted.
+fn is_empty(choices: &[Choice<'_>], usage: Option<Usage>) -> bool {
+    let counted = usage.is_some_and(|usage| usage.completion_tokens > 0);
+    !counted && choices.iter().all(Choice::is_empty)
+}
+
+// === impl Choice ===
+
+impl Choice<'_> {
+    fn finish(&self) -> Finish {
+        Finish::of(self.finish_reason)
+    }
+
+    fn is_empty(&self) -> bool {
+        let silent = matches!(self.finish(), Finish::Open | Finish::Stop);
+        silent && !self.message.as_ref().is_some_and(Message::has_content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::outcome::Hint;
+
+    fn answer(body: &str) -> Answer {
+        read(&Bytes::copy_from_slice(body.as_bytes()), "a/m")
+    }
+
+    fn good(body: &str) -> (AnswerFacts, String) {
+        let Answer::Good { facts, body } = answer(body) else {
+            panic!("not good: {body}");
+        };
+        let body = String::from_utf8(body.segments().concat()).unwrap();
+        (facts, body)
+    }
+
+    fn facts_of(body: &str) -> ErrorFacts {
+        let Answer::Error(facts) = answer(body) else {
+            panic!("not an error: {body}");
+        };
+        *facts
+    }
+
+    #[test]
+    fn the_model_is_named_as_the_catalogue_does() {
+        let body = r#"{"id":"x", "model" : "up-2025","choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        let (facts, out) = good(body);
+        assert_eq!(out, body.replace("up-2025", "a/m"));
+        assert!(!facts.empty && facts.usage.is_none());
+        let body = r#"{"choices":[{"message":{"content":"hi"}}]}"#;
+        assert_eq!(good(body).1, body);
+    }
+
+    #[test]
+    fn an_answer_without_content_or_reason_is_empty() {
+        let of = |choices: &str, usage: &str| {
+            good(&format!(r#"{{"choices":[{choices}],"usage":{usage}}}"#))
+                .0
+                .empty
+        };
+        let none = r#"{"prompt_tokens":5,"completion_tokens":0}"#;
+        let some = r#"{"prompt_tokens":5,"completion_tokens":7}"#;
+        let blank = r#"{"message":{"content":null},"finish_reason":"stop"}"#;
+        assert!(of("", "null"));
+        assert!(of(blank, none));
+        assert!(of(
+            r#"{"message":{"content":"","tool_calls":[]},"finish_reason":null}"#,
+            "null"
+        ));
+        assert!(!of(blank, some));
+        assert!(!of(
+            r#"{"message":{"content":null},"finish_reason":"content_filter"}"#,
+            none
+        ));
+        assert!(!of(
+            r#"{"message":{"refusal":"no"},"finish_reason":"stop"}"#,
+            none
+        ));
+        assert!(!of(
+            r#"{"message":{"tool_calls":[{}]},"finish_reason":"stop"}"#,
+            none
+        ));
+        assert!(!of(
+            &format!(r#"{blank},{{"message":{{"content":"b"}}}}"#),
+            none
+        ));
+    }
+
+    #[test]
+    fn an_error_in_a_200_is_an_error() {
+        let facts = facts_of(r#"{"error":{"message":"down","code":503}}"#);
+        assert_eq!((facts.status, facts.hint), (200, Some(Hint::Overloaded)));
+        assert_eq!(facts.message, "down");
+        assert_eq!(facts_of(r#"{"error":"boom"}"#).message, "boom");
+        let facts = facts_of(r#"{"object":"error","message":"broken","type":"x"}"#);
+        assert_eq!(facts.message, "broken");
+        let facts = facts_of(
+            r#"{"choices":[{"message":{"content":"par"},"finish_reason":"error","error":{"message":"cut","code":502}}]}"#,
+        );
+        assert_eq!((facts.message.as_str(), facts.status), ("cut", 200));
+        let body = r#"{"error":null,"choices":[{"message":{"content":"x"}}]}"#;
+        assert!(!good(body).0.empty);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_malformed() {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "<html>",
+            r#"{"choices":7}"#,
+            r#"{"choices":[{"message":{"con"#,
+        ] {
+            assert!(matches!(answer(body), Answer::Malformed), "{body}");
+        }
+        assert!(matches!(
+            read(&Bytes::from_static(b"{\"choices\":[],\"a\":\"\xff\"}"), "m"),
+            Answer::Malformed
+        ));
+    }
+}

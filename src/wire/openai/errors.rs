@@ -1,0 +1,286 @@
+//! Owns the reading of an upstream's error, in the several forms that speakers of this dialect use.
+//! Must never let more than a few hundred characters of it through, or judge beyond a hint.
+
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use super::hints;
+use crate::core::outcome::ErrorFacts;
+use crate::wire::retry_after::{in_prose, retry_after};
+
+/// Characters of a message that are kept.
+const MESSAGE_MAX: usize = 300;
+/// Bytes of a body that are looked at; an error is short.
+const BODY_MAX: usize = 64 * 1024;
+
+/// Reads an answer with an error status.
+pub fn error_facts(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> ErrorFacts {
+    let mut facts = said(body).into_facts(status);
+    facts.retry_after = retry_after(headers, &facts.message, now);
+    facts
+}
+
+/// Reads an error that came inside an answer of status 200.
+pub fn error_in_answer(json: &[u8]) -> ErrorFacts {
+    let mut facts = said(json).into_facts(200);
+    facts.retry_after = in_prose(&facts.message);
+    facts
+}
+
+/// Reads a chunk or an answer in which a choice finished with an error; the choice may hold it.
+pub(super) fn error_in_choice(json: &[u8]) -> ErrorFacts {
+    let choices = parsed(json).and_then(|mut body| body.get_mut("choices").map(Value::take));
+    let choices = choices.as_ref().and_then(Value::as_array);
+    let error = choices
+        .into_iter()
+        .flatten()
+        .find_map(|choice| choice.get("error"));
+    let mut said = error.map(Said::of_error).unwrap_or_default();
+    if said.message.is_empty() {
+        "the model ended with an error".clone_into(&mut said.message);
+    }
+    said.into_facts(200)
+}
+
+/// What a body says of its error.
+#[derive(Default)]
+struct Said {
+    message: String,
+    code: Option<String>,
+    kind: Option<String>,
+    param: Option<String>,
+}
+
+fn said(body: &[u8]) -> Said {
+    match parsed(body) {
+        Some(json) => Said::of_body(&json),
+        None => Said::message(prose(body)),
+    }
+}
+
+fn parsed(body: &[u8]) -> Option<Value> {
+    let body = body.get(..BODY_MAX).unwrap_or(body);
+    let json: Value = serde_json::from_slice(body).ok()?;
+    // Gemini's layer of this dialect puts the one error into a list.
+    match json {
+        Value::Array(list) => list.into_iter().next(),
+        json => Some(json),
+    }
+}
+
+// === impl Said ===
+
+impl Said {
+    fn message(message: String) -> Self {
+        Self {
+            message,
+            ..Self::default()
+        }
+    }
+
+    /// `{"error":{...}}`, `{"error":"text"}`, `{"message":...}` (vLLM's `object: error` too),
+    /// `{"detail":...}` (FastAPI; Mistral's gateway), or a bare string.
+    fn of_body(json: &Value) -> Self {
+        match json.get("error") {
+            Some(error @ Value::Object(_)) => Self::of_error(error),
+            Some(Value::String(text)) => Self {
+                message: text.clone(),
+                ..Self::of_error(json)
+            },
+            _ => Self::of_error(json),
+        }
+    }
+
+    fn of_error(error: &Value) -> Self {
+        let metadata = error.get("metadata");
+        let kind = text_at(error, "type")
+            .or_else(|| text_at(error, "error_type"))
+            .or_else(|| text_at(error, "status").filter(|status| status.parse::<u16>().is_err()))
+            .or_else(|| metadata.and_then(|metadata| text_at(metadata, "error_type")));
+        Self {
+            message: ["message", "detail"]
+                .into_iter()
+                .find_map(|field| error.get(field).and_then(words))
+                .or_else(|| error.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            code: text_at(error, "code"),
+            kind,
+            param: text_at(error, "param"),
+        }
+    }
+
+    fn into_facts(self, status: u16) -> ErrorFacts {
+        let hint = hints::find(
+            status,
+            self.code.as_deref(),
+            self.kind.as_deref(),
+            &self.message,
+        );
+        ErrorFacts {
+            status,
+            hint,
+            retry_after: None,
+            message: clipped(&self.message),
+            code: self.code,
+            kind: self.kind,
+            param: self.param,
+        }
+    }
+}
+
+/// A field's text or number, as short text.
+fn text_at(json: &Value, field: &str) -> Option<String> {
+    match json.get(field)? {
+        Value::String(text) if !text.is_empty() => Some(clipped(text)),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A message's words: text, or a list or an object of them (FastAPI: `[{"loc":..., "msg":...}]`).
+fn words(json: &Value) -> Option<String> {
+    match json {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Array(list) => list.first().and_then(words),
+        Value::Object(object) => ["msg", "message", "detail"]
+            .into_iter()
+            .find_map(|field| object.get(field).and_then(words)),
+        _ => None,
+    }
+}
+
+/// A body that is not JSON: its title where it is a page, nothing where it has none, else its text.
+fn prose(body: &[u8]) -> String {
+    let body = body.get(..BODY_MAX).unwrap_or(body);
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if !text.starts_with('<') {
+        return text.to_owned();
+    }
+    let title = text
+        .split_once("<title>")
+        .and_then(|(_, rest)| rest.split_once("</title>"));
+    title.map_or_else(String::new, |(title, _)| title.trim().to_owned())
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(MESSAGE_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::outcome::Hint;
+
+    fn facts(status: u16, body: &str) -> ErrorFacts {
+        let now = SystemTime::UNIX_EPOCH;
+        error_facts(status, &HeaderMap::new(), body.as_bytes(), now)
+    }
+
+    fn check(body: &str, message: &str, code: Option<&str>, kind: Option<&str>) {
+        let facts = facts(400, body);
+        let found = (
+            facts.message.as_str(),
+            facts.code.as_deref(),
+            facts.kind.as_deref(),
+        );
+        assert_eq!(found, (message, code, kind), "{body}");
+    }
+
+    #[test]
+    fn every_form_of_an_error_is_read() {
+        check(
+            r#"{"error":{"message":"m","type":"t","code":"c","param":"p"}}"#,
+            "m",
+            Some("c"),
+            Some("t"),
+        );
+        check(
+            r#"{"error":{"message":"m","code":400}}"#,
+            "m",
+            Some("400"),
+            None,
+        );
+        check(
+            r#"{"error":{"message":"m","type":null,"code":null}}"#,
+            "m",
+            None,
+            None,
+        );
+        check(r#"{"error":"m"}"#, "m", None, None);
+        check(r#"{"code":"c","error":"m"}"#, "m", Some("c"), None);
+        check(r#"{"message":"m","type":"t"}"#, "m", None, Some("t"));
+        check(
+            r#"{"object":"error","message":"m","type":"t","code":400}"#,
+            "m",
+            Some("400"),
+            Some("t"),
+        );
+        check(r#"{"detail":"m"}"#, "m", None, None);
+        check(
+            r#"{"detail":[{"loc":["body"],"msg":"m"}]}"#,
+            "m",
+            None,
+            None,
+        );
+        check(
+            r#"{"object":"error","message":{"detail":[{"msg":"m"}]}}"#,
+            "m",
+            None,
+            None,
+        );
+        check(
+            r#"[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]"#,
+            "m",
+            Some("400"),
+            Some("INVALID_ARGUMENT"),
+        );
+        check(
+            r#"{"error":{"message":"m","metadata":{"error_type":"e"}}}"#,
+            "m",
+            None,
+            Some("e"),
+        );
+        check("\"m\"", "m", None, None);
+        check("", "", None, None);
+        check("{}", "", None, None);
+        check(
+            "upstream connect error",
+            "upstream connect error",
+            None,
+            None,
+        );
+        check(
+            "<html><head><title>502 Bad Gateway</title></head></html>",
+            "502 Bad Gateway",
+            None,
+            None,
+        );
+        check("<!DOCTYPE html><p>x", "", None, None);
+    }
+
+    #[test]
+    fn a_long_message_is_clipped_between_characters() {
+        let long = format!(r#"{{"error":{{"message":"{}"}}}}"#, "ż".repeat(1000));
+        assert_eq!(facts(500, &long).message, "ż".repeat(300));
+        let bytes = [&b"x".repeat(70_000)[..], b"\xff"].concat();
+        let found = error_facts(500, &HeaderMap::new(), &bytes, SystemTime::UNIX_EPOCH);
+        assert_eq!(found.message.len(), 300);
+    }
+
+    #[test]
+    fn the_wait_comes_from_the_headers_or_the_message() {
+        let body = r#"{"error":{"message":"Rate limit reached. Please try again in 6.5s.","code":"rate_limit_exceeded"}}"#;
+        let found = facts(429, body);
+        assert_eq!(found.retry_after, Some(Duration::from_millis(6500)));
+        assert_eq!(found.hint, Some(Hint::RateLimited));
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "2".parse().unwrap());
+        let found = error_facts(429, &headers, body.as_bytes(), SystemTime::UNIX_EPOCH);
+        assert_eq!(found.retry_after, Some(Duration::from_secs(2)));
+    }
+}

@@ -1,0 +1,86 @@
+//! Owns the reading of a request and its rewriting for an upstream. In reading order: this file,
+//! `scan` (one pass over the top level).
+//! Must never look inside messages beyond one substring search, or hold the body itself.
+
+mod scan;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::core::plan::RequestFacts;
+use crate::wire::rope::Rope;
+use crate::wire::splice::{Edit, splice};
+
+pub use scan::scan;
+
+/// Inserted right after the model where the client gave no `stream_options`.
+const USAGE_OPTION: &str = r#","stream_options":{"include_usage":true}"#;
+
+/// A request that cannot be read, in the words of the dialect's own errors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    pub message: String,
+    pub param: Option<&'static str>,
+    pub code: Option<&'static str>,
+}
+
+/// A request that was read: what routing and the stream's reader need, and where the bytes stand that
+/// change for an upstream. It goes with the body that it was read from.
+#[derive(Clone, Debug)]
+pub struct ChatRequest {
+    pub facts: RequestFacts,
+    /// What the reader of the answer expects.
+    pub expects: Expects,
+    model: Range<usize>,
+    add_usage_option: bool,
+    /// The usage option and the router-only fields, in order.
+    edits: Vec<Edit>,
+}
+
+/// What the client's request says about its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expects {
+    /// Choices asked for, at least one.
+    pub choices: u32,
+    /// The client asked for the usage chunk.
+    pub usage: bool,
+    /// The answer is to follow a schema, or to be JSON.
+    pub structured: bool,
+}
+
+// === impl ChatRequest ===
+
+impl ChatRequest {
+    /// The body for an upstream that calls the model `upstream_model`: the model replaced, router-only
+    /// fields left out, and usage asked for in streams. `body` is the one that was scanned.
+    pub fn rewrite(&self, body: &Bytes, upstream_model: &str) -> Rope {
+        let model = Edit {
+            at: self.model.clone(),
+            with: self.model_value(upstream_model),
+        };
+        let after = self
+            .edits
+            .partition_point(|edit| edit.at.start < model.at.start);
+        let (before, behind) = self.edits.split_at(after);
+        let edits = before.iter().chain([&model]).chain(behind);
+        splice(body, edits).coalesce()
+    }
+
+    fn model_value(&self, upstream_model: &str) -> Bytes {
+        let mut value = quoted(upstream_model);
+        if self.add_usage_option {
+            value.push_str(USAGE_OPTION);
+        }
+        value.into()
+    }
+}
+
+/// Text as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string always serialises")
+}
+
+#[cfg(test)]
+mod tests;

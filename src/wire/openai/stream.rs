@@ -1,0 +1,262 @@
+//! Owns the reading of one attempt's stream: what each event was, and which bytes of it go on.
+//! In reading order: this file, `choices` (what is finished and what is open).
+//! Must never keep an event, or parse more of it than the verdict needs.
+
+mod choices;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::errors;
+use super::request::Expects;
+use super::shape::{Finish, Message, ModelValue, is_error, usage};
+use crate::core::exchange::{Progress, StreamEvent};
+use crate::core::outcome::ErrorFacts;
+use crate::wire::splice::{Edit, splice};
+use crate::wire::sse::{Data, Event};
+
+use choices::Choices;
+
+const DONE: &str = "[DONE]";
+const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
+
+/// Reads the events of one upstream attempt.
+#[derive(Debug)]
+pub struct ChatStream {
+    expects: Expects,
+    model: ModelValue,
+    head: StreamHead,
+    choices: Choices,
+    done: bool,
+}
+
+/// What every chunk of a stream repeats, for a chunk of our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamHead {
+    /// The upstream's id; empty before one came.
+    pub id: String,
+    /// The catalogue's name of the model.
+    pub model: String,
+    /// Seconds since 1970 as the upstream gave them, 0 before that.
+    pub created: u64,
+}
+
+/// What an event was, and what of it the client gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub event: StreamEvent,
+    pub relay: Relay,
+}
+
+/// Which bytes of an event go to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relay {
+    AsIs,
+    /// The event with the catalogue's model name.
+    Rewritten(Bytes),
+    Nothing,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    index: Option<u32>,
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+}
+
+// === impl ChatStream ===
+
+impl ChatStream {
+    /// A reader for an answer to a request that expects so much, in the name of the catalogue's `model`.
+    pub fn new(expects: Expects, model: &str) -> Self {
+        Self {
+            expects,
+            model: ModelValue::new(model),
+            head: StreamHead {
+                model: model.to_owned(),
+                ..StreamHead::default()
+            },
+            choices: Choices::default(),
+            done: false,
+        }
+    }
+
+    /// Reads the next event.
+    pub fn read(&mut self, event: &Event) -> Reading {
+        let data = match event.data() {
+            Data::None => return Reading::new(StreamEvent::Idle, Relay::AsIs),
+            Data::Line(line) => Cow::Borrowed(line),
+            Data::Joined(joined) => Cow::Owned(joined),
+        };
+        match std::str::from_utf8(&data).map(str::trim_ascii) {
+            // No client's JSON parser takes it, and it says nothing.
+            Ok("") => Reading::new(StreamEvent::Idle, Relay::Nothing),
+            Ok(DONE) => {
+                self.done = true;
+                Reading::new(StreamEvent::Done, Relay::AsIs)
+            }
+            Ok(json) => self.read_json(event, json),
+            Err(_) => self.malformed(),
+        }
+    }
+
+    /// What its chunks repeat, as far as it is known.
+    pub fn head(&self) -> &StreamHead {
+        &self.head
+    }
+
+    /// The end marker to add, where the upstream ended after every choice was finished but without one.
+    pub fn close(&self) -> Option<Bytes> {
+        (self.is_finished() && !self.done).then(|| Bytes::from_static(DONE_EVENT))
+    }
+
+    fn is_finished(&self) -> bool {
+        self.choices.are_finished(self.expects.choices)
+    }
+
+    fn read_json(&mut self, event: &Event, json: &str) -> Reading {
+        let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(json) else {
+            return self.malformed();
+        };
+        if is_error(chunk.error)
+            || chunk
+                .object
+                .is_some_and(|object| object.get() == "\"error\"")
+        {
+            return Reading::error(errors::error_in_answer(json.as_bytes()));
+        }
+        let choices = chunk.choices.as_deref().unwrap_or_default();
+        if choices
+            .iter()
+            .any(|choice| choice.finish() == Finish::Error)
+        {
+            return Reading::error(errors::error_in_choice(json.as_bytes()));
+        }
+        if chunk.is_shapeless() {
+            return self.malformed();
+        }
+        self.remember(&chunk);
+        let content = self.take(choices);
+        let progress = Progress {
+            content,
+            finished: self.is_finished(),
+            usage: usage(chunk.usage),
+        };
+        let relay = if choices.is_empty() && progress.usage.is_some() && !self.expects.usage {
+            Relay::Nothing
+        } else {
+            self.relay(event, json, chunk.model)
+        };
+        Reading::new(StreamEvent::Progress(progress), relay)
+    }
+
+    /// Takes the choices in; true where one of them brought content.
+    fn take(&mut self, choices: &[Choice<'_>]) -> bool {
+        let mut content = false;
+        for choice in choices {
+            let delta = choice.delta.as_ref();
+            content |= delta.is_some_and(Message::has_content);
+            self.choices.see(
+                choice.index.unwrap_or(0),
+                delta.is_some_and(Message::has_tool_call),
+                choice.finish() != Finish::Open,
+            );
+        }
+        content
+    }
+
+    fn remember(&mut self, chunk: &Chunk<'_>) {
+        if !self.head.id.is_empty() {
+            return;
+        }
+        let id = chunk.id.and_then(|id| serde_json::from_str(id.get()).ok());
+        self.head.id = id.unwrap_or_default();
+        let created = chunk.created.and_then(|at| at.get().parse().ok());
+        self.head.created = created.unwrap_or(self.head.created);
+    }
+
+    fn relay(&self, event: &Event, json: &str, model: Option<&RawValue>) -> Relay {
+        match self.model.edit(json, model) {
+            Some(edit) => Relay::Rewritten(rewrite(event, json, edit)),
+            None => Relay::AsIs,
+        }
+    }
+
+    /// A broken event may hide the end of an argument or a brace, where text only loses a word.
+    fn malformed(&self) -> Reading {
+        let structured = self.expects.structured && !self.is_finished();
+        let fatal = structured || self.choices.has_open_tool_call();
+        Reading::new(StreamEvent::Malformed { fatal }, Relay::Nothing)
+    }
+}
+
+// === impl Chunk ===
+
+impl Chunk<'_> {
+    /// An object that has nothing of a chunk in it.
+    fn is_shapeless(&self) -> bool {
+        self.choices.is_none() && self.object.is_none() && self.id.is_none() && self.usage.is_none()
+    }
+}
+
+// === impl Choice ===
+
+impl Choice<'_> {
+    fn finish(&self) -> Finish {
+        Finish::of(self.finish_reason)
+    }
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn new(event: StreamEvent, relay: Relay) -> Self {
+        Self { event, relay }
+    }
+
+    fn error(facts: ErrorFacts) -> Self {
+        Self::new(StreamEvent::Error(Box::new(facts)), Relay::Nothing)
+    }
+}
+
+/// The event with its JSON changed at one place. Data on one line is changed where it stands.
+fn rewrite(event: &Event, json: &str, edit: Edit) -> Bytes {
+    if let Data::Line(line) = event.data() {
+        let before = line.as_ptr() as usize - event.raw().as_ptr() as usize;
+        let blanks = line.len() - line.trim_ascii_start().len();
+        let offset = before + blanks;
+        let edit = Edit {
+            at: edit.at.start + offset..edit.at.end + offset,
+            with: edit.with,
+        };
+        return splice(event.raw(), [&edit]).segments().concat().into();
+    }
+    let json = Bytes::copy_from_slice(json.as_bytes());
+    event.with_data(&splice(&json, [&edit]).segments().concat())
+}
+
+#[cfg(test)]
+mod tests;

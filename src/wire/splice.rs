@@ -1,0 +1,58 @@
+//! Owns the change of named spans of a body, every other byte shared with the original.
+//! Must never look at what the bytes mean.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::wire::rope::Rope;
+
+/// One span of a body and what stands there instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) at: Range<usize>,
+    pub(crate) with: Bytes,
+}
+
+/// Applies edits, which stand in order and do not overlap.
+pub(crate) fn splice<'a>(body: &Bytes, edits: impl IntoIterator<Item = &'a Edit>) -> Rope {
+    let mut rope = Rope::default();
+    let mut done = 0;
+    for edit in edits {
+        rope.push(body.slice(done..edit.at.start));
+        rope.push(edit.with.clone());
+        done = edit.at.end;
+    }
+    rope.push(body.slice(done..));
+    rope
+}
+
+/// Where `part`, a piece borrowed from `whole`, stands in it.
+pub(crate) fn span_of(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_replace_insert_and_remove() {
+        let body = Bytes::from_static(b"abcdef");
+        let edit = |at, with: &'static str| Edit {
+            at,
+            with: with.into(),
+        };
+        let edits = [edit(0..1, "X"), edit(2..2, "--"), edit(4..6, "")];
+        assert_eq!(splice(&body, &edits).segments().concat(), b"Xb--cd");
+        assert_eq!(splice(&body, &[]).segments(), ["abcdef"]);
+    }
+
+    #[test]
+    fn a_borrowed_part_is_found() {
+        let whole = "abcdef";
+        let (_, part) = whole.split_at(2);
+        assert_eq!(span_of(whole, part), 2..6);
+    }
+}
