@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::cmd::mock::script::Script;
 
 /// More choices than this are not written, whatever `n` says.
-const MAX_CHOICES: u32 = 128;
+const MAX_CHOICES: u32 = 16;
 
 /// What the mock needs to know of a request.
 #[derive(Debug, Default)]

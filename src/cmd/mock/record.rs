@@ -87,7 +87,8 @@ impl Received {
             headers: head.headers.clone(),
             body_bytes: body.len(),
             sha256: format!("{:x}", Sha256::digest(body)),
-            body: (body.len() <= MAX_KEPT_BODY).then(|| body.clone()),
+            // A copy: a share of the connection's buffer would keep all of it alive.
+            body: (body.len() <= MAX_KEPT_BODY).then(|| Bytes::copy_from_slice(body)),
             model: peek.model,
             stream: peek.stream.unwrap_or(false),
             status: None,

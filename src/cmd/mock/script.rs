@@ -27,7 +27,7 @@ pub struct Script {
     /// Wait between two tokens. Default 2 ms. A JSON answer waits for the sum before its head.
     #[serde(deserialize_with = "duration")]
     pub pace: Duration,
-    /// Tokens of an answer; the words repeat when there are more tokens than words. Default 60.
+    /// Tokens of an answer, 100 000 at most; the words repeat when there are more tokens than words. Default 60.
     pub tokens: u32,
     /// Every healthy wait is drawn from `1 - jitter` to `1 + jitter` times itself, 0 to 1. Default 0.
     pub jitter: f64,
@@ -132,6 +132,7 @@ impl Script {
             (0.0..=1000.0).contains(&self.scale),
             "from 0 to 1000",
         )?;
+        range("tokens", self.tokens <= 100_000, "at most 100000")?;
         range("status", is_status(self.status), "from 200 to 599")?;
         self.models
             .values()
@@ -171,6 +172,14 @@ pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is not a duration such as 250ms or 1m 30s"))
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        Ok(_) => Err(format!("`{text}` is longer than a year")),
+        Err(_) => Err(format!(
+            "`{text}` is not a duration such as 250ms or 1m 30s"
+        )),
+    }
 }
+
+/// Short enough to be multiplied without overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);

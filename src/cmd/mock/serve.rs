@@ -147,15 +147,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         };
         let may_go_on = keeps_alive && responder.framing != Outgoing::UntilClose;
         let Ok(end) = sent else {
-            return End::Close; // the dropped ticket records that the client left
+            if let Some(ticket) = ticket {
+                ticket.settle(Fate::ClientLeft);
+            }
+            return End::Close;
         };
-        if let Some(ticket) = ticket {
-            ticket.finish(if end == End::Complete {
-                Fate::Answered
-            } else {
-                Fate::Cut
-            });
-        }
         if may_go_on || end == End::Reset {
             end
         } else {
@@ -245,6 +241,14 @@ impl<'a, W: AsyncWrite + Unpin> Responder<'a, W> {
         let is_framed = matches!(end, End::Complete | End::CleanCut);
         if is_framed && self.framing == Outgoing::Chunked {
             self.out.extend_from_slice(b"0\r\n\r\n");
+        }
+        // Before the last bytes leave, so that a client that has them all finds the fate in the log.
+        if let Some(ticket) = self.ticket {
+            ticket.settle(if end == End::Complete {
+                Fate::Answered
+            } else {
+                Fate::Cut
+            });
         }
         self.flush().await?;
         Ok(end)

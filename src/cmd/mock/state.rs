@@ -11,6 +11,9 @@ use crate::cmd::mock::record::{Fate, Log, Received};
 use crate::cmd::mock::scenario::Scenario;
 use crate::cmd::mock::script::Script;
 
+/// Counts are kept for so many models, then all start anew: names come from clients.
+const MAX_TALLIES: usize = 10_000;
+
 /// The state behind one listener.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -38,12 +41,11 @@ struct Tally {
     requests: u64,
 }
 
-/// An answer under way. Dropped unfinished, it is recorded as left by the client.
+/// An answer under way. Dropped unsettled, it is recorded as left by the client.
 #[derive(Debug)]
 pub(crate) struct Answering {
     shared: Arc<Shared>,
     entry: u64,
-    fate: Fate,
 }
 
 // === impl Shared ===
@@ -149,6 +151,9 @@ impl Rules {
             since: Instant::now(),
             requests: 0,
         };
+        if self.tallies.len() >= MAX_TALLIES {
+            self.tallies.clear();
+        }
         let tally = self.tallies.entry(scope.to_owned()).or_insert_with(fresh);
         if tally.fault != fault {
             *tally = fresh();
@@ -204,29 +209,31 @@ impl Answering {
         Self {
             shared: Arc::clone(shared),
             entry,
-            fate: Fate::ClientLeft,
         }
     }
 
-    /// Notes the status that was sent.
+    /// Notes the status that is sent.
     pub(crate) fn sent(&self, status: u16) {
         if let Some(entry) = self.shared.log().entry(self.entry) {
             entry.status = Some(status);
         }
     }
 
-    /// Notes the end.
-    pub(crate) fn finish(mut self, fate: Fate) {
-        self.fate = fate;
+    /// Notes the end; a later one replaces it.
+    pub(crate) fn settle(&self, fate: Fate) {
+        let now = self.shared.now();
+        if let Some(entry) = self.shared.log().entry(self.entry) {
+            entry.fate = fate;
+            entry.ended = Some(now);
+        }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        let now = self.shared.now();
-        if let Some(entry) = self.shared.log().entry(self.entry) {
-            entry.fate = self.fate;
-            entry.ended = Some(now);
+        let fate = self.shared.log().entry(self.entry).map(|entry| entry.fate);
+        if fate == Some(Fate::UnderWay) {
+            self.settle(Fate::ClientLeft);
         }
         self.shared.open.fetch_sub(1, Ordering::AcqRel);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::cmd::mock::http::Inbound;
 use crate::cmd::mock::{Fate, Fault, Kind};
 
 #[tokio::test]
@@ -329,4 +330,18 @@ async fn a_wrapped_connection_speaks_tls_and_can_still_be_reset() {
     tls.write_all(stream("s05").as_bytes()).await.unwrap();
     let error = tls.read_buf(&mut bytes).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(head in "(GET|POST|.{0,4}) /.{0,9} HTTP/1.[01]\r\n(transfer-encoding: chunked|content-length: [0-9a]{1,20}|.{0,30})\r\n\r\n", rest: Vec<u8>) {
+        let bytes = [head.as_bytes(), &rest].concat();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut inbound = Inbound::new(&bytes[..]);
+            if let Ok(head) = inbound.head().await {
+                let _ = (head.keeps_alive(), head.path(), inbound.body(&head).await);
+            }
+        });
+    }
 }
