@@ -283,6 +283,18 @@ impl Kind {
         }
     }
 
+    /// A failure with this status and this `Retry-After`, which is sent as it is.
+    pub fn retry_after(status: u16, value: &str) -> Self {
+        Self::Status {
+            status,
+            retry_after: Some(value.to_owned()),
+            headers: BTreeMap::new(),
+            body: ErrorBody::Auto,
+            text: None,
+            delay: Duration::ZERO,
+        }
+    }
+
     /// Whether the kind has no fields of its own.
     fn is_bare(&self) -> bool {
         matches!(

@@ -38,6 +38,7 @@ mod tests;
 
 pub use fault::{Chatter, Cut, ErrorBody, Fault, Kind};
 pub use record::{Fate, Received};
+pub use scenario::Scenario;
 pub use script::{Script, ScriptError, WORDS};
 
 use answer::End;

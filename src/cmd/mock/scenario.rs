@@ -40,7 +40,7 @@ impl Scenario {
     pub fn fault(self, scale: f64) -> Fault {
         let seconds = |count: u64| Duration::from_secs(count).mul_f64(scale.clamp(0.0, 1000.0));
         match self.0 {
-            1 => Fault::first(1, rate_limited("2")),
+            1 => Fault::first(1, Kind::retry_after(429, "2")), // literal: whole seconds do not scale
             2 => Fault::always(Kind::error(429, ErrorBody::RateLimit)),
             3 => Fault::first(1, Kind::error(500, ErrorBody::Server)),
             5 => Fault::first(1, Kind::Reset),
@@ -89,17 +89,4 @@ impl TryFrom<String> for Scenario {
     fn try_from(text: String) -> Result<Self, NotAScenario> {
         text.parse()
     }
-}
-
-/// A 429 whose Retry-After is literal: whole seconds do not scale.
-fn rate_limited(retry_after: &str) -> Kind {
-    let mut kind = Kind::error(429, ErrorBody::RateLimit);
-    if let Kind::Status {
-        retry_after: header,
-        ..
-    } = &mut kind
-    {
-        *header = Some(retry_after.to_owned());
-    }
-    kind
 }

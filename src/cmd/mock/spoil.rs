@@ -68,8 +68,10 @@ impl Case {
             Kind::TruncatedJson => self.truncated(),
             Kind::WrongContentType { content_type } => self.typed(content_type),
             Kind::Chatter { what, every, lasts } => self.chatter(*what, *every, *lasts),
-            Kind::StaleReuse if !self.is_reused => self.healthy(),
-            Kind::RejectPrefill if self.ask.prefill.is_none() => self.healthy(),
+            Kind::StaleReuse if self.is_reused => vec![Step::End(End::Close)],
+            Kind::RejectPrefill if self.ask.prefill.is_some() => {
+                answer::json(400, errors::body(ErrorBody::Prefill, 400))
+            }
             whole => without_answer(whole).unwrap_or_else(|| self.healthy()),
         }
     }
@@ -193,8 +195,8 @@ impl Case {
     }
 }
 
-/// The steps of a fault that leaves nothing of the answer, so that it fits any request; none for one that edits
-/// an answer.
+/// The steps of a fault that leaves nothing of the answer, so that it fits any request; none for one that
+/// edits an answer or depends on the request.
 pub(crate) fn without_answer(kind: &Kind) -> Option<Vec<Step>> {
     let steps = match kind {
         Kind::Status {
@@ -212,14 +214,13 @@ pub(crate) fn without_answer(kind: &Kind) -> Option<Vec<Step>> {
             steps
         }
         Kind::Reset => vec![Step::End(End::Reset)],
-        Kind::Close | Kind::StaleReuse => vec![Step::End(End::Close)],
+        Kind::Close => vec![Step::End(End::Close)],
         Kind::Silence { lasts } => vec![Step::Wait(*lasts), Step::End(End::Close)],
         Kind::Html { status } => answer::whole(*status, "text/html", PAGE),
         Kind::ErrorEvent { body, .. } | Kind::ErrorIn200 { body } => {
             answer::json(200, errors::body(*body, 500))
         }
         Kind::TruncatedGzip => truncated_gzip(),
-        Kind::RejectPrefill => answer::json(400, errors::body(ErrorBody::Prefill, 400)),
         Kind::Scenario { .. }
         | Kind::HeadThenSilence { .. }
         | Kind::CutAfter { .. }
@@ -231,7 +232,9 @@ pub(crate) fn without_answer(kind: &Kind) -> Option<Vec<Step>> {
         | Kind::TruncatedJson
         | Kind::WrongContentType { .. }
         | Kind::SlowDrip { .. }
-        | Kind::Chatter { .. } => return None,
+        | Kind::Chatter { .. }
+        | Kind::StaleReuse
+        | Kind::RejectPrefill => return None,
     };
     Some(steps)
 }

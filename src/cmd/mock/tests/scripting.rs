@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::cmd::mock::scenario::Scenario;
-use crate::cmd::mock::{Fault, Kind, WORDS};
+use crate::cmd::mock::{Fault, Kind, MockArgs, Scenario, WORDS};
 
 fn complaint(script: &str) -> String {
     Script::parse(script).expect_err(script).to_string()
@@ -67,6 +66,8 @@ fn wrong_scripts_are_refused_with_the_reason() {
         ("colour: red", "unknown field `colour`"),
         ("pace: fast", "pace: `fast` is not a duration"),
         ("pace: 5", "pace: "),
+        ("pace: 9999years", "longer than a year"),
+        ("tokens: 4000000000", "tokens must be at most"),
         ("jitter: 2", "jitter must be from 0 to 1"),
         ("fail: .nan", "fail must be from 0 to 1"),
         ("split: 0", "split"),
@@ -183,4 +184,21 @@ async fn the_model_list_names_the_scripted_models() {
         (&list["data"][0]["id"], &list["data"][1]["id"]),
         (&"mock".into(), &"a/m".into())
     );
+}
+
+#[test]
+fn the_command_takes_many_listeners_and_a_script() {
+    let command = <MockArgs as clap::Args>::augment_args(clap::Command::new("mock"));
+    let words = [
+        "mock",
+        "--listen",
+        "127.0.0.1:1",
+        "--listen",
+        "[::1]:2",
+        "--script",
+        "s.yaml",
+    ];
+    let matches = command.try_get_matches_from(words).unwrap();
+    let args = <MockArgs as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+    assert_eq!((args.listen.len(), args.script), (2, Some("s.yaml".into())));
 }
