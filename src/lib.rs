@@ -3,3 +3,4 @@
 pub mod core;
 pub mod wire;
 pub mod config;
+pub mod cmd;

@@ -1,0 +1,333 @@
+//! Owns the OpenAI Chat format as the fake provider speaks it: what a request asks, and the text of each event.
+//! Must never decide when an event is sent, or whether.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cmd::mock::script::Script;
+
+/// More choices than this are not written, whatever `n` says.
+const MAX_CHOICES: u32 = 16;
+
+/// What the mock needs to know of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Ask {
+    pub(crate) model: String,
+    pub(crate) stream: bool,
+    include_usage: bool,
+    choices: u32,
+    /// The tool that must be called.
+    tool: Option<String>,
+    /// The text of the last message when an assistant's is last.
+    pub(crate) prefill: Option<String>,
+    prompt_tokens: usize,
+}
+
+/// One answer to one request, rendered event by event.
+#[derive(Debug)]
+pub(crate) struct Chat {
+    id: String,
+    created: u64,
+    model: String,
+    include_usage: bool,
+    choices: u32,
+    tool: Option<String>,
+    prompt_tokens: usize,
+    /// Whether usage is told at all.
+    usage: bool,
+    /// The words, or the argument fragments of the tool call after its header.
+    pieces: Vec<String>,
+}
+
+/// An event of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    Role { choice: u32 },
+    Piece { choice: u32, index: u32 },
+    Finish { choice: u32 },
+    Usage,
+    Done,
+    Raw(Bytes),
+}
+
+#[derive(Deserialize)]
+struct RawAsk<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    n: Option<u32>,
+    #[serde(borrow, default)]
+    messages: Vec<Message<'a>>,
+    tools: Option<Vec<Tool>>,
+    tool_choice: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    role: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Tool {
+    function: Option<Function>,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: String,
+}
+
+// === impl Ask ===
+
+impl Ask {
+    /// Reads a request body.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let raw: RawAsk<'_> = serde_json::from_slice(body)?;
+        let last = raw.messages.last();
+        let prefill = last.filter(|message| message.role.as_deref() == Some("assistant"));
+        Ok(Self {
+            stream: raw.stream.unwrap_or(false),
+            include_usage: raw
+                .stream_options
+                .and_then(|options| options.include_usage)
+                .unwrap_or(false),
+            choices: raw.n.unwrap_or(1).clamp(1, MAX_CHOICES),
+            tool: required_tool(raw.tools.as_deref(), raw.tool_choice.as_ref()),
+            prefill: prefill.map(text_of),
+            prompt_tokens: body.len() / 4,
+            model: raw.model.into_owned(),
+        })
+    }
+}
+
+/// The tool that the request insists on.
+fn required_tool(tools: Option<&[Tool]>, choice: Option<&serde_json::Value>) -> Option<String> {
+    let named = choice?
+        .pointer("/function/name")
+        .and_then(serde_json::Value::as_str);
+    if let Some(name) = named {
+        return Some(name.to_owned());
+    }
+    let first = tools?.iter().find_map(|tool| tool.function.as_ref())?;
+    (choice?.as_str() == Some("required")).then(|| first.name.clone())
+}
+
+/// A message's content when it is plain text; otherwise empty.
+fn text_of(message: &Message<'_>) -> String {
+    let content = message.content.map_or("", RawValue::get);
+    serde_json::from_str(content).unwrap_or_default()
+}
+
+// === impl Chat ===
+
+impl Chat {
+    /// The healthy answer to `ask`.
+    pub(crate) fn new(ask: &Ask, script: &Script, number: u64, created: u64) -> Self {
+        Self {
+            id: format!("chatcmpl-mock{number:08}"),
+            created,
+            model: ask.model.clone(),
+            include_usage: ask.include_usage && script.usage,
+            choices: ask.choices,
+            tool: ask.tool.clone(),
+            prompt_tokens: ask.prompt_tokens,
+            usage: script.usage,
+            pieces: pieces(ask, script),
+        }
+    }
+
+    /// How many tokens it has.
+    pub(crate) fn tokens(&self) -> u32 {
+        u32::try_from(self.pieces.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the content away: no tokens, `null` instead of text.
+    pub(crate) fn empty(&mut self) {
+        self.pieces.clear();
+        self.tool = None;
+    }
+
+    /// The events around the tokens, in order: what comes before the first one.
+    pub(crate) fn opening(&self) -> Vec<Event> {
+        (0..self.choices)
+            .map(|choice| Event::Role { choice })
+            .collect()
+    }
+
+    /// One token, once for every choice.
+    pub(crate) fn token(&self, index: u32) -> impl Iterator<Item = Event> {
+        (0..self.choices).map(move |choice| Event::Piece { choice, index })
+    }
+
+    /// What comes after the last token.
+    pub(crate) fn closing(&self) -> Vec<Event> {
+        let finishes = (0..self.choices).map(|choice| Event::Finish { choice });
+        let usage = self.include_usage.then_some(Event::Usage);
+        finishes.chain(usage).chain([Event::Done]).collect()
+    }
+
+    /// The bytes of an event, its blank line included.
+    pub(crate) fn render(&self, event: &Event) -> Bytes {
+        match event {
+            Event::Role { choice } => self.chunk(*choice, self.role(), "null"),
+            Event::Piece { choice, index } => self.chunk(*choice, &self.delta(*index), "null"),
+            Event::Finish { choice } => self.chunk(*choice, "{}", self.finish_reason()),
+            Event::Usage => {
+                let usage = self.usage();
+                format!(
+                    "data: {}\"choices\":[],\"usage\":{usage}}}\n\n",
+                    self.prefix("chat.completion.chunk")
+                )
+                .into()
+            }
+            Event::Done => Bytes::from_static(b"data: [DONE]\n\n"),
+            Event::Raw(bytes) => bytes.clone(),
+        }
+    }
+
+    /// The whole answer as one JSON body.
+    pub(crate) fn json(&self) -> Bytes {
+        let mut body = self.prefix("chat.completion");
+        body.push_str("\"choices\":[");
+        for choice in 0..self.choices {
+            let comma = if choice == 0 { "" } else { "," };
+            let (message, finish) = (self.message(), self.finish_reason());
+            let _ = write!(
+                body,
+                "{comma}{{\"index\":{choice},\"message\":{message},\"logprobs\":null,\"finish_reason\":{finish}}}"
+            );
+        }
+        body.push(']');
+        if self.usage {
+            let _ = write!(body, ",\"usage\":{}", self.usage());
+        }
+        body.push('}');
+        body.into()
+    }
+
+    fn prefix(&self, object: &str) -> String {
+        let (id, created, model) = (&self.id, self.created, quoted(&self.model));
+        format!(
+            "{{\"id\":\"{id}\",\"object\":\"{object}\",\"created\":{created},\"model\":{model},\
+             \"system_fingerprint\":\"fp_mock\","
+        )
+    }
+
+    fn chunk(&self, choice: u32, delta: &str, finish: &str) -> Bytes {
+        let prefix = self.prefix("chat.completion.chunk");
+        let usage = if self.include_usage {
+            ",\"usage\":null"
+        } else {
+            ""
+        };
+        format!(
+            "data: {prefix}\"choices\":[{{\"index\":{choice},\"delta\":{delta},\"logprobs\":null,\
+             \"finish_reason\":{finish}}}]{usage}}}\n\n"
+        )
+        .into()
+    }
+
+    fn role(&self) -> &'static str {
+        if self.is_text() {
+            r#"{"role":"assistant","content":"","refusal":null}"#
+        } else {
+            r#"{"role":"assistant","content":null,"refusal":null}"#
+        }
+    }
+
+    fn delta(&self, index: u32) -> String {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let piece = quoted(self.pieces.get(at).map_or("", String::as_str));
+        match &self.tool {
+            None => format!("{{\"content\":{piece}}}"),
+            Some(name) if index == 0 => {
+                format!("{{\"tool_calls\":[{}]}}", self.call(Some(0), name, ""))
+            }
+            Some(_) => format!(
+                "{{\"tool_calls\":[{{\"index\":0,\"function\":{{\"arguments\":{piece}}}}}]}}"
+            ),
+        }
+    }
+
+    fn message(&self) -> String {
+        let text = self.pieces.concat();
+        if let Some(name) = &self.tool {
+            let call = self.call(None, name, &text);
+            return format!(
+                "{{\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"tool_calls\":[{call}]}}"
+            );
+        }
+        let content = if self.is_text() {
+            quoted(&text)
+        } else {
+            "null".to_owned()
+        };
+        format!("{{\"role\":\"assistant\",\"content\":{content},\"refusal\":null}}")
+    }
+
+    fn call(&self, index: Option<u32>, name: &str, arguments: &str) -> String {
+        let index = index.map_or(String::new(), |index| format!("\"index\":{index},"));
+        let (id, name, arguments) = (&self.id, quoted(name), quoted(arguments));
+        format!(
+            "{{{index}\"id\":\"call_{id}\",\"type\":\"function\",\
+             \"function\":{{\"name\":{name},\"arguments\":{arguments}}}}}"
+        )
+    }
+
+    fn is_text(&self) -> bool {
+        self.tool.is_none() && !self.pieces.is_empty()
+    }
+
+    fn finish_reason(&self) -> &'static str {
+        if self.tool.is_some() {
+            "\"tool_calls\""
+        } else {
+            "\"stop\""
+        }
+    }
+
+    fn usage(&self) -> String {
+        let prompt = self.prompt_tokens;
+        let completion = self.pieces.len() * usize::try_from(self.choices).unwrap_or(1);
+        let total = prompt + completion;
+        format!(
+            "{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},\"total_tokens\":{total}}}"
+        )
+    }
+}
+
+/// The tokens: the script's words, without those a prefill already holds when the script continues it, or the
+/// arguments of the required tool as fragments (the first, empty one is the call's header).
+fn pieces(ask: &Ask, script: &Script) -> Vec<String> {
+    if ask.tool.is_some() {
+        let fragments = ["", "{\"", "query", "\":\"", "harbour", " lamps", "\"}"];
+        return fragments.map(str::to_owned).to_vec();
+    }
+    let held = ask
+        .prefill
+        .as_deref()
+        .filter(|_| script.continues)
+        .unwrap_or("");
+    script
+        .pieces()
+        .into_iter()
+        .skip(held.split_whitespace().count())
+        .collect()
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
