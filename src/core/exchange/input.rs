@@ -69,6 +69,8 @@ pub enum Input {
     Eof(AttemptId),
     /// The attempt failed.
     Failed(AttemptId, Failure),
+    /// Reading goes on after the client's own slowness held it up: silence until now was not the upstream's.
+    Resumed(AttemptId),
     /// A deadline may have passed.
     Timer,
     /// The endpoint was judged silent while this attempt waited on it.
@@ -81,7 +83,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
     Connect(ConnectFault),
-    /// Reset, closed, or broken framing. `status`: none was received yet where absent.
+    /// Reset, closed, or broken framing.
     Lost,
     /// An answer with an error status.
     Status(Box<ErrorFacts>),

@@ -131,6 +131,10 @@ impl Exchange {
             Input::HoldFull(id) => self.commit(id),
             Input::Eof(id) => self.on_eof(id, scene),
             Input::Failed(id, failure) => self.fail(id, evidence(failure), scene),
+            Input::Resumed(id) => {
+                let now = scene.now;
+                self.with(id, |attempt| attempt.last_content = now);
+            }
             Input::Timer => self.on_timer(scene),
             Input::Evacuate(id) => self.fail(id, Evidence::Evacuated, scene),
             Input::ClientGone => self.on_client_gone(scene),
@@ -476,7 +480,9 @@ impl Exchange {
             class,
             started: attempt.started,
             took: now.since(attempt.started),
+            kind: self.kind,
             first_content: attempt.first_content.map(|first| first.since(sent)),
+            first_content_at: attempt.first_content,
             probe: attempt.probe,
             tripped,
         });

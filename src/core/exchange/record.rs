@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::catalog::{EndpointIx, ModelIx};
 use crate::core::exchange::input::Usage;
+use crate::core::health::Kind;
 use crate::core::outcome::Class;
 use crate::core::time::Time;
 
@@ -15,8 +16,11 @@ pub struct AttemptRecord {
     pub class: Class,
     pub started: Time,
     pub took: Duration,
-    /// Send done to the first content.
+    pub kind: Kind,
+    /// Send done to the first content (a stream's) or the whole answer (JSON).
     pub first_content: Option<Duration>,
+    /// When that was.
+    pub first_content_at: Option<Time>,
     pub probe: bool,
     /// Whether the endpoint, its host or its key tripped by it.
     pub tripped: bool,

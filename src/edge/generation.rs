@@ -1,0 +1,253 @@
+//! Owns what serves right now: a snapshot with the health of its endpoints, their prepared upstreams and
+//! metric handles, swapped as one. Must never be read twice in one request.
+
+use std::fs;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::utils::tls::{WrappedX509, parse_x509};
+
+use crate::config::Loaded;
+use crate::config::snapshot::{BaseUrl, DialectName, Provider, Snapshot, UpstreamAuth, UpstreamTls};
+use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
+use crate::core::health::Health;
+use crate::edge::auth::Callers;
+use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+
+/// The generation that serves, and the only place to get it.
+pub type Current = Arc<ArcSwap<Generation>>;
+
+/// A configuration in service.
+#[derive(Debug)]
+pub struct Generation {
+    /// Counts up from 1 with every change.
+    pub number: u64,
+    /// Of the configuration it was made from.
+    pub hash: String,
+    pub snapshot: Snapshot,
+    pub health: Health,
+    pub callers: Callers,
+    upstreams: Vec<Upstream>,
+    models: Vec<ModelMetrics>,
+}
+
+/// Everything about an endpoint that is the same for every attempt.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The host to look up, or the peer itself where the base URL holds an address.
+    pub place: Place,
+    /// The request's head but for its length and what the client adds.
+    pub head: RequestHeader,
+    metrics: EndpointMetrics,
+}
+
+/// Where an upstream is.
+#[derive(Debug)]
+pub enum Place {
+    Address(Arc<HttpPeer>),
+    Host {
+        name: String,
+        port: u16,
+        /// Without its address, which the resolver knows.
+        peer: HttpPeer,
+    },
+}
+
+/// A generation cannot be built from a valid configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("provider `{provider}`: cannot read `{path}`: {cause}")]
+    Certificate {
+        provider: String,
+        path: String,
+        cause: String,
+    },
+    #[error("provider `{provider}`: {what} is not a valid header value")]
+    Header { provider: String, what: String },
+}
+
+impl Generation {
+    /// Builds the generation after `previous` (the first without one), keeping the health of what stays.
+    ///
+    /// # Errors
+    /// A file that the configuration names cannot be used.
+    pub fn build(
+        loaded: Loaded,
+        previous: Option<&Generation>,
+        telemetry: &Telemetry,
+    ) -> Result<Self, BuildError> {
+        let snapshot = loaded.snapshot;
+        let old = previous.map(|old| (&old.snapshot.catalog, &old.health));
+        let catalog = &snapshot.catalog;
+        let health = Health::new(catalog, snapshot.health, snapshot.retry_budget, old);
+        let upstreams = catalog
+            .endpoints()
+            .iter()
+            .map(|endpoint| upstream(&snapshot, endpoint, telemetry))
+            .collect::<Result<_, _>>()?;
+        let names = catalog.models().iter();
+        let models = names
+            .map(|model| telemetry.metrics.model(model.name.as_str()))
+            .collect();
+        Ok(Self {
+            number: previous.map_or(1, |old| old.number + 1),
+            hash: loaded.hash,
+            callers: Callers::new(&snapshot.callers),
+            health,
+            upstreams,
+            models,
+            snapshot,
+        })
+    }
+
+    /// The prepared upstream of an endpoint.
+    pub fn upstream(&self, endpoint: EndpointIx) -> &Upstream {
+        &self.upstreams[endpoint.get()]
+    }
+
+    /// Every endpoint.
+    pub fn endpoints(&self) -> impl Iterator<Item = EndpointIx> + use<> {
+        (0..self.upstreams.len()).map(EndpointIx::new)
+    }
+
+    /// An endpoint's identity.
+    pub fn id(&self, endpoint: EndpointIx) -> &str {
+        self.snapshot.catalog.endpoint(endpoint).id.as_str()
+    }
+
+    /// An endpoint's metric labels: endpoint, model, provider.
+    pub fn labels(&self, endpoint: EndpointIx) -> [&str; 3] {
+        let entry = self.snapshot.catalog.endpoint(endpoint);
+        let model = self.snapshot.catalog.model(entry.model);
+        [
+            entry.id.as_str(),
+            model.name.as_str(),
+            entry.provider.as_str(),
+        ]
+    }
+
+    pub(crate) fn endpoint_metrics(&self, endpoint: EndpointIx) -> &EndpointMetrics {
+        &self.upstreams[endpoint.get()].metrics
+    }
+
+    pub(crate) fn model_metrics(&self, model: ModelIx) -> &ModelMetrics {
+        &self.models[model.get()]
+    }
+}
+
+fn upstream(
+    snapshot: &Snapshot,
+    endpoint: &Endpoint,
+    telemetry: &Telemetry,
+) -> Result<Upstream, BuildError> {
+    let provider = &snapshot.providers[&endpoint.provider];
+    let model = snapshot.catalog.model(endpoint.model).name.as_str();
+    let labels = [endpoint.id.as_str(), model, endpoint.provider.as_str()];
+    let header_error = |what: &str| BuildError::Header {
+        provider: endpoint.provider.to_string(),
+        what: what.to_owned(),
+    };
+    Ok(Upstream {
+        place: place(&provider.base, &provider.tls, endpoint)?,
+        head: head(provider, endpoint).map_err(|what| header_error(&what))?,
+        metrics: telemetry.metrics.endpoint(&labels),
+    })
+}
+
+fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place, BuildError> {
+    let name = tls.server_name.clone().unwrap_or_else(|| base.host.clone());
+    let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
+    let mut peer = HttpPeer::new(nowhere, base.tls, name);
+    if let Some(path) = &tls.ca_file {
+        let authorities = authorities(path).map_err(|cause| BuildError::Certificate {
+            provider: endpoint.provider.to_string(),
+            path: path.display().to_string(),
+            cause,
+        })?;
+        peer.options.ca = Some(authorities);
+        // The pool's key does not hold the authorities: connections must not be shared beyond them.
+        peer.group_key = fingerprint(&path.display().to_string());
+    }
+    Ok(match base.host.parse::<std::net::IpAddr>() {
+        Ok(address) => {
+            peer._address = std::net::SocketAddr::new(address, base.port).into();
+            Place::Address(Arc::new(peer))
+        }
+        Err(_) => Place::Host {
+            name: base.host.clone(),
+            port: base.port,
+            peer,
+        },
+    })
+}
+
+fn fingerprint(text: &str) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = std::hash::DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let pem = fs::read(path).map_err(|error| error.to_string())?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        // Pingora's own parser panics on what this one refuses.
+        store
+            .add(certificate.clone())
+            .map_err(|error| error.to_string())?;
+    }
+    let wrapped = certificates
+        .into_iter()
+        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
+        .collect();
+    Ok(wrapped)
+}
+
+/// The head of every request to an endpoint. The error names what cannot be sent.
+fn head(provider: &Provider, endpoint: &Endpoint) -> Result<RequestHeader, String> {
+    let path = format!("{}{}", provider.base.path, chat_path(provider));
+    let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
+        .map_err(|_| "the path of `base_url`".to_owned())?;
+    let mut insert = |name: &str, value: &str| {
+        head.insert_header(name.to_owned(), value)
+            .map_err(|_| format!("`{name}`"))
+    };
+    insert("host", &provider.base.authority())?;
+    insert("content-type", "application/json")?;
+    insert("accept-encoding", "identity")?;
+    for (name, value) in &provider.headers {
+        insert(name, value)?;
+    }
+    let key = provider
+        .keys
+        .iter()
+        .find(|(name, _)| *name == endpoint.key)
+        .and_then(|(_, secret)| secret.as_ref());
+    if let Some(secret) = key {
+        match &provider.auth {
+            UpstreamAuth::Bearer => {
+                insert("authorization", &format!("Bearer {}", secret.expose()))?;
+            }
+            UpstreamAuth::Header(name) => insert(name, secret.expose())?,
+            UpstreamAuth::None => {}
+        }
+    }
+    Ok(head)
+}
+
+fn chat_path(provider: &Provider) -> &'static str {
+    match provider.dialects.first() {
+        Some(DialectName::OpenAi) | None => "/chat/completions",
+    }
+}

@@ -1,0 +1,216 @@
+//! Owns the steps of one attempt, each a future that yields what was seen. Must never decide what follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use pingora::http::ResponseHeader;
+
+use crate::core::catalog::EndpointIx;
+use crate::core::exchange::{AttemptId, Failure};
+use crate::core::outcome::ErrorFacts;
+use crate::edge::clock::wall_clock;
+use crate::edge::generation::Generation;
+use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing};
+use crate::wire::openai;
+
+/// How much of an error answer is read.
+const ERROR_BODY: usize = 64 * 1024;
+/// How long the body of an error answer may take once its head is there: the status says enough.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(1);
+
+/// An attempt under way.
+pub(crate) struct Attempt {
+    pub(crate) id: AttemptId,
+    pub(crate) endpoint: EndpointIx,
+    generation: Arc<Generation>,
+    connector: Arc<Connector>,
+    outgoing: Outgoing,
+    stage: Stage,
+}
+
+enum Stage {
+    New,
+    Connected(Connection),
+    /// The request was lost on a pooled connection that was dead before.
+    Stale(Lost),
+    Sent(Connection),
+    Answering(Connection),
+    Over,
+}
+
+/// What an attempt's next step brought.
+pub(crate) enum Seen {
+    Connected,
+    Sent,
+    Head(Content),
+    Chunk(Bytes),
+    End,
+    Failed(Failure),
+    /// An error answer, with its body where the client may get it untouched.
+    Refused(Box<ErrorFacts>),
+}
+
+/// What the head of a success says of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Events,
+    Other,
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        id: AttemptId,
+        endpoint: EndpointIx,
+        generation: Arc<Generation>,
+        connector: Arc<Connector>,
+        outgoing: Outgoing,
+    ) -> Self {
+        Self {
+            id,
+            endpoint,
+            generation,
+            connector,
+            outgoing,
+            stage: Stage::New,
+        }
+    }
+
+    /// Goes one step on. Dropping the future before it is done ends the attempt.
+    pub(crate) async fn step(&mut self) -> Seen {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::New => self.connect().await,
+            Stage::Connected(connection) => self.send(connection).await,
+            Stage::Stale(lost) => self.try_fresh(lost).await,
+            Stage::Sent(connection) => self.read_head(connection).await,
+            Stage::Answering(connection) => self.read_chunk(connection).await,
+            Stage::Over => Seen::Failed(Failure::Lost),
+        }
+    }
+
+    /// Gives the connection of a finished answer back.
+    pub(crate) async fn release(self) {
+        if let Stage::Answering(connection) = self.stage {
+            self.connector.release(connection).await;
+        }
+    }
+
+    async fn connect(&mut self) -> Seen {
+        let place = &self.generation.upstream(self.endpoint).place;
+        match self.connector.connect(place).await {
+            Ok(connection) => {
+                self.stage = Stage::Connected(connection);
+                Seen::Connected
+            }
+            Err(fault) => Seen::Failed(Failure::Connect(fault)),
+        }
+    }
+
+    async fn send(&mut self, mut connection: Connection) -> Seen {
+        match connection.send(&self.outgoing).await {
+            Ok(()) => self.stage = Stage::Sent(connection),
+            Err(lost) if lost.stale => self.stage = Stage::Stale(lost),
+            // An upstream that refuses a long body answers before it has read it, and closes: its answer
+            // may still be there.
+            Err(_) => self.stage = Stage::Sent(connection),
+        }
+        Seen::Sent
+    }
+
+    async fn try_fresh(&mut self, lost: Lost) -> Seen {
+        let place = &self.generation.upstream(self.endpoint).place;
+        let tried = self
+            .connector
+            .head_after_stale(place, &self.outgoing, lost)
+            .await;
+        match tried {
+            Ok((connection, head)) => self.on_head(connection, &head).await,
+            Err(lost) => self.on_lost(&lost),
+        }
+    }
+
+    async fn read_head(&mut self, mut connection: Connection) -> Seen {
+        match connection.read_head().await {
+            Ok(head) => self.on_head(connection, &head).await,
+            Err(lost) if lost.stale => Box::pin(self.try_fresh(lost)).await,
+            Err(lost) => self.on_lost(&lost),
+        }
+    }
+
+    async fn on_head(&mut self, connection: Connection, head: &ResponseHeader) -> Seen {
+        if !head.status.is_success() {
+            return self.refuse(connection, head).await;
+        }
+        if is_encoded(&head.headers) {
+            return Seen::Failed(Failure::Malformed);
+        }
+        self.stage = Stage::Answering(connection);
+        Seen::Head(content(&head.headers))
+    }
+
+    async fn read_chunk(&mut self, mut connection: Connection) -> Seen {
+        loop {
+            match connection.read_chunk().await {
+                Ok(Some(chunk)) if chunk.is_empty() => {}
+                Ok(Some(chunk)) => {
+                    self.stage = Stage::Answering(connection);
+                    return Seen::Chunk(chunk);
+                }
+                Ok(None) => {
+                    self.stage = Stage::Answering(connection);
+                    return Seen::End;
+                }
+                Err(lost) => return self.on_lost(&lost),
+            }
+        }
+    }
+
+    async fn refuse(&mut self, mut connection: Connection, head: &ResponseHeader) -> Seen {
+        let mut body = BytesMut::new();
+        let read = read_error(&mut connection, &mut body);
+        let whole = tokio::time::timeout(ERROR_BODY_WAIT, read).await == Ok(true);
+        let facts = openai::error_facts(head.status.as_u16(), &head.headers, &body, wall_clock());
+        if whole {
+            self.connector.release(connection).await;
+        }
+        Seen::Refused(Box::new(facts))
+    }
+
+    fn on_lost(&self, lost: &Lost) -> Seen {
+        let endpoint = self.generation.id(self.endpoint);
+        tracing::debug!(endpoint, error = %lost.cause, "connection lost");
+        Seen::Failed(Failure::Lost)
+    }
+}
+
+/// Reads an error's body up to its cap. Returns whether that was all of it.
+async fn read_error(connection: &mut Connection, body: &mut BytesMut) -> bool {
+    while let Ok(chunk) = connection.read_chunk().await {
+        let Some(chunk) = chunk else {
+            return true;
+        };
+        let room = ERROR_BODY.saturating_sub(body.len());
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() >= ERROR_BODY {
+            return false;
+        }
+    }
+    false
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn content(headers: &HeaderMap) -> Content {
+    let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let events = kind.is_none_or(|kind| !kind.starts_with(b"application/json"));
+    match events {
+        true => Content::Events,
+        false => Content::Other,
+    }
+}

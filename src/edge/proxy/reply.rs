@@ -1,0 +1,125 @@
+//! Owns the heads and bodies that we write ourselves. Must never say what an upstream said of keys or money.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::exchange::Exchange;
+use crate::edge::generation::Generation;
+use crate::edge::proxy::request::Ids;
+use crate::wire::client_error::ClientError;
+use crate::wire::openai::write::{self, Skin};
+
+/// Prices within this ratio are the same to an operator.
+const PRICE_TOLERANCE: f64 = 0.05;
+
+/// A head with the names of the exchange.
+pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
+    let mut head = Box::new(
+        ResponseHeader::build(status, Some(16)).expect("our own statuses are all valid"),
+    );
+    insert(&mut head, "x-request-id", &ids.request);
+    insert(&mut head, "x-generation-id", &ids.generation);
+    head
+}
+
+/// Sets a header; a value that no header can hold is left out.
+pub(crate) fn insert(head: &mut ResponseHeader, name: &'static str, value: &str) {
+    if let Err(error) = head.insert_header(name, value) {
+        tracing::debug!(name, %error, "header left out");
+    }
+}
+
+/// What an answer says of how it came to be (surface, "Answers").
+pub(crate) fn describe(
+    head: &mut ResponseHeader,
+    generation: &Generation,
+    exchange: &Exchange,
+    served: Option<EndpointIx>,
+) {
+    insert(
+        head,
+        "x-mainstay-attempts",
+        &exchange.attempts().to_string(),
+    );
+    insert(
+        head,
+        "x-mainstay-recovery-ms",
+        &exchange.recovery().as_millis().to_string(),
+    );
+    let Some(served) = served else {
+        return;
+    };
+    let catalog = &generation.snapshot.catalog;
+    let model = catalog.model(catalog.endpoint(served).model);
+    insert(head, "x-mainstay-endpoint", generation.id(served));
+    insert(head, "x-mainstay-model", model.name.as_str());
+    if let Some(class) = exchange.fallback() {
+        insert(head, "x-mainstay-fallback", class.as_str());
+    }
+    if let Some(first) = exchange.ended().first().map(|attempt| attempt.endpoint) {
+        let drift = drift(catalog, first, served);
+        if !drift.is_empty() {
+            insert(head, "x-mainstay-drift", &drift);
+        }
+    }
+}
+
+/// What differs between the endpoint tried first and the one that answered.
+fn drift(catalog: &Catalog, first: EndpointIx, served: EndpointIx) -> String {
+    let (first, served) = (catalog.endpoint(first), catalog.endpoint(served));
+    let mut words = Vec::new();
+    if first.provider != served.provider {
+        words.push("provider".to_owned());
+    }
+    if first.model != served.model {
+        words.push("model".to_owned());
+    }
+    if let (Some(before), Some(now)) = (first.price.typical(), served.price.typical())
+        && before > 0.0
+        && (now / before - 1.0).abs() > PRICE_TOLERANCE
+    {
+        words.push(format!("price={:.2}", now / before));
+    }
+    words.join(" ")
+}
+
+/// Writes an error answer. Returns its status, or `None` where the client is gone.
+pub(crate) async fn write_error(
+    session: &mut Session,
+    mut head: Box<ResponseHeader>,
+    error: &ClientError,
+    skin: Skin,
+) -> Option<u16> {
+    if let Some(wait) = error.retry_after {
+        // Whole seconds, rounded up: an SDK that comes back early is turned away again.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        head.insert_header(RETRY_AFTER, seconds.to_string()).ok()?;
+    }
+    write_json(session, head, write::body(error, skin)).await
+}
+
+/// Writes a JSON answer. Returns its status, or `None` where the client is gone.
+pub(crate) async fn write_json(
+    session: &mut Session,
+    mut head: Box<ResponseHeader>,
+    body: Bytes,
+) -> Option<u16> {
+    let status = head.status.as_u16();
+    head.insert_header(CONTENT_TYPE, "application/json").ok()?;
+    head.insert_header(CONTENT_LENGTH, body.len().to_string())
+        .ok()?;
+    session.write_response_header(head, false).await.ok()?;
+    session.write_response_body(Some(body), true).await.ok()?;
+    Some(status)
+}
+
+/// The head of a stream.
+pub(crate) fn stream_headers(head: &mut ResponseHeader) {
+    insert(head, "content-type", "text/event-stream");
+    insert(head, "cache-control", "no-cache");
+    // nginx in front of us would hold events back otherwise.
+    insert(head, "x-accel-buffering", "no");
+}

@@ -1,0 +1,251 @@
+//! Owns what arrives from a client until it is a request with a body: the path, the key, the body under its
+//! limits. Must never start an attempt.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pingora::proxy::Session;
+use uuid::Uuid;
+
+use crate::config::snapshot::Caller;
+use crate::edge::auth::Admission;
+use crate::edge::generation::Generation;
+use crate::edge::lifecycle::HeldBytes;
+use crate::wire::client_error::ClientError;
+use crate::wire::openai::request::ChatRequest;
+use crate::wire::openai::write::Skin;
+
+/// How long the rest of an upload is read after an early answer, so that the answer is not lost to a reset.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Longest request id that is taken over from a client (surface, "Answers").
+const LONGEST_ID: usize = 128;
+/// Headers of the client that an upstream gets to see.
+const FORWARDED: [HeaderName; 5] = [
+    http::header::USER_AGENT,
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-client-request-id"),
+];
+
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Chat(Skin),
+    Models(Skin),
+    /// One of ours, with a method it does not take; the one it takes.
+    WrongMethod(Skin, &'static str),
+    Unknown,
+}
+
+/// Finds what a method and path ask for. A query string does not matter.
+pub(crate) fn route(method: &Method, path: &str) -> Route {
+    let (skin, rest) = match (path.strip_prefix("/api/v1"), path.strip_prefix("/v1")) {
+        (Some(rest), _) => (Skin::OpenRouter, rest),
+        (None, Some(rest)) => (Skin::OpenAi, rest),
+        (None, None) => return Route::Unknown,
+    };
+    match (rest, method) {
+        ("/chat/completions", &Method::POST) => Route::Chat(skin),
+        ("/chat/completions", _) => Route::WrongMethod(skin, "POST"),
+        ("/models", &Method::GET | &Method::HEAD) => Route::Models(skin),
+        ("/models", _) => Route::WrongMethod(skin, "GET"),
+        _ => Route::Unknown,
+    }
+}
+
+/// The names of one exchange.
+#[derive(Clone, Debug)]
+pub(crate) struct Ids {
+    /// The client's own, or ours.
+    pub(crate) request: String,
+    /// Ours alone.
+    pub(crate) generation: String,
+}
+
+impl Ids {
+    /// The names for a request with these headers.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let own = Uuid::now_v7().simple().to_string();
+        let given = headers.get("x-request-id").and_then(acceptable);
+        Self {
+            request: given.unwrap_or_else(|| own.clone()),
+            generation: format!("gen-{own}"),
+        }
+    }
+}
+
+fn acceptable(id: &HeaderValue) -> Option<String> {
+    let id = id.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let fits = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(plain);
+    fits.then(|| id.to_owned())
+}
+
+/// A chat request that may be tried.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) ids: Ids,
+    pub(crate) skin: Skin,
+    pub(crate) path: &'static str,
+    pub(crate) caller: Option<Caller>,
+    pub(crate) chat: ChatRequest,
+    pub(crate) body: Bytes,
+    /// Given back when the exchange is over.
+    pub(crate) _held: HeldBytes,
+    pub(crate) forwarded: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Headers that go on to the upstream.
+pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let taken = FORWARDED.iter();
+    taken
+        .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
+        .collect()
+}
+
+/// Who calls; an error where the key is wrong.
+pub(crate) fn caller(
+    generation: &Generation,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>, ClientError> {
+    match generation.callers.admit(headers) {
+        Admission::Anyone => Ok(None),
+        Admission::Known(caller) => Ok(Some(caller.clone())),
+        Admission::Refused => Err(ClientError {
+            code: Some("invalid_api_key".to_owned()),
+            ..ClientError::new(401, "authentication", "no valid API key was provided")
+        }),
+    }
+}
+
+/// Reads the whole body under its cap, the process's budget and a deadline.
+pub(crate) async fn read_body(
+    session: &mut Session,
+    generation: &Generation,
+    held: &mut HeldBytes,
+) -> Result<Bytes, ClientError> {
+    let server = &generation.snapshot.server;
+    let declared = declared_length(&session.req_header().headers);
+    if declared.is_some_and(|length| length > server.max_body) {
+        return Err(too_large(server.max_body));
+    }
+    if session.req_header().headers.contains_key(EXPECT) {
+        let downstream = session.as_downstream_mut();
+        if downstream.write_continue_response().await.is_err() {
+            return Err(unreadable());
+        }
+    }
+    let reading = gather(session, generation, held, declared.unwrap_or(0));
+    match tokio::time::timeout(server.body_timeout, reading).await {
+        Ok(body) => body,
+        Err(_) => Err(ClientError::new(
+            408,
+            "timeout",
+            "the request body did not arrive in time",
+        )),
+    }
+}
+
+async fn gather(
+    session: &mut Session,
+    generation: &Generation,
+    held: &mut HeldBytes,
+    declared: u64,
+) -> Result<Bytes, ClientError> {
+    let server = &generation.snapshot.server;
+    let mut body = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(0));
+    loop {
+        match session.as_downstream_mut().read_request_body().await {
+            Ok(None) => return Ok(body.freeze()),
+            Ok(Some(chunk)) => {
+                if (body.len() + chunk.len()) as u64 > server.max_body {
+                    return Err(too_large(server.max_body));
+                }
+                if !held.grow(chunk.len() as u64, server.max_inflight_bytes) {
+                    return Err(overfull());
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Err(_) => return Err(unreadable()),
+        }
+    }
+}
+
+/// Makes an early answer safe: an upload that goes on is read for a moment, then cut.
+pub(crate) fn allow_early_answer(session: &mut Session) {
+    session
+        .as_downstream_mut()
+        .set_total_drain_timeout(Some(DRAIN));
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large(limit: u64) -> ClientError {
+    let message = format!("the request body is larger than {limit} bytes");
+    ClientError::new(413, "payload_too_large", message)
+}
+
+fn overfull() -> ClientError {
+    ClientError {
+        retry_after: Some(Duration::from_secs(1)),
+        ..ClientError::new(
+            503,
+            "provider_overloaded",
+            "too many request bodies are held at present",
+        )
+    }
+}
+
+fn unreadable() -> ClientError {
+    ClientError::new(400, "invalid_request", "the request body could not be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_both_skins_are_known() {
+        let table = [
+            ("POST", "/v1/chat/completions", Route::Chat(Skin::OpenAi)),
+            (
+                "POST",
+                "/api/v1/chat/completions",
+                Route::Chat(Skin::OpenRouter),
+            ),
+            ("GET", "/v1/models", Route::Models(Skin::OpenAi)),
+            ("GET", "/api/v1/models", Route::Models(Skin::OpenRouter)),
+            (
+                "GET",
+                "/v1/chat/completions",
+                Route::WrongMethod(Skin::OpenAi, "POST"),
+            ),
+            ("POST", "/v1/files", Route::Unknown),
+            ("POST", "/chat/completions", Route::Unknown),
+            ("POST", "/v1/chat/completions/", Route::Unknown),
+        ];
+        for (method, path, expected) in table {
+            let method: Method = method.parse().unwrap();
+            assert_eq!(route(&method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_clients_own_id_is_kept_where_it_is_plain() {
+        let id = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_static(value));
+            Ids::of(&headers).request
+        };
+        assert_eq!(id("abc-1.2_3"), "abc-1.2_3");
+        assert_ne!(id("a b"), "a b");
+        assert_ne!(id(""), "");
+        let own = Ids::of(&HeaderMap::new());
+        assert_eq!(own.generation, format!("gen-{}", own.request));
+    }
+}

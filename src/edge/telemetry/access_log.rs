@@ -1,0 +1,201 @@
+//! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue.
+//! Must never hold content or secrets, or make a request wait for a reader.
+
+use std::io::Write;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use serde::Serialize;
+
+use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
+use crate::edge::clock::wall_clock;
+use crate::edge::generation::Generation;
+use crate::edge::telemetry::Observed;
+
+/// Lines that may wait for the writer before new ones are dropped and counted.
+const QUEUE: usize = 4096;
+
+/// Writes lines in the background.
+#[derive(Debug)]
+pub struct AccessLog {
+    lines: Option<SyncSender<Vec<u8>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    request_id: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<&'a str>,
+    stream: bool,
+    status: u16,
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    generation: u64,
+    ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_content_ms: Option<u64>,
+    recovery_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<f64>,
+    attempts: Vec<AttemptLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct AttemptLine<'a> {
+    endpoint: &'a str,
+    outcome: &'static str,
+    ms: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    probe: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl AccessLog {
+    /// Writes to standard output.
+    pub fn to_stdout() -> Self {
+        Self::to(std::io::stdout())
+    }
+
+    /// Writes nowhere.
+    pub fn nowhere() -> Self {
+        Self {
+            lines: None,
+            writer: None,
+        }
+    }
+
+    /// Writes to `out` from a thread that ends when this is dropped.
+    pub fn to(out: impl Write + Send + 'static) -> Self {
+        let (lines, queue) = sync_channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || write_all(out, &queue));
+        match writer {
+            Ok(writer) => Self {
+                lines: Some(lines),
+                writer: Some(writer),
+            },
+            Err(error) => {
+                tracing::error!(%error, "the access log's thread could not start");
+                Self::nowhere()
+            }
+        }
+    }
+
+    /// Queues the line of an exchange. Returns whether there was room.
+    pub(crate) fn write(&self, generation: &Generation, observed: &Observed<'_>) -> bool {
+        let Some(lines) = &self.lines else {
+            return true;
+        };
+        let Ok(mut line) = serde_json::to_vec(&describe(generation, observed)) else {
+            return true;
+        };
+        line.push(b'\n');
+        !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.lines = None;
+        if let Some(writer) = self.writer.take() {
+            writer.join().ok();
+        }
+    }
+}
+
+/// Writes what waits in one go, and flushes when nothing waits.
+fn write_all(mut out: impl Write, queue: &Receiver<Vec<u8>>) {
+    while let Ok(line) = queue.recv() {
+        let mut written = out.write_all(&line);
+        while let Ok(line) = queue.try_recv() {
+            written = written.and_then(|()| out.write_all(&line));
+        }
+        // Nobody reads the log any more: there is no better place to say so.
+        if written.and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a> {
+    let record = observed.record;
+    let catalog = &generation.snapshot.catalog;
+    let served = record.served.map(|endpoint| catalog.endpoint(endpoint));
+    Line {
+        time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
+        request_id: observed.request_id,
+        path: observed.path,
+        key: observed.caller.map(crate::core::names::CallerName::as_str),
+        model: catalog.model(record.asked).name.as_str(),
+        served_model: served.map(|endpoint| catalog.model(endpoint.model).name.as_str()),
+        endpoint: served.map(|endpoint| endpoint.id.as_str()),
+        stream: observed.stream,
+        status: observed.status,
+        result: record.result.as_str(),
+        error: match record.result {
+            Ending::Failed(class) => Some(class.as_str()),
+            Ending::Answered | Ending::Broken | Ending::ClientGone => None,
+        },
+        generation: generation.number,
+        ms: millis(record.took),
+        first_content_ms: first_content(record).map(millis),
+        recovery_ms: millis(record.recovery),
+        fallback: record.fallback.map(crate::core::outcome::Class::as_str),
+        prompt_tokens: record.usage.map(|usage| usage.prompt_tokens),
+        completion_tokens: record.usage.map(|usage| usage.completion_tokens),
+        cost_usd: cost(generation, record),
+        attempts: record
+            .attempts
+            .iter()
+            .map(|attempt| describe_attempt(generation, attempt))
+            .collect(),
+    }
+}
+
+fn describe_attempt<'a>(generation: &'a Generation, attempt: &AttemptRecord) -> AttemptLine<'a> {
+    AttemptLine {
+        endpoint: generation.id(attempt.endpoint),
+        outcome: attempt.class.as_str(),
+        ms: millis(attempt.took),
+        probe: attempt.probe,
+    }
+}
+
+/// From the request's begin to the first content.
+fn first_content(record: &Record) -> Option<std::time::Duration> {
+    let answered = record.attempts.iter().rev();
+    let mut answered = answered.filter_map(|attempt| attempt.first_content_at);
+    answered.next().map(|at| at.since(record.started))
+}
+
+/// USD, where the endpoint's price and the upstream's count are known.
+fn cost(generation: &Generation, record: &Record) -> Option<f64> {
+    let price = generation.snapshot.catalog.endpoint(record.served?).price;
+    let usage = record.usage?;
+    price.prompt.or(price.completion)?;
+    Some(price.of(usage.prompt_tokens, usage.completion_tokens))
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

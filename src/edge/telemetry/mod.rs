@@ -1,0 +1,53 @@
+//! Owns what operators see: metrics and the access log. In reading order: `metrics`, `access_log`.
+//! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
+
+mod metrics;
+mod access_log;
+
+use std::sync::Arc;
+
+use crate::config::snapshot::AccessLog as Format;
+use crate::core::exchange::Record;
+use crate::core::names::CallerName;
+use crate::edge::generation::Generation;
+
+pub use access_log::AccessLog;
+pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
+
+/// Where everything observed goes.
+#[derive(Debug)]
+pub struct Telemetry {
+    pub metrics: Metrics,
+    log: AccessLog,
+}
+
+/// An exchange's record with what only the edge knows of it.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    pub record: &'a Record,
+    pub request_id: &'a str,
+    pub caller: Option<&'a CallerName>,
+    /// The status that the client got; 0 where none was sent.
+    pub status: u16,
+    pub stream: bool,
+    pub path: &'a str,
+}
+
+impl Telemetry {
+    /// Telemetry with the access log going to `log`.
+    pub fn new(log: AccessLog) -> Arc<Self> {
+        Arc::new(Self {
+            metrics: Metrics::new(),
+            log,
+        })
+    }
+
+    /// Takes in what became of an exchange.
+    pub fn observe(&self, generation: &Generation, observed: &Observed<'_>) {
+        self.metrics.observe(generation, observed.record);
+        let wanted = generation.snapshot.access_log == Format::Json;
+        if wanted && !self.log.write(generation, observed) {
+            self.metrics.count_dropped_log_line();
+        }
+    }
+}
