@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::core::exchange::Verdict;
 use crate::core::outcome::{Class, ErrorFacts};
-use crate::wire::openai::request::RequestError;
 
 /// An error for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +19,15 @@ pub struct ClientError {
     pub code: Option<String>,
     pub param: Option<String>,
     pub retry_after: Option<Duration>,
+}
+
+/// A request that a dialect cannot read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RequestError {
+    pub message: String,
+    pub param: Option<&'static str>,
+    pub code: Option<&'static str>,
 }
 
 // === impl ClientError ===

@@ -86,7 +86,7 @@ impl Splitter {
         if rest.is_empty() {
             return None;
         }
-        Some(self.event(rest))
+        Some(self.event(rest).unclosed())
     }
 
     /// The bytes of the event that is not complete yet.
@@ -116,12 +116,7 @@ impl Splitter {
     }
 
     fn event(&mut self, raw: Bytes) -> Event {
-        let first = std::mem::replace(&mut self.first, false);
-        if first {
-            Event::first(raw)
-        } else {
-            Event::new(raw)
-        }
+        Event::new(raw, std::mem::replace(&mut self.first, false))
     }
 
     fn fail(&mut self) -> TooLong {

@@ -35,6 +35,10 @@ struct Completion<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -53,11 +57,7 @@ pub fn read(body: &Bytes, model: &str) -> Answer {
     let Ok(answer) = serde_json::from_str::<Completion<'_>>(text) else {
         return Answer::Malformed;
     };
-    if is_error(answer.error)
-        || answer
-            .object
-            .is_some_and(|object| object.get() == "\"error\"")
-    {
+    if answer.is_error() {
         return Answer::Error(Box::new(errors::error_in_answer(body)));
     }
     let Some(choices) = &answer.choices else {
@@ -84,6 +84,15 @@ pub fn read(body: &Bytes, model: &str) -> Answer {
 fn is_empty(choices: &[Choice<'_>], usage: Option<Usage>) -> bool {
     let counted = usage.is_some_and(|usage| usage.completion_tokens > 0);
     !counted && choices.iter().all(Choice::is_empty)
+}
+
+// === impl Completion ===
+
+impl Completion<'_> {
+    fn is_error(&self) -> bool {
+        let bare = self.choices.is_none() && (self.message.is_some() || self.detail.is_some());
+        bare || is_error(self.error, self.object)
+    }
 }
 
 // === impl Choice ===
@@ -180,6 +189,7 @@ mod tests {
             r#"{"choices":[{"message":{"content":"par"},"finish_reason":"error","error":{"message":"cut","code":502}}]}"#,
         );
         assert_eq!((facts.message.as_str(), facts.status), ("cut", 200));
+        assert_eq!(facts_of(r#"{"detail":"gone"}"#).message, "gone");
         let body = r#"{"error":null,"choices":[{"message":{"content":"x"}}]}"#;
         assert!(!good(body).0.empty);
     }

@@ -59,10 +59,15 @@ const NAMES: &[(&str, Hint)] = &[
     ("overloaded_error", Hint::Overloaded),     // Anthropic docs, type, through gateways
     ("slow_down", Hint::Overloaded),            // OpenAI docs, 503
     ("provider_overloaded", Hint::Overloaded),  // OpenRouter docs, error_type
-    ("server_error", Hint::ServerError),        // OpenAI docs, code and type
-    ("internal_server_error", Hint::ServerError), // Groq docs, type
-    ("InternalServerError", Hint::ServerError), // vLLM, type
-    ("provider_unavailable", Hint::ServerError), // OpenRouter docs, error_type
+];
+
+/// Names of a server's fault. They say less than words or a status of 500 and above: OpenAI's 503 for an
+/// overloaded engine has the type `server_error` too.
+const SERVER_FAULTS: &[&str] = &[
+    "server_error",          // OpenAI docs, code and type
+    "internal_server_error", // Groq docs, type
+    "InternalServerError",   // vLLM, type
+    "provider_unavailable",  // OpenRouter docs, error_type
 ];
 
 /// Words of a message, in lower case, and the statuses beside which they are believed.
@@ -134,8 +139,8 @@ const WORDS: &[Prose] = &[
     prose("is not a valid model id", mistaken, Hint::ModelUnavailable), // OpenRouter, 400
     prose("model not exist", mistaken, Hint::ModelUnavailable),        // DeepSeek, 400
     prose("has been decommissioned", mistaken, Hint::ModelUnavailable), // Groq, 400
-    prose("overloaded", failed, Hint::Overloaded),                     // OpenAI, 500 and 503
-    prose("rate limit", in_answer, Hint::RateLimited),                 // an error inside a 200
+    prose("overloaded", failed, Hint::Overloaded), // OpenAI, 500, 503 and once 429
+    prose("rate limit", in_answer, Hint::RateLimited), // an error inside a 200
 ];
 
 /// A code or type of rate limits beside these words is about one request that never fits. Seen: OpenAI 429 and
@@ -153,7 +158,7 @@ fn mistaken(status: u16) -> bool {
 }
 
 fn failed(status: u16) -> bool {
-    in_answer(status) || (500..600).contains(&status)
+    in_answer(status) || status == 429 || (500..600).contains(&status)
 }
 
 fn in_answer(status: u16) -> bool {
@@ -174,8 +179,20 @@ pub(super) fn find(
             Some(Hint::ContextTooLong)
         }
         Some(hint) => Some(hint),
-        None => by_words(status, &message).or_else(|| by_number(status, code)),
+        None => by_words(status, &message)
+            .or_else(|| by_number(status, code))
+            .or_else(|| server_fault(status, [code, kind])),
     }
+}
+
+fn server_fault(status: u16, names: [Option<&str>; 2]) -> Option<Hint> {
+    let is_fault = |name: &str| {
+        SERVER_FAULTS
+            .iter()
+            .any(|row| row.eq_ignore_ascii_case(name))
+    };
+    let named = names.into_iter().flatten().any(is_fault);
+    (named && status < 500).then_some(Hint::ServerError)
 }
 
 fn by_name(name: &str) -> Option<Hint> {
@@ -294,6 +311,22 @@ mod tests {
         assert_eq!(find(400, "operator is overloaded"), None);
         assert_eq!(find(200, "Rate limit reached"), Some(Hint::RateLimited));
         assert_eq!(find(500, ""), None);
+    }
+
+    #[test]
+    fn a_servers_fault_leaves_the_verdict_to_a_status_that_says_more() {
+        let find = |status, message| find(status, None, Some("server_error"), message);
+        assert_eq!(find(503, ""), None);
+        assert_eq!(find(500, ""), None);
+        assert_eq!(
+            find(500, "The server is overloaded"),
+            Some(Hint::Overloaded)
+        );
+        assert_eq!(
+            find(429, "That model is currently overloaded"),
+            Some(Hint::Overloaded)
+        );
+        assert_eq!(find(200, ""), Some(Hint::ServerError));
     }
 
     #[test]

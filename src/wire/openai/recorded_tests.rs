@@ -84,8 +84,15 @@ fn decoded(body: Vec<u8>) -> Bytes {
 }
 
 fn readings(body: &Bytes) -> (ChatStream, Vec<(Event, Reading)>) {
+    readings_of(body, body.len())
+}
+
+/// Reads a stream that comes in chunks of so many bytes.
+fn readings_of(body: &Bytes, chunk: usize) -> (ChatStream, Vec<(Event, Reading)>) {
     let mut splitter = Splitter::new(1 << 20);
-    splitter.push(body.clone());
+    for part in body.chunks(chunk) {
+        splitter.push(body.slice_ref(part));
+    }
     let mut stream = ChatStream::new(EXPECTS, MODEL);
     let mut readings = Vec::new();
     let mut read = |event: Event| {
@@ -152,6 +159,10 @@ fn check_stream(name: &str, body: &Bytes) {
         .any(|(_, reading)| reading.event == StreamEvent::Done);
     assert_eq!(stream.close().is_none(), done, "{name}");
     assert!(!stream.head().id.is_empty(), "{name}");
+    for chunk in [1, 7, 100, 1460] {
+        let (_, split) = readings_of(body, chunk);
+        assert!(split == readings, "{name} in chunks of {chunk}");
+    }
 }
 
 #[test]

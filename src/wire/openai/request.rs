@@ -17,15 +17,6 @@ pub use scan::scan;
 /// Inserted right after the model where the client gave no `stream_options`.
 const USAGE_OPTION: &str = r#","stream_options":{"include_usage":true}"#;
 
-/// A request that cannot be read, in the words of the dialect's own errors.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RequestError {
-    pub message: String,
-    pub param: Option<&'static str>,
-    pub code: Option<&'static str>,
-}
-
 /// A request that was read: what routing and the stream's reader need, and where the bytes stand that
 /// change for an upstream. It goes with the body that it was read from.
 #[derive(Clone, Debug)]

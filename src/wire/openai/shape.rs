@@ -93,9 +93,10 @@ impl Finish {
     }
 }
 
-/// Whether an `error` field says that there is one.
-pub(super) fn is_error(error: Option<&RawValue>) -> bool {
-    is_filled(error) && error.is_none_or(|error| error.get() != "false")
+/// Whether the fields `error` and `object` say that there is an error.
+pub(super) fn is_error(error: Option<&RawValue>, object: Option<&RawValue>) -> bool {
+    let named = error.is_some_and(|error| error.get() != "false") && is_filled(error);
+    named || object.is_some_and(|object| object.get() == "\"error\"")
 }
 
 /// Reads a `usage` object. One of another shape is no usage, which is no reason to refuse an answer.

@@ -5,6 +5,7 @@
 mod choices;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -12,13 +13,13 @@ use serde_json::value::RawValue;
 
 use super::errors;
 use super::request::Expects;
-use super::shape::{Finish, Message, ModelValue, is_error, usage};
+use super::shape::{ModelValue, is_error, usage};
 use crate::core::exchange::{Progress, StreamEvent};
 use crate::core::outcome::ErrorFacts;
-use crate::wire::splice::{Edit, splice};
+use crate::wire::splice::Edit;
 use crate::wire::sse::{Data, Event};
 
-use choices::Choices;
+use choices::{Choices, Seen};
 
 const DONE: &str = "[DONE]";
 const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
@@ -70,21 +71,15 @@ struct Chunk<'a> {
     created: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<Seen>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    index: Option<u32>,
     #[serde(borrow)]
-    delta: Option<Message<'a>>,
+    message: Option<&'a RawValue>,
     #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
+    detail: Option<&'a RawValue>,
 }
 
 // === impl ChatStream ===
@@ -104,8 +99,20 @@ impl ChatStream {
         }
     }
 
-    /// Reads the next event.
+    /// Reads the next event. One that lost its blank line gets it back: an error event after it would
+    /// else become part of it.
     pub fn read(&mut self, event: &Event) -> Reading {
+        let reading = self.read_event(event);
+        if event.is_closed() {
+            return reading;
+        }
+        Reading {
+            relay: reading.relay.closed(event),
+            ..reading
+        }
+    }
+
+    fn read_event(&mut self, event: &Event) -> Reading {
         let data = match event.data() {
             Data::None => return Reading::new(StreamEvent::Idle, Relay::AsIs),
             Data::Line(line) => Cow::Borrowed(line),
@@ -141,51 +148,30 @@ impl ChatStream {
         let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(json) else {
             return self.malformed();
         };
-        if is_error(chunk.error)
-            || chunk
-                .object
-                .is_some_and(|object| object.get() == "\"error\"")
-        {
+        if chunk.is_error() {
             return Reading::error(errors::error_in_answer(json.as_bytes()));
-        }
-        let choices = chunk.choices.as_deref().unwrap_or_default();
-        if choices
-            .iter()
-            .any(|choice| choice.finish() == Finish::Error)
-        {
-            return Reading::error(errors::error_in_choice(json.as_bytes()));
         }
         if chunk.is_shapeless() {
             return self.malformed();
         }
+        let seen = chunk.choices.unwrap_or_default();
+        if seen.failed {
+            return Reading::error(errors::error_in_choice(json.as_bytes()));
+        }
         self.remember(&chunk);
-        let content = self.take(choices);
+        self.choices.merge(seen.choices);
         let progress = Progress {
-            content,
+            content: seen.content,
             finished: self.is_finished(),
             usage: usage(chunk.usage),
         };
-        let relay = if choices.is_empty() && progress.usage.is_some() && !self.expects.usage {
+        let only_usage = seen.is_empty() && progress.usage.is_some();
+        let relay = if only_usage && !self.expects.usage {
             Relay::Nothing
         } else {
             self.relay(event, json, chunk.model)
         };
         Reading::new(StreamEvent::Progress(progress), relay)
-    }
-
-    /// Takes the choices in; true where one of them brought content.
-    fn take(&mut self, choices: &[Choice<'_>]) -> bool {
-        let mut content = false;
-        for choice in choices {
-            let delta = choice.delta.as_ref();
-            content |= delta.is_some_and(Message::has_content);
-            self.choices.see(
-                choice.index.unwrap_or(0),
-                delta.is_some_and(Message::has_tool_call),
-                choice.finish() != Finish::Open,
-            );
-        }
-        content
     }
 
     fn remember(&mut self, chunk: &Chunk<'_>) {
@@ -200,7 +186,7 @@ impl ChatStream {
 
     fn relay(&self, event: &Event, json: &str, model: Option<&RawValue>) -> Relay {
         match self.model.edit(json, model) {
-            Some(edit) => Relay::Rewritten(rewrite(event, json, edit)),
+            Some(edit) => Relay::Rewritten(rewrite(event, json, &edit)),
             None => Relay::AsIs,
         }
     }
@@ -216,17 +202,14 @@ impl ChatStream {
 // === impl Chunk ===
 
 impl Chunk<'_> {
+    fn is_error(&self) -> bool {
+        let bare = self.choices.is_none() && (self.message.is_some() || self.detail.is_some());
+        bare || is_error(self.error, self.object)
+    }
+
     /// An object that has nothing of a chunk in it.
     fn is_shapeless(&self) -> bool {
         self.choices.is_none() && self.object.is_none() && self.id.is_none() && self.usage.is_none()
-    }
-}
-
-// === impl Choice ===
-
-impl Choice<'_> {
-    fn finish(&self) -> Finish {
-        Finish::of(self.finish_reason)
     }
 }
 
@@ -242,20 +225,45 @@ impl Reading {
     }
 }
 
-/// The event with its JSON changed at one place. Data on one line is changed where it stands.
-fn rewrite(event: &Event, json: &str, edit: Edit) -> Bytes {
-    if let Data::Line(line) = event.data() {
-        let before = line.as_ptr() as usize - event.raw().as_ptr() as usize;
-        let blanks = line.len() - line.trim_ascii_start().len();
-        let offset = before + blanks;
-        let edit = Edit {
-            at: edit.at.start + offset..edit.at.end + offset,
-            with: edit.with,
-        };
-        return splice(event.raw(), [&edit]).segments().concat().into();
+// === impl Relay ===
+
+impl Relay {
+    /// The bytes that go on, if any.
+    pub fn bytes(self, event: &Event) -> Option<Bytes> {
+        match self {
+            Relay::AsIs => Some(event.raw().clone()),
+            Relay::Rewritten(bytes) => Some(bytes),
+            Relay::Nothing => None,
+        }
     }
-    let json = Bytes::copy_from_slice(json.as_bytes());
-    event.with_data(&splice(&json, [&edit]).segments().concat())
+
+    fn closed(self, event: &Event) -> Self {
+        match self.bytes(event) {
+            Some(bytes) => Relay::Rewritten([&bytes[..], b"\n\n"].concat().into()),
+            None => Relay::Nothing,
+        }
+    }
+}
+
+/// The event with its JSON changed at one place: where it stands, if its data is on one line.
+fn rewrite(event: &Event, json: &str, edit: &Edit) -> Bytes {
+    let raw = event.raw();
+    if raw.as_ptr_range().contains(&json.as_ptr()) {
+        let offset = json.as_ptr() as usize - raw.as_ptr() as usize;
+        return spliced(
+            raw,
+            edit.at.start + offset..edit.at.end + offset,
+            &edit.with,
+        );
+    }
+    let json = json.as_bytes();
+    event.with_data(&spliced(json, edit.at.clone(), &edit.with))
+}
+
+fn spliced(bytes: &[u8], at: Range<usize>, with: &[u8]) -> Bytes {
+    let (head, rest) = bytes.split_at(at.start);
+    let (_, tail) = rest.split_at(at.len());
+    [head, with, tail].concat().into()
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub struct Event {
     raw: Bytes,
     /// Where its first line begins: after a byte order mark.
     start: usize,
+    /// The blank line that ends it came.
+    closed: bool,
 }
 
 /// What an event's `data` lines hold.
@@ -28,22 +30,32 @@ pub enum Data<'a> {
 // === impl Event ===
 
 impl Event {
-    pub(super) fn new(raw: Bytes) -> Self {
-        Self { raw, start: 0 }
+    pub(super) fn new(raw: Bytes, first: bool) -> Self {
+        let marked = first && raw.starts_with(BYTE_ORDER_MARK);
+        Self {
+            start: if marked { BYTE_ORDER_MARK.len() } else { 0 },
+            raw,
+            closed: true,
+        }
     }
 
-    pub(super) fn first(raw: Bytes) -> Self {
-        let start = if raw.starts_with(BYTE_ORDER_MARK) {
-            BYTE_ORDER_MARK.len()
-        } else {
-            0
-        };
-        Self { raw, start }
+    /// The same as the stream's last, which ended without a blank line.
+    pub(super) fn unclosed(self) -> Self {
+        Self {
+            closed: false,
+            ..self
+        }
     }
 
     /// The event byte for byte, the blank line that ends it included.
     pub fn raw(&self) -> &Bytes {
         &self.raw
+    }
+
+    /// Whether the blank line that ends it came. Where it did not, whatever is sent next would become
+    /// part of this event.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// What its `data` lines hold.

@@ -11,8 +11,9 @@ use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ChatRequest, Expects, RequestError};
+use super::{ChatRequest, Expects};
 use crate::core::plan::RequestFacts;
+use crate::wire::client_error::RequestError;
 use crate::wire::splice::{Edit, span_of};
 
 /// Fields that speak to a router, not to a model: `contracts/openrouter.md` section 1.

@@ -1,9 +1,16 @@
 //! Owns which choices of a stream were seen, are finished, and have a tool call under way.
 //! Must never allocate: the format allows 128 choices, one bit each.
 
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::wire::openai::shape::{Finish, Message};
+
 /// The highest index with a bit of its own; a higher one shares it.
 const LAST: u32 = u128::BITS - 1;
 
+/// The choices of a stream, or of one chunk.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Choices {
     seen: u128,
@@ -11,15 +18,33 @@ pub(super) struct Choices {
     tool_calls: u128,
 }
 
+/// What one chunk's `choices` list held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) choices: Choices,
+    /// One of them brought content.
+    pub(super) content: bool,
+    /// One of them finished with an error.
+    pub(super) failed: bool,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    index: Option<u32>,
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<&'a RawValue>,
+}
+
 // === impl Choices ===
 
 impl Choices {
-    /// Takes what a chunk said of one choice.
-    pub(super) fn see(&mut self, index: u32, tool_call: bool, finished: bool) {
-        let bit = 1_u128 << index.min(LAST);
-        self.seen |= bit;
-        self.tool_calls |= if tool_call { bit } else { 0 };
-        self.finished |= if finished { bit } else { 0 };
+    /// Adds what another chunk said.
+    pub(super) fn merge(&mut self, other: Choices) {
+        self.seen |= other.seen;
+        self.finished |= other.finished;
+        self.tool_calls |= other.tool_calls;
     }
 
     /// Whether every choice seen has its finish reason, and so many of them at least.
@@ -30,5 +55,55 @@ impl Choices {
     /// Whether a tool call has begun in a choice that is not finished.
     pub(super) fn has_open_tool_call(self) -> bool {
         self.tool_calls & !self.finished != 0
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// Whether the list was empty.
+    pub(super) fn is_empty(self) -> bool {
+        self.choices.seen == 0
+    }
+
+    fn add(&mut self, choice: &Choice<'_>) {
+        let bit = 1_u128 << choice.index.unwrap_or(0).min(LAST);
+        let delta = choice.delta.as_ref();
+        let finish = Finish::of(choice.finish_reason);
+        let bit_if = |yes: bool| if yes { bit } else { 0 };
+        self.choices.merge(Choices {
+            seen: bit,
+            finished: bit_if(finish != Finish::Open),
+            tool_calls: bit_if(delta.is_some_and(Message::has_tool_call)),
+        });
+        self.content |= delta.is_some_and(Message::has_content);
+        self.failed |= finish == Finish::Error;
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_seq(List)
+    }
+}
+
+/// Reads the list one choice at a time, so that none is kept.
+struct List;
+
+// === impl List ===
+
+impl<'de> Visitor<'de> for List {
+    type Value = Seen;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of choices")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Seen, A::Error> {
+        let mut seen = Seen::default();
+        while let Some(choice) = list.next_element::<Choice<'_>>()? {
+            seen.add(&choice);
+        }
+        Ok(seen)
     }
 }

@@ -105,6 +105,13 @@ fn the_model_is_replaced_and_other_bytes_kept() {
         "id: 1\ndata: {\"model\":\ndata: \"up\",\"choices\":[]}\n\n",
         "id: 1\ndata: {\"model\":\ndata: \"a/m\",\"choices\":[]}\n\n",
     );
+    let unclosed = stream().read(&event("data: {\"model\":\"up\",\"choices\":[]}\n"));
+    let closed = "data: {\"model\":\"a/m\",\"choices\":[]}\n\n\n";
+    assert_eq!(unclosed.relay, Relay::Rewritten(closed.into()));
+    assert_eq!(
+        stream().read(&event("data: [DONE]")).relay,
+        Relay::Rewritten("data: [DONE]\n\n".into())
+    );
     for same in [
         r#"{"model":"a/m","choices":[]}"#,
         r#"{"choices":[]}"#,
@@ -198,6 +205,10 @@ fn an_error_in_the_stream_is_read_and_not_passed_on() {
         (200, Some(Hint::ContextTooLong))
     );
     assert_eq!(facts("data: {\"error\":\"boom\"}\n\n").message, "boom");
+    assert_eq!(
+        facts("event: error\ndata: {\"message\":\"boom\"}\n\n").message,
+        "boom"
+    );
     let found = facts(
         "data: {\"error\":{\"code\":429,\"message\":\"try again in 2s\"},\"choices\":[{\"delta\":{},\"finish_reason\":\"error\"}]}\n\n",
     );
