@@ -1,2 +1,174 @@
-//! placeholder
+//! Owns the way from a YAML file to a validated `Snapshot`, with every finding on the way: where it is, what
+//! is wrong, what was meant. Must never panic on a file, stop at the first finding, or show a secret.
+//! Reading order: `snapshot` (what comes out), `finding`, `search`; then the steps: `outline` (positions),
+//! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `compile`; and what they share:
+//! `trail`, `report`, `snippet`, `nearest`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::config::outline::{Outline, Spot};
+use crate::config::report::Report;
+use crate::config::snapshot::Snapshot;
+use crate::config::trail::Trail;
+
 pub mod snapshot;
+mod finding;
+mod search;
+mod outline;
+mod value;
+mod expand;
+mod decode;
+mod raw;
+mod scalar;
+mod compile;
+mod trail;
+mod report;
+mod snippet;
+mod nearest;
+
+#[cfg(test)]
+mod tests;
+
+pub use finding::{ConfigError, Finding, Place, Severity};
+pub use search::search_path;
+
+/// A configuration's text and the name it has in messages.
+#[derive(Clone)]
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+}
+
+impl fmt::Debug for Source {
+    /// Leaves the text out: it may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub snapshot: Snapshot,
+    /// What is probably not meant, in the order of the file.
+    pub warnings: Vec<Finding>,
+    /// SHA-256 of the text in hexadecimal digits.
+    pub hash: String,
+}
+
+impl Loaded {
+    /// As much of the hash as people compare.
+    pub fn short_hash(&self) -> &str {
+        self.hash.get(..16).unwrap_or(&self.hash)
+    }
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// The file cannot be read, or something in it is wrong; see [`parse`].
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
+    let unreadable =
+        |message: String| ConfigError::of_file(path.display().to_string(), message, None);
+    let bytes = std::fs::read(path).map_err(|error| unreadable(format!("cannot read: {error}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| unreadable("the file is not UTF-8 text".to_owned()))?;
+    parse(
+        &Source {
+            path: path.to_owned(),
+            text,
+        },
+        env,
+    )
+}
+
+/// Checks a configuration; `env` looks variables up.
+///
+/// # Errors
+/// Everything that is wrong, at once, unless the text is no YAML at all.
+pub fn parse(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
+    let hash = hex(&Sha256::digest(&source.text));
+    let plain = without_mark(source);
+    let mut report = read_outline(&plain);
+    let snapshot = match report.has_syntax_error() {
+        true => None,
+        false => read_value(&plain.text, env, &mut report),
+    };
+    let is_broken = report.has_errors();
+    let findings = report.finish();
+    match snapshot {
+        Some(snapshot) if !is_broken => Ok(Loaded {
+            snapshot,
+            warnings: findings,
+            hash,
+        }),
+        _ => Err(ConfigError::new(findings)),
+    }
+}
+
+/// The text without the byte order mark that some editors put first.
+fn without_mark(source: &Source) -> Source {
+    let text = source.text.strip_prefix('\u{feff}').unwrap_or(&source.text);
+    Source {
+        path: source.path.clone(),
+        text: text.to_owned(),
+    }
+}
+
+fn read_outline(source: &Source) -> Report<'_> {
+    let (outline, troubles, broken) = Outline::read(&source.text);
+    let mut report = Report::new(source, outline);
+    for trouble in troubles {
+        match trouble.is_fatal {
+            true => report.syntax_error(trouble.spot, trouble.message),
+            false => report.error_at(&trouble.trail, trouble.spot, trouble.message, None),
+        }
+    }
+    if let Some(error) = broken {
+        let spot = Spot::from(*error.marker());
+        report.syntax_error(spot, format!("not valid YAML: {}", error.info()));
+    }
+    report
+}
+
+fn read_value(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    report: &mut Report<'_>,
+) -> Option<Snapshot> {
+    let mut value = match value::load(text) {
+        Ok(value) => value,
+        Err((message, spot)) => {
+            report.syntax_error(spot.unwrap_or(Spot::START), message);
+            return None;
+        }
+    };
+    if value.is_null() {
+        report.error(&Trail::default(), "the configuration is empty");
+        return None;
+    }
+    drop_extensions(&mut value);
+    expand::expand(&mut value, env, report);
+    let config = decode::decode(value, report)?;
+    Some(compile::compile(&config, report))
+}
+
+/// Takes out the top-level keys that hold anchors.
+fn drop_extensions(value: &mut serde_yaml::Value) {
+    if let Some(map) = value.as_mapping_mut() {
+        map.retain(|key, _| !key.as_str().is_some_and(|key| key.starts_with("x-")));
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.collect()
+}

@@ -104,7 +104,7 @@ impl Caller {
 }
 
 /// A seller or server of models.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Provider {
     /// What it speaks, the preferred first; at least one.
     pub dialects: Vec<DialectName>,
@@ -115,6 +115,21 @@ pub struct Provider {
     /// Sent with every request.
     pub headers: Vec<(String, String)>,
     pub tls: UpstreamTls,
+}
+
+impl fmt::Debug for Provider {
+    /// Leaves the values of headers out: they may be credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Provider")
+            .field("dialects", &self.dialects)
+            .field("base", &self.base)
+            .field("auth", &self.auth)
+            .field("keys", &self.keys)
+            .field("headers", &names)
+            .field("tls", &self.tls)
+            .finish()
+    }
 }
 
 /// A dialect that a provider can be declared to speak.

@@ -1,0 +1,41 @@
+//! Owns the meaning of the file: cross references, ranges, names, and the `Snapshot` made of them. Every rule
+//! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
+//! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `server`,
+//! `callers`, `providers`, `base_url`, `headers`, `models`, `chains`, `policies`, `health`, `telemetry`.
+
+use crate::config::raw;
+use crate::config::report::Report;
+use crate::config::snapshot::Snapshot;
+
+mod names;
+mod server;
+mod callers;
+mod providers;
+mod base_url;
+mod headers;
+mod models;
+mod chains;
+mod policies;
+mod health;
+mod telemetry;
+
+/// Checks the configuration and resolves everything in it.
+pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot {
+    let policies = policies::compile(&config.policies, report);
+    let providers = providers::compile(&config.providers, report);
+    let catalog = models::compile(config, &providers, report);
+    let callers = callers::compile(config, report);
+    Snapshot {
+        server: server::compile(config, report),
+        callers,
+        providers: providers
+            .into_iter()
+            .map(|(name, compiled)| (name, compiled.provider))
+            .collect(),
+        catalog,
+        policies,
+        health: health::compile(&config.health, report),
+        retry_budget: health::compile_budget(&config.retry_budget, report),
+        access_log: telemetry::compile(&config.telemetry, report),
+    }
+}

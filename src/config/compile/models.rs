@@ -1,0 +1,250 @@
+//! Owns the rules of `models` and the catalogue made of them: one endpoint per provider key. Must never ask
+//! a provider anything.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::config::compile::chains;
+use crate::config::compile::names::{check_known, check_model_name, check_name};
+use crate::config::compile::policies::known_policies;
+use crate::config::compile::providers::Compiled;
+use crate::config::raw;
+use crate::config::raw::models as written;
+use crate::config::report::Report;
+use crate::config::scalar::{Number, Text};
+use crate::config::trail::Trail;
+use crate::core::catalog::{Catalog, Endpoint, EndpointIx, HostIx, KeyIx, Model, ModelIx, Price};
+use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
+
+pub(super) fn compile(
+    config: &raw::Config,
+    providers: &HashMap<ProviderName, Compiled>,
+    report: &mut Report<'_>,
+) -> Catalog {
+    let at = Trail::top("models");
+    if config.models.0.is_empty() {
+        report.error(&at, "no models are configured");
+    }
+    let chains = chains::compile(&config.models, &at, report);
+    let mut assembly = Assembly {
+        config,
+        providers,
+        endpoints: Vec::new(),
+        hosts: Vec::new(),
+        credentials: Vec::new(),
+    };
+    let mut models = Vec::new();
+    for ((name, model), fallbacks) in config.models.0.iter().zip(chains) {
+        let at = at.key(name);
+        check_model_name(&at, name, report);
+        check_context(model, &at, report);
+        models.push(Model {
+            name: ModelName::new(name.as_str()),
+            context_length: model.context_length.map(|count| count.0),
+            endpoints: assembly.pool(ModelIx::new(models.len()), (name, model), &at, report),
+            fallbacks,
+            policy: assembly.policy(model, &at, report),
+        });
+    }
+    Catalog::new(
+        models,
+        assembly.endpoints,
+        assembly.hosts,
+        assembly.credentials,
+    )
+}
+
+fn check_context(model: &written::Model, at: &Trail, report: &mut Report<'_>) {
+    if model.context_length.is_some_and(|count| count.0 == 0) {
+        report.error(
+            &at.key("context_length"),
+            "`context_length` must be at least 1",
+        );
+    }
+}
+
+/// The catalogue's lists while they grow.
+struct Assembly<'a> {
+    config: &'a raw::Config,
+    providers: &'a HashMap<ProviderName, Compiled>,
+    endpoints: Vec<Endpoint>,
+    hosts: Vec<HostName>,
+    credentials: Vec<(ProviderName, KeyName)>,
+}
+
+impl Assembly<'_> {
+    fn policy(
+        &self,
+        model: &written::Model,
+        at: &Trail,
+        report: &mut Report<'_>,
+    ) -> Option<PolicyName> {
+        let policy = &model.policy.as_ref()?.0;
+        let known = known_policies(&self.config.policies);
+        check_known("policy", &at.key("policy"), policy, known, report);
+        Some(PolicyName::new(policy.as_str()))
+    }
+
+    /// The endpoints of one model.
+    fn pool(
+        &mut self,
+        ix: ModelIx,
+        (name, model): (&str, &written::Model),
+        at: &Trail,
+        report: &mut Report<'_>,
+    ) -> Vec<EndpointIx> {
+        let at = at.key("endpoints");
+        let written = &model.endpoints.0;
+        if written.is_empty() {
+            report.error(&at, format!("the model \"{name}\" has no endpoints"));
+        }
+        check_told_apart(written, &at, report);
+        check_prices(written, &at, report);
+        let before = self.endpoints.len();
+        for (index, entry) in written.iter().enumerate() {
+            self.entry(ix, name, entry, &at.index(index), report);
+        }
+        (before..self.endpoints.len())
+            .map(EndpointIx::new)
+            .collect()
+    }
+
+    /// One endpoint for each key of the entry's provider.
+    fn entry(
+        &mut self,
+        model: ModelIx,
+        name: &str,
+        entry: &written::Endpoint,
+        at: &Trail,
+        report: &mut Report<'_>,
+    ) {
+        if let Some(tag) = &entry.tag {
+            check_name("tag", &at.key("tag"), &tag.0, report);
+        }
+        if entry.model.as_ref().is_some_and(|model| model.0.is_empty()) {
+            report.error(
+                &at.key("model"),
+                "the model's name at the provider is empty",
+            );
+        }
+        let Some(provider) = self.provider(entry, at, report) else {
+            return;
+        };
+        let Some(compiled) = self.providers.get(&provider) else {
+            return;
+        };
+        let slug = name.split_once('/').map_or(name, |(_, slug)| slug);
+        let host = self.host(compiled);
+        for (key, _) in &compiled.provider.keys {
+            let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
+            let credential = self.credential(&provider, key);
+            self.endpoints.push(Endpoint {
+                id: EndpointId::new(&ModelName::new(name), &provider, key, tag),
+                model,
+                provider: provider.clone(),
+                key: key.clone(),
+                upstream_model: entry.model.as_ref().map_or(slug, |text| &text.0).to_owned(),
+                price: price(&entry.price),
+                host,
+                credential,
+                timeouts: compiled.timeouts,
+            });
+        }
+    }
+
+    fn provider(
+        &self,
+        entry: &written::Endpoint,
+        at: &Trail,
+        report: &mut Report<'_>,
+    ) -> Option<ProviderName> {
+        let at = at.key("provider");
+        let Some(Text(name)) = &entry.provider else {
+            report.error(&at, "the endpoint has no `provider`");
+            return None;
+        };
+        let known = self
+            .config
+            .providers
+            .0
+            .iter()
+            .map(|(name, _)| name.as_str());
+        check_known("provider", &at, name, known, report).then(|| ProviderName::new(name.as_str()))
+    }
+
+    fn host(&mut self, compiled: &Compiled) -> HostIx {
+        let base = &compiled.provider.base;
+        let name = match base.host.contains(':') {
+            true => format!("[{}]:{}", base.host, base.port),
+            false => format!("{}:{}", base.host, base.port),
+        };
+        HostIx::new(position_of(&mut self.hosts, HostName::new(name)))
+    }
+
+    fn credential(&mut self, provider: &ProviderName, key: &KeyName) -> KeyIx {
+        let credential = (provider.clone(), key.clone());
+        KeyIx::new(position_of(&mut self.credentials, credential))
+    }
+}
+
+/// Where the item stands in the list, at its end if it is new.
+fn position_of<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    let found = list.iter().position(|other| *other == item);
+    found.unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    })
+}
+
+fn price(written: &written::Price) -> Price {
+    let usd = |number: Option<Number>| number.map(|number| number.0);
+    Price {
+        prompt: usd(written.prompt),
+        completion: usd(written.completion),
+        cache_read: usd(written.cache_read),
+    }
+}
+
+/// Two entries of one provider would have one id.
+fn check_told_apart(entries: &[written::Endpoint], at: &Trail, report: &mut Report<'_>) {
+    let mut seen = HashSet::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
+        let Some(provider) = &entry.provider else {
+            continue;
+        };
+        let at = at.index(index).key("provider");
+        if !report.is_settled(&at) && !seen.insert((provider.0.as_str(), tag)) {
+            let message = format!("the model lists the provider {} twice", report.quoted(&at));
+            let hint = "tell them apart with `tag`".to_owned();
+            report.error_with(&at, message, hint);
+        }
+    }
+}
+
+fn check_prices(entries: &[written::Endpoint], at: &Trail, report: &mut Report<'_>) {
+    let is_known = |price: &written::Price| price.prompt.is_some() && price.completion.is_some();
+    let some_known = entries.iter().any(|entry| is_known(&entry.price));
+    for (index, entry) in entries.iter().enumerate() {
+        let at = at.index(index).key("price");
+        check_signs(&entry.price, &at, report);
+        if some_known && !is_known(&entry.price) {
+            let hint =
+                "write `prompt` and `completion` in USD per million tokens; 0 = free".to_owned();
+            let message = "this endpoint has no full price while others of the model have one";
+            report.warn(&at, message, hint);
+        }
+    }
+}
+
+fn check_signs(price: &written::Price, at: &Trail, report: &mut Report<'_>) {
+    let parts = [
+        ("prompt", price.prompt),
+        ("completion", price.completion),
+        ("cache_read", price.cache_read),
+    ];
+    for (name, part) in parts {
+        if part.is_some_and(|number| number.0 < 0.0) {
+            report.error(&at.key(name), "a price may not be negative");
+        }
+    }
+}

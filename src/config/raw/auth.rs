@@ -1,0 +1,39 @@
+//! Owns the shape of `auth`.
+
+use serde::Deserialize;
+
+use crate::config::scalar::{Flag, List, Text};
+use crate::config::snapshot::Secret;
+
+/// Who may call.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map with `keys` or `open`"
+)]
+pub(in crate::config) struct Auth {
+    /// Lets anyone call who reaches a listener, wherever it listens. Default false: without keys only
+    /// loopback listeners are allowed.
+    pub(in crate::config) open: Flag,
+    /// Downstream keys. Default none.
+    pub(in crate::config) keys: List<CallerKey>,
+}
+
+/// A downstream key.
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map with `name` and `key`"
+)]
+pub(in crate::config) struct CallerKey {
+    /// Who is calling, in logs and metrics. Required, unique.
+    pub(in crate::config) name: Option<Text>,
+    /// What the caller sends as `Authorization: Bearer KEY`. Required, unique.
+    pub(in crate::config) key: Option<Secret>,
+    /// Models it may ask for: names, or prefixes that end in `*`. Default none written = all.
+    pub(in crate::config) models: List<Text>,
+    /// The policy of its requests; wins over a model's. Absent = the model's, else `default`.
+    pub(in crate::config) policy: Option<Text>,
+}

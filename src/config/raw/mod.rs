@@ -1,0 +1,38 @@
+//! Owns the shape of the file: one type a section, read by serde and nothing more. Cross references, ranges
+//! and names are `compile`'s. Must never be seen past `compile`. What is absent holds its default; `Option`
+//! where absence means something else. Reading order: `server`, `auth`, `providers`, `models`, `policies`,
+//! `health`, `telemetry`.
+
+use serde::Deserialize;
+
+use crate::config::scalar::Named;
+
+pub(super) mod server;
+pub(super) mod auth;
+pub(super) mod providers;
+pub(super) mod models;
+pub(super) mod policies;
+pub(super) mod health;
+pub(super) mod telemetry;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of sections")]
+pub(super) struct Config {
+    /// Listeners and limits of the process.
+    pub(super) server: server::Server,
+    /// Who may call.
+    pub(super) auth: auth::Auth,
+    /// Sellers and servers of models, by name. At least one.
+    pub(super) providers: Named<providers::Provider>,
+    /// What can be asked for, by `author/slug`. At least one.
+    pub(super) models: Named<models::Model>,
+    /// How requests are routed and recovered, by name. `default` exists even when it is not written.
+    pub(super) policies: Named<policies::Policy>,
+    /// When endpoints trip and how they come back.
+    pub(super) health: health::Health,
+    /// How many extra attempts a pool may make.
+    pub(super) retry_budget: health::RetryBudget,
+    /// What is told about the traffic.
+    pub(super) telemetry: telemetry::Telemetry,
+}

@@ -1,0 +1,91 @@
+//! Owns the shape of `providers` and of `timeouts`, wherever those stand.
+
+use serde::Deserialize;
+
+use crate::config::scalar::{List, Named, Span, Text};
+use crate::config::snapshot::Secret;
+
+/// What a provider speaks unless it says otherwise.
+const DIALECT: &str = "openai";
+const AUTH: &str = "bearer";
+/// The name of a provider's only key.
+const KEY_NAME: &str = "default";
+
+/// A seller or server of models.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of provider settings")]
+pub(in crate::config) struct Provider {
+    /// What it speaks, the preferred first: `openai`. Default `[openai]`; at least one.
+    pub(in crate::config) dialects: List<Text>,
+    /// The API root as the provider's documentation gives it, version included. Required, http or https.
+    pub(in crate::config) base_url: Option<Text>,
+    /// How a request proves who pays: `bearer`, `header NAME` or `none`. Default bearer.
+    pub(in crate::config) auth: Text,
+    /// Credentials, each its own unit of health. At least one unless `auth` is none.
+    pub(in crate::config) keys: List<ProviderKey>,
+    /// Deadlines of its attempts; a policy's win, field by field.
+    pub(in crate::config) timeouts: Timeouts,
+    /// Sent with every request. Default none. Values may be credentials.
+    pub(in crate::config) headers: Named<Secret>,
+    /// What its certificate is checked against.
+    pub(in crate::config) tls: Tls,
+}
+
+impl Default for Provider {
+    fn default() -> Self {
+        Self {
+            dialects: List(vec![Text(DIALECT.to_owned())]),
+            base_url: None,
+            auth: Text(AUTH.to_owned()),
+            keys: List::default(),
+            timeouts: Timeouts::default(),
+            headers: Named::default(),
+            tls: Tls::default(),
+        }
+    }
+}
+
+/// A credential of a provider.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `value`")]
+pub(in crate::config) struct ProviderKey {
+    /// Part of the endpoint's id. Default `default`; unique in its provider.
+    pub(in crate::config) name: Text,
+    /// The credential itself. Required, not empty.
+    pub(in crate::config) value: Option<Secret>,
+}
+
+impl Default for ProviderKey {
+    fn default() -> Self {
+        Self {
+            name: Text(KEY_NAME.to_owned()),
+            value: None,
+        }
+    }
+}
+
+/// Deadlines of an attempt. Absent = the next level's: policy, provider, built-in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of timeouts")]
+pub(in crate::config) struct Timeouts {
+    /// DNS, TCP and TLS together. Built-in 2s.
+    pub(in crate::config) connect: Option<Span>,
+    /// Request sent to the first content of a stream. Built-in: learnt.
+    pub(in crate::config) first_token: Option<Span>,
+    /// Request sent to the last byte of an answer that is no stream. Built-in 120s.
+    pub(in crate::config) answer: Option<Span>,
+    /// Silence between two pieces of content. Built-in 20s.
+    pub(in crate::config) idle: Option<Span>,
+    /// The whole exchange. Built-in 10m.
+    pub(in crate::config) total: Option<Span>,
+}
+
+/// What an upstream's certificate is checked against.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of TLS settings")]
+pub(in crate::config) struct Tls {
+    /// PEM file of the only authorities to trust. Absent = the system's.
+    pub(in crate::config) ca_file: Option<Text>,
+    /// The name to ask for and to check. Absent = the host of `base_url`, which then must be a name.
+    pub(in crate::config) server_name: Option<Text>,
+}

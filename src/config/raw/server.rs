@@ -1,0 +1,105 @@
+//! Owns the shape of `server`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use crate::config::scalar::{Count, List, Size, Span};
+use crate::config::snapshot::Secret;
+
+/// Only this machine can reach it until the operator says otherwise.
+const LISTEN: &str = "127.0.0.1:8080";
+const ADMIN_LISTEN: &str = "127.0.0.1:8081";
+/// Room for a long conversation with images; larger parses would hold up a worker.
+const MAX_BODY: u64 = 32 << 20;
+const MAX_INFLIGHT_BYTES: u64 = 1 << 30;
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Half a minute more than the longest answer most clients wait for.
+const DRAIN: Duration = Duration::from_secs(330);
+
+/// Listeners and limits of the process.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of server settings")]
+pub(in crate::config) struct Server {
+    /// Where clients connect, `address:port` each, h1 and h2c on one port. Port 0 = any free one.
+    /// Default `[127.0.0.1:8080]`.
+    pub(in crate::config) listen: List<Listen>,
+    /// The operator's port.
+    pub(in crate::config) admin: Admin,
+    /// Worker threads. Default 0 = one per core; at most 1024.
+    pub(in crate::config) threads: Count,
+    /// Bytes of a request body, larger ones get 413. Default 32MiB; at least 1, at most `max_inflight_bytes`.
+    pub(in crate::config) max_body: Size,
+    /// Bytes of all request bodies held at once, beyond it requests get 503. Default 1GiB.
+    pub(in crate::config) max_inflight_bytes: Size,
+    /// The longest a client may take to send its body. Default 30s; more than 0s.
+    pub(in crate::config) body_timeout: Span,
+    /// The longest wait for open exchanges at shutdown; shorter when none is left. Default 330s.
+    pub(in crate::config) drain: Span,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: List(vec![Listen(LISTEN.to_owned())]),
+            admin: Admin::default(),
+            threads: Count(0),
+            max_body: Size(MAX_BODY),
+            max_inflight_bytes: Size(MAX_INFLIGHT_BYTES),
+            body_timeout: Span(BODY_TIMEOUT),
+            drain: Span(DRAIN),
+        }
+    }
+}
+
+/// The operator's port.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of admin settings")]
+pub(in crate::config) struct Admin {
+    /// `address:port`. Default 127.0.0.1:8081; elsewhere than loopback `token` is required.
+    pub(in crate::config) listen: Listen,
+    /// What operators send as `Authorization: Bearer TOKEN`. Absent or empty = no token is asked for.
+    pub(in crate::config) token: Option<Secret>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: Listen(ADMIN_LISTEN.to_owned()),
+            token: None,
+        }
+    }
+}
+
+/// One listening address as written.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::config) struct Listen(pub(in crate::config) String);
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListenVisitor)
+    }
+}
+
+struct ListenVisitor;
+
+impl<'de> Visitor<'de> for ListenVisitor {
+    type Value = Listen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address and port such as 127.0.0.1:8080")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Listen, E> {
+        Ok(Listen(value.trim().to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Listen, A::Error> {
+        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Err(Error::custom(
+            "listeners with their own TLS are not supported yet; write \"address:port\"",
+        ))
+    }
+}

@@ -1,0 +1,507 @@
+//! What is said about broken files: a part of the message, the line and the column.
+
+use super::{BASE, load, read, with};
+use crate::config::finding::{Finding, Severity};
+
+/// The findings of a file, as `line:column message`.
+fn findings(text: &str) -> Vec<String> {
+    match read(text) {
+        Ok(loaded) => lines(&loaded.warnings),
+        Err(error) => lines(error.findings()),
+    }
+}
+
+fn lines(findings: &[Finding]) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let place = finding.place.as_ref();
+        let (line, column) = place.map_or((0, 0), |place| (place.line, place.column));
+        format!("{line}:{column} {}", finding.message)
+    };
+    findings.iter().map(line).collect()
+}
+
+/// The file has exactly this finding.
+fn check(text: &str, expected: &str) {
+    let found = findings(text);
+    let (place, message) = expected.split_once(' ').unwrap();
+    assert!(read(text).is_err(), "it loads:\n{text}");
+    assert!(
+        matches!(found.as_slice(), [only] if only.starts_with(&format!("{place} ")) && only.contains(message)),
+        "expected {expected}\nfound {found:#?}\n---\n{text}"
+    );
+}
+
+/// The base with these lines, which begin in line 5, has exactly this finding.
+fn check_lines(lines: &str, expected: &str) {
+    check(&with(lines), expected);
+}
+
+/// The base with another provider in line 2.
+fn check_provider(provider: &str, expected: &str) {
+    check(&BASE.replace(PROVIDER, provider), expected);
+}
+
+const PROVIDER: &str = "{ base_url: https://api.openai.com/v1, keys: [{ value: sk-test }] }";
+
+/// The base with another model in line 4.
+fn check_model(model: &str, expected: &str) {
+    check(&BASE.replace(MODEL, model), expected);
+}
+
+const MODEL: &str = "{ endpoints: [{ provider: openai }] }";
+
+#[test]
+fn broken_text() {
+    check("", "1:1 the configuration is empty");
+    check("# nothing\n", "1:1 the configuration is empty");
+    check("- a\n", "1:1 expected a map of sections, found a list");
+    check(
+        "providers: { a: { base_url: \"http://x.test\", auth: none } }\n",
+        "1:1 no models are",
+    );
+    check("just text", "1:1 expected a map of sections, found text");
+    check("a: [1\nb: 2\n", "2:2 not valid YAML");
+    check("a:\n\t- b\n", "2:2 not valid YAML");
+    check(
+        &with("server: { threads: *nowhere }"),
+        "5:20 not valid YAML",
+    );
+    check(
+        &with("server: { threads: ${NUMBER} }"),
+        "5:20 `${` must be quoted inside {} and []",
+    );
+    check(
+        &with("server: { listen: [${NUMBER}] }"),
+        "5:20 `${` must be quoted",
+    );
+    check(&with("---\na: 1\n"), "5:1 a second YAML document");
+    check(&with("server: !secret x\n"), "5:9 YAML tags such as !name");
+    check(&with("server: { <<: 5 }\n"), "5:9 `<<` takes a map");
+}
+
+#[test]
+fn unknown_and_repeated_fields() {
+    check_lines("sever: {}\n", "5:1 unknown field \"sever\"");
+    check_lines("server:\n  thread: 1\n", "6:3 unknown field \"thread\"");
+    check_lines(
+        "providers:\n  openai: { base_url: https://x.test, auth: none }\n",
+        "5:1 duplicate key \"providers\"",
+    );
+    check_lines(
+        "server:\n  threads: 1\n  threads: 1\n",
+        "7:3 duplicate key \"threads\"",
+    );
+    check_provider(
+        &PROVIDER.replace("{ value", "{ val: 1, value"),
+        "2:59 unknown field \"val\"",
+    );
+}
+
+#[test]
+fn wrong_types() {
+    check_lines(
+        "server: 5\n",
+        "5:9 expected a map of server settings, found a number",
+    );
+    check_lines(
+        "server: { threads: many }\n",
+        "5:20 expected a whole number, 0 or more",
+    );
+    check_lines("server: { threads: -1 }\n", "5:20 expected a whole number");
+    check_lines(
+        "server: { max_body: big }\n",
+        "5:21 expected a size such as",
+    );
+    check_lines(
+        "server: { drain: 60 }\n",
+        "5:18 expected a duration such as",
+    );
+    check_lines(
+        "server: { listen: 127.0.0.1:80 }\n",
+        "5:19 expected a list, found text",
+    );
+    check_lines("auth: { open: maybe }\n", "5:15 expected true or false");
+    check_lines(
+        "health: { min_success: [1] }\n",
+        "5:11 expected a number, found a list",
+    );
+    check_provider(
+        "5",
+        "2:11 expected a map of provider settings, found a number",
+    );
+    check_model(
+        "{ endpoints: [openai] }",
+        "4:36 expected a map with `provider`, found text",
+    );
+    check_model("{ endpoints: [{ provider: 5 }] }", "4:48 expected text");
+}
+
+#[test]
+fn variables() {
+    check_provider(
+        "{ base_url: https://x.test, keys: [{ value: \"${MISSING}\" }] }",
+        "2:55 environment variable MISSING is not set",
+    );
+    check_lines(
+        "server: { threads: \"${MISSING}\" }\n",
+        "5:20 environment variable MISSING",
+    );
+    check_lines(
+        "server: { threads: \"${NUMBER\" }\n",
+        "5:20 `${` without a closing `}`",
+    );
+    check_lines(
+        "server: { threads: \"${9}\" }\n",
+        "5:20 not a variable's name",
+    );
+    check_provider(
+        "{ base_url: https://x.test, keys: [{ value: \"${EMPTY}\" }] }",
+        "2:55 the key's value is empty",
+    );
+}
+
+#[test]
+fn server_rules() {
+    let server = |setting: &str, expected: &str| {
+        check_lines(&format!("server: {{ {setting} }}\n"), expected);
+    };
+    server("listen: []", "5:11 no listener");
+    server(
+        "listen: [localhost:8080]",
+        "5:20 \"localhost:8080\" is not an address and port",
+    );
+    server(
+        "listen: [127.0.0.1]",
+        "5:20 \"127.0.0.1\" is not an address",
+    );
+    server(
+        "listen: [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+        "5:35 \"127.0.0.1:1\" is listened on twice",
+    );
+    server(
+        "listen: [127.0.0.1:8081]",
+        "5:20 \"127.0.0.1:8081\" is the admin listener's too",
+    );
+    server(
+        "admin: { listen: 127.0.0.1:8080 }",
+        "5:28 \"127.0.0.1:8080\" is the default listener's too",
+    );
+    server(
+        "listen: [0.0.0.0:80]",
+        "5:20 reachable from outside and no keys",
+    );
+    server(
+        "listen: [\"[::]:80\"]",
+        "5:20 reachable from outside and no keys",
+    );
+    server(
+        "admin: { listen: 0.0.0.0:81 }",
+        "5:28 the admin listener is reachable",
+    );
+    server(
+        "admin: { listen: 0.0.0.0:81, token: \"${EMPTY}\" }",
+        "5:28 the admin listener is",
+    );
+    server(
+        "listen: [{ address: 1.1.1.1:1, tls: {} }]",
+        "5:20 their own TLS are not supported yet",
+    );
+    server("max_body: 0", "5:21 at least 1 byte");
+    server("max_body: 2GiB", "5:21 larger than `max_inflight_bytes`");
+    server("body_timeout: 0s", "5:25 more than 0s");
+    server("threads: 5000", "5:20 at most 1024 threads");
+}
+
+#[test]
+fn caller_rules() {
+    let keys = |keys: &str, expected: &str| {
+        check_lines(&format!("auth: {{ keys: [{keys}] }}\n"), expected);
+    };
+    keys("{ key: a }", "5:16 this key has no `name`");
+    keys("{ name: a }", "5:16 this entry has no `key`");
+    keys("{ name: a, key: \"\" }", "5:32 the key is empty");
+    keys(
+        "{ name: a, key: x }, { name: a, key: y }",
+        "5:45 a second key is named \"a\"",
+    );
+    keys(
+        "{ name: a, key: x }, { name: b, key: x }",
+        "5:53 this key has two names",
+    );
+    keys(
+        "{ name: a b, key: x }",
+        "5:24 the name of a key may hold only",
+    );
+    keys(
+        "{ name: a, key: x, policy: quick }",
+        "5:43 unknown policy \"quick\"",
+    );
+    keys(
+        "{ name: a, key: x, models: [\"*-mini\"] }",
+        "5:44 may hold one `*`, at its end",
+    );
+}
+
+#[test]
+fn provider_rules() {
+    let provider = |settings: &str, expected: &str| {
+        check_provider(
+            &format!("{{ keys: [{{ value: k }}], {settings} }}"),
+            expected,
+        );
+    };
+    let good = "base_url: \"https://x.test\"";
+    provider("auth: bearer", "2:3 the provider has no `base_url`");
+    provider("base_url: api.openai.com", "2:45 not a URL");
+    provider(
+        "base_url: \"ftp://x.test\"",
+        "2:45 begins with http:// or https://",
+    );
+    provider("base_url: \"https://x.test?a=1\"", "2:45 may hold no `?`");
+    provider(
+        "base_url: \"https://me:pw@x.test\"",
+        "2:45 no user or password",
+    );
+    provider(
+        "base_url: \"https://10.0.0.1/v1\"",
+        "2:45 against an IP address",
+    );
+    provider(
+        &format!("{good}, auth: basic"),
+        "2:69 unknown auth \"basic\"",
+    );
+    provider(
+        &format!("{good}, auth: sigv4"),
+        "2:69 auth \"sigv4\" is not supported yet",
+    );
+    provider(
+        &format!("{good}, auth: header host"),
+        "2:69 this header cannot carry a key",
+    );
+    provider(&format!("{good}, auth: none"), "2:13 never sends them");
+    provider(
+        &format!("{good}, dialects: []"),
+        "2:63 the provider speaks no dialect",
+    );
+    provider(
+        &format!("{good}, dialects: [anthropic]"),
+        "2:74 dialect \"anthropic\" is not supported yet",
+    );
+    provider(
+        &format!("{good}, dialects: [opena]"),
+        "2:74 unknown dialect \"opena\"",
+    );
+    provider(
+        &format!("{good}, headers: {{ Host: x }}"),
+        "2:74 the header `host` is written by the proxy",
+    );
+    provider(
+        &format!("{good}, headers: {{ \"a b\": x }}"),
+        "2:74 \"a b\" is not a header name",
+    );
+    provider(
+        &format!("{good}, headers: {{ a: \"x\\ny\" }}"),
+        "2:77 no header can carry",
+    );
+    provider(
+        &format!("{good}, headers: {{ a: x, A: y }}"),
+        "2:80 the header `a` is written twice",
+    );
+    provider(
+        &format!("{good}, tls: {{ server_name: \"\" }}"),
+        "2:83 \"\" is not a host name",
+    );
+    check_provider(&format!("{{ {good} }}"), "2:3 the provider has no keys");
+    check_provider(
+        &format!("{{ {good}, keys: [{{ value: a }}, {{ value: b }}] }}"),
+        "2:62 the provider's second key without a name",
+    );
+    check_provider(
+        &format!("{{ {good}, keys: [{{ value: \"a\\nb\" }}] }}"),
+        "2:57 no header can carry",
+    );
+}
+
+#[test]
+fn model_rules() {
+    check_model("{}", "4:3 the model \"openai/gpt-5-mini\" has no endpoints");
+    check_model(
+        "{ endpoints: [{ provider: opena }] }",
+        "4:48 unknown provider \"opena\"",
+    );
+    check_model(
+        "{ endpoints: [{ model: x }] }",
+        "4:36 the endpoint has no `provider`",
+    );
+    check_model(
+        "{ endpoints: [{ provider: openai }, { provider: openai }] }",
+        "4:70 the model lists the provider \"openai\" twice",
+    );
+    check_model(
+        "{ endpoints: [{ provider: openai, price: { prompt: -1, completion: 1 } }] }",
+        "4:73 a price may not be negative",
+    );
+    check_model(
+        "{ policy: quick, endpoints: [{ provider: openai }] }",
+        "4:32 unknown policy \"quick\"",
+    );
+    check_model(
+        "{ context_length: 0, endpoints: [{ provider: openai }] }",
+        "4:40 at least 1",
+    );
+    let named =
+        |name: &str, expected: &str| check(&BASE.replace("openai/gpt-5-mini", name), expected);
+    named(
+        "gpt-5-mini",
+        "4:3 the model name \"gpt-5-mini\" has no author",
+    );
+    named("openai/*", "4:3 wildcard models are not supported yet");
+    named("openai/a@b", "4:3 a model name may hold no spaces");
+}
+
+#[test]
+fn chain_rules() {
+    let chain = |fallbacks: &str, expected: &str| {
+        check_model(
+            &format!("{{ fallbacks: [{fallbacks}], endpoints: [{{ provider: openai }}] }}"),
+            expected,
+        );
+    };
+    chain("openai/gpt-5-mini", "4:36 falls back to itself");
+    chain(
+        "openai/gpt-5-nano",
+        "4:36 unknown model \"openai/gpt-5-nano\"",
+    );
+    let circle = "\
+\x20 a/x: { fallbacks: [a/y], endpoints: [{ provider: openai }] }
+  a/y: { fallbacks: [a/z], endpoints: [{ provider: openai }] }
+  a/z: { fallbacks: [a/x], endpoints: [{ provider: openai }] }
+";
+    check_lines(
+        circle,
+        "7:22 the fallbacks run in a circle: a/z -> a/x -> a/y -> a/z",
+    );
+    let twice = "\
+\x20 a/x: { fallbacks: [a/y, a/y], endpoints: [{ provider: openai }] }
+  a/y: { endpoints: [{ provider: openai }] }
+";
+    check_lines(twice, "5:27 \"a/y\" is listed twice");
+}
+
+#[test]
+fn policy_and_health_rules() {
+    let policy = |setting: &str, expected: &str| {
+        check_lines(
+            &format!("policies: {{ default: {{ {setting} }} }}\n"),
+            expected,
+        );
+    };
+    policy("sort: cost", "5:30 sort \"cost\" is not supported yet");
+    policy("sort: best", "5:30 unknown sort \"best\"");
+    policy("attempts: 0", "5:34 must be from 1 to 255");
+    policy("attempts: 256", "5:34 must be from 1 to 255");
+    policy("layers: [failovr]", "5:33 unknown layer \"failovr\"");
+    policy("deadline: soon", "5:34 expected a duration");
+    check_lines("health: { probe_share: 1.5 }\n", "5:24 must be from 0 to 1");
+    check_lines(
+        "health: { min_success: -0.1 }\n",
+        "5:24 must be from 0 to 1",
+    );
+    check_lines("health: { trip_after: 0 }\n", "5:23 must be from 1 to");
+    check_lines(
+        "retry_budget: { per_success: -1 }\n",
+        "5:30 must be from 0 to",
+    );
+    check_lines(
+        "telemetry: { access_log: xml }\n",
+        "5:26 unknown access log \"xml\"",
+    );
+}
+
+#[test]
+fn everything_wrong_is_said_at_once_in_the_order_of_the_file() {
+    let text = "\
+server: { thread: 4, drain: 5 }
+server: { thread: 4, drain: 5 }
+providers:
+  openai: { base_url: https://x.test, keys: [{ value: \"${MISSING}\" }], auth: 5 }
+  broken: 7
+models:
+  a/b: { endpoints: [{ provider: opena }, { provider: broken }], polcy: x }
+policies: { default: { attempts: 0 } }
+";
+    let expected = [
+        "2:1 duplicate key \"server\"",
+        "2:11 unknown field \"thread\"",
+        "2:29 expected a duration such as 250ms, 2s or 10m",
+        "4:55 environment variable MISSING is not set",
+        "4:78 expected text",
+        "5:11 expected a map of provider settings",
+        "7:34 unknown provider \"opena\"",
+        "7:66 unknown field \"polcy\"",
+        "8:34 must be from 1 to 255",
+    ];
+    let found = findings(text);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            found.starts_with(expected),
+            "expected {expected}, found {found}"
+        );
+    }
+}
+
+#[test]
+fn a_finding_says_where_and_what_was_meant() {
+    let error = read(&BASE.replace("provider: openai", "provider: opena")).unwrap_err();
+    let [finding] = error.findings() else {
+        panic!("{error}");
+    };
+    assert_eq!(finding.severity, Severity::Error);
+    assert_eq!(
+        finding.path,
+        "models.openai/gpt-5-mini.endpoints[0].provider"
+    );
+    assert_eq!(finding.hint.as_deref(), Some("did you mean \"openai\"?"));
+    assert!(error.to_string().contains(
+        "
+ --> mainstay.yaml:4:48
+"
+    ));
+}
+
+#[test]
+fn what_an_anchor_does_wrong_is_said_once() {
+    let text = "\
+x-limits: &limits { timeouts: { idle: never } }
+providers:
+  a: { <<: *limits, base_url: https://x.test, keys: [{ value: a }] }
+  b: { <<: *limits, base_url: https://y.test, keys: [{ value: b }] }
+models: { a/b: { endpoints: [{ provider: a }] } }
+";
+    check(text, "1:39 expected a duration");
+}
+
+#[test]
+fn doubts_do_not_stop_a_file() {
+    let warnings = |text: &str, expected: &str| {
+        assert_eq!(lines(&load(text).warnings), [expected], "{text}");
+    };
+    let auth = "auth: { keys: [{ name: a, key: x, models: [openai/gpt-5-mni] }] }\n";
+    warnings(&with(auth), "5:44 no model matches \"openai/gpt-5-mni\"");
+    let open = "auth: { open: true, keys: [{ name: a, key: x }] }\n";
+    warnings(&with(open), "5:15 `open` has no effect: keys are required");
+    let prices = BASE.replace(
+        "[{ provider: openai }]",
+        "[{ provider: openai, price: { prompt: 1, completion: 1 } }, { provider: openai, tag: b }]",
+    );
+    warnings(
+        &prices,
+        "4:95 this endpoint has no full price while others of the model have one",
+    );
+    let tls = BASE.replace(
+        "https://api.openai.com/v1",
+        "http://x.test, tls: { server_name: x.test }",
+    );
+    warnings(&tls, "2:38 `tls` has no effect: `base_url` is http");
+}

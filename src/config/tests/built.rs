@@ -1,0 +1,165 @@
+//! What loads, how it is resolved, and that what is not built yet is refused rather than ignored.
+
+use std::time::Duration;
+
+use super::{BASE, load, read, with};
+use crate::config::snapshot::UpstreamAuth;
+use crate::core::policy::Sort;
+
+#[test]
+fn the_contracts_unbuilt_fields_are_refused() {
+    let top = [
+        "server: { max_connections: 20000 }",
+        "server: { trusted_proxies: [10.0.0.0/8] }",
+        "server: { cors: { origins: [] } }",
+        "server: { listen: [{ address: 127.0.0.1:8443, tls: { cert_file: a, key_file: b } }] }",
+        "server: { admin: { token_file: /run/token } }",
+        "server: { admin: { metrics_token: x } }",
+        "auth: { keys: [{ name: batch, key_file: /run/secrets/batch }] }",
+        "aliases: { fast: openai/gpt-5-mini }",
+        "policies: { p: { sort: cost } }",
+        "policies: { p: { sort: latency } }",
+        "policies: { p: { sort: throughput } }",
+        "policies: { p: { weights: { price: 1 } } }",
+        "policies: { p: { max_cost: 0.50 } }",
+        "policies: { p: { require: { region: [us] } } }",
+        "policies: { p: { sticky: { ttl: 10m } } }",
+        "policies: { p: { next_step: { invalid_request: return } } }",
+        "policies: { p: { degrade: { otherwise: fail } } }",
+        "policies: { p: { rescue: bounded } }",
+        "policies: { p: { hedge: null } }",
+        "policies: { p: { keepalive_after: null } }",
+        "policies: { p: { split: {} } }",
+        "health: { active_probe: null }",
+        "routes: [{ path: /v1/files*, provider: openai, pin: true }]",
+        "store: { records: \"sqlite:///r.db\" }",
+        "telemetry: { otlp: \"http://127.0.0.1:4318\" }",
+        "catalog_file: null",
+        "anything: {}",
+    ];
+    let provider = [
+        "preset: vllm",
+        "dialects: [openai, openai-responses]",
+        "dialects: [anthropic]",
+        "auth: query key",
+        "auth: sigv4",
+        "auth: google",
+        "keys: [{ value_file: /run/secrets/spare }]",
+        "region: us",
+        "data_collection: deny",
+        "zdr: false",
+        "limits: { concurrency: 200 }",
+        "addresses: [10.0.0.11:8000]",
+        "health_check: { path: /health }",
+        "tls: { client_cert_file: null }",
+        "tls: { client_key_file: null }",
+        "credentials: { access_key_id: a }",
+        "api_version: \"2024-10-21\"",
+    ];
+    let model = ["max_output: 128000", "supports: [tools]", "health: {}"];
+    let refused = |text: String| assert!(read(&text).is_err(), "it loads:\n{text}");
+    for line in top {
+        refused(with(&format!("{line}\n")));
+    }
+    for setting in provider {
+        let owner = "https://api.openai.com/v1";
+        let key = match setting.starts_with("keys") {
+            true => String::new(),
+            false => ", keys: [{ value: k }]".to_owned(),
+        };
+        let rest = ", keys: [{ value: sk-test }]";
+        refused(BASE.replace(
+            &format!("{owner}{rest}"),
+            &format!("{owner}{key}, {setting}"),
+        ));
+    }
+    for line in model {
+        refused(BASE.replace("{ endpoints", &format!("{{ {line}, endpoints")));
+    }
+    refused(BASE.replace(
+        "{ provider: openai }",
+        "{ provider: openai, quantization: bf16 }",
+    ));
+    refused(BASE.replace("openai/gpt-5-mini", "openai/*"));
+}
+
+#[test]
+fn values_load_from_variables_and_anchors() {
+    let text = "\
+x-provider: &provider
+  auth: header X-Api-Key
+  timeouts: &timeouts { idle: 1s, connect: 250ms }
+server: { threads: \"${NUMBER}\", drain: \"${DRAIN:-5s}\", max_body: \"${SIZE:-1MiB}\" }
+auth: { open: \"true\" }
+providers:
+  local:
+    <<: *provider
+    base_url: http://[::1]:8000/v1/
+    keys: [{ value: \"a$$b\" }]
+    timeouts: { <<: *timeouts, idle: 0s }
+models:
+  a/b/c: { endpoints: [{ provider: local, price: { prompt: \"0.5\", completion: 0 } }] }
+";
+    let snapshot = load(text).snapshot;
+    assert_eq!(snapshot.server.threads, 7);
+    assert_eq!(snapshot.server.drain, Duration::from_secs(5));
+    assert_eq!(snapshot.server.max_body, 1 << 20);
+    let local = &snapshot.providers["local"];
+    assert_eq!(local.auth, UpstreamAuth::Header("X-Api-Key".to_owned()));
+    assert_eq!((local.base.host.as_str(), local.base.port), ("::1", 8000));
+    assert_eq!(local.base.path, "/v1");
+    assert_eq!(local.base.authority(), "[::1]:8000");
+    assert_eq!(local.keys[0].1.as_ref().unwrap().expose(), "a$b");
+    let endpoint = &snapshot.catalog.endpoints()[0];
+    assert_eq!(endpoint.upstream_model, "b/c");
+    assert_eq!(endpoint.timeouts.idle, Some(Duration::ZERO));
+    assert_eq!(endpoint.timeouts.connect, Some(Duration::from_millis(250)));
+    assert_eq!(
+        (endpoint.price.prompt, endpoint.price.completion),
+        (Some(0.5), Some(0.0))
+    );
+    assert_eq!(snapshot.catalog.hosts()[0].as_str(), "[::1]:8000");
+}
+
+#[test]
+fn policies_start_from_the_built_in_one() {
+    let text = with("policies: { pinned: { sort: ordered, attempts: 1, layers: [retry] } }\n");
+    let policies = load(&text).snapshot.policies;
+    let (default, pinned) = (&policies["default"], &policies["pinned"]);
+    assert_eq!((default.sort, default.attempts), (Sort::Adaptive, 3));
+    assert_eq!((pinned.sort, pinned.attempts), (Sort::Ordered, 1));
+    assert!(pinned.layers.retry && !pinned.layers.failover && !pinned.layers.fallback);
+    assert_eq!(pinned.deadline, default.deadline);
+}
+
+#[test]
+fn a_provider_without_keys_has_one_endpoint() {
+    let text = BASE.replace("keys: [{ value: sk-test }]", "auth: none");
+    let snapshot = load(&text).snapshot;
+    let keys = &snapshot.providers["openai"].keys;
+    assert_eq!(
+        (keys.len(), keys[0].0.as_str(), keys[0].1.is_none()),
+        (1, "default", true)
+    );
+    assert_eq!(
+        snapshot.catalog.endpoints()[0].id.as_str(),
+        "openai/gpt-5-mini@openai/default"
+    );
+}
+
+#[test]
+fn json_is_yaml_and_the_first_bytes_may_be_a_mark() {
+    let json = r#"{"providers": {"a": {"base_url": "https://x.test", "keys": [{"value": "k"}]}},
+        "models": {"a/b": {"endpoints": [{"provider": "a"}]}}}"#;
+    load(json);
+    load(&format!("\u{feff}{json}"));
+    load(&BASE.replace('\n', "\r\n"));
+}
+
+#[test]
+fn the_hash_is_of_the_text() {
+    let (one, two) = (load(BASE), load(&with("# a comment\n")));
+    assert_ne!(one.hash, two.hash);
+    assert_eq!(one.hash, load(BASE).hash);
+    assert_eq!((one.hash.len(), one.short_hash().len()), (64, 16));
+}

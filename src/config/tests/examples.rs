@@ -1,0 +1,124 @@
+//! The files in `conf/`: each loads, and the reference holds every option with its default.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::{BASE, load};
+use crate::config::decode::{find_mut, known_fields};
+use crate::config::trail::Trail;
+use crate::config::{raw, value};
+
+const MINIMAL: &str = include_str!("../../../conf/minimal.yaml");
+const START: &str = include_str!("../../../conf/mainstay.yaml");
+const REFERENCE: &str = include_str!("../../../conf/reference.yaml");
+
+#[test]
+fn every_example_loads_without_a_doubt() {
+    for text in [MINIMAL, START, REFERENCE] {
+        assert!(text.starts_with("# "), "the first line says what it is for");
+        assert_eq!(load(text).warnings, [], "{text}");
+    }
+}
+
+#[test]
+fn the_start_has_an_endpoint_for_each_key_and_a_chain() {
+    let snapshot = load(START).snapshot;
+    let ids: Vec<&str> = snapshot
+        .catalog
+        .endpoints()
+        .iter()
+        .map(|e| e.id.as_str())
+        .collect();
+    let expected = [
+        "openai/gpt-5-mini@openai/main",
+        "openai/gpt-5-mini@openai/spare",
+        "openai/gpt-5-mini@openrouter/default",
+        "anthropic/claude-haiku-4.5@openrouter/default",
+    ];
+    assert_eq!(ids, expected);
+    let asked = &snapshot.catalog.models()[0];
+    let fallback = snapshot.catalog.model(asked.fallbacks[0]);
+    assert_eq!(fallback.name.as_str(), "anthropic/claude-haiku-4.5");
+    assert_eq!(snapshot.catalog.hosts().len(), 2);
+    assert_eq!(snapshot.catalog.credentials().len(), 3);
+}
+
+#[test]
+fn the_reference_equals_the_defaults() {
+    let (reference, plain) = (load(REFERENCE).snapshot, load(BASE).snapshot);
+    assert_eq!(reference.server, plain.server);
+    assert_eq!(reference.policies, plain.policies);
+    assert_eq!(reference.health, plain.health);
+    assert_eq!(reference.retry_budget, plain.retry_budget);
+    assert_eq!(reference.access_log, plain.access_log);
+    let (reference, plain) = (&reference.providers["openai"], &plain.providers["openai"]);
+    assert_eq!(reference.dialects, plain.dialects);
+    assert_eq!(reference.auth, plain.auth);
+    assert_eq!(reference.tls, plain.tls);
+    assert_eq!(reference.keys[0].0, plain.keys[0].0);
+}
+
+#[test]
+fn the_reference_holds_every_field_of_the_code() {
+    let mut reference = value::load(REFERENCE).unwrap();
+    reference.as_mapping_mut().unwrap().remove("x-anything");
+    let mut structs = HashMap::new();
+    collect(&reference, &reference, &Trail::default(), &mut structs);
+    let mut checked = 0;
+    for (fields, present) in &structs {
+        for field in fields {
+            assert!(
+                present.contains(field),
+                "{field} is missing beside {present:?}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 60, "only {checked} fields were checked");
+}
+
+/// The fields that the reference holds, by the fields that the code knows.
+type Structs = HashMap<Vec<String>, HashSet<String>>;
+
+/// Puts an unknown field into each map of the reference in turn: serde then lists the known ones.
+fn collect(whole: &Value, part: &Value, way: &Trail, structs: &mut Structs) {
+    match part {
+        Value::Mapping(map) => {
+            let names = map.keys().map(|key| key.as_str().unwrap().to_owned());
+            structs
+                .entry(fields_of(whole, way))
+                .or_default()
+                .extend(names);
+            for (key, child) in map {
+                collect(whole, child, &way.key(key.as_str().unwrap()), structs);
+            }
+        }
+        Value::Sequence(list) => {
+            for (index, child) in list.iter().enumerate() {
+                collect(whole, child, &way.index(index), structs);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn fields_of(whole: &Value, way: &Trail) -> Vec<String> {
+    let mut whole = whole.clone();
+    let map = find_mut(&mut whole, way)
+        .and_then(Value::as_mapping_mut)
+        .unwrap();
+    map.insert("zzz".into(), Value::Null);
+    let message = match raw::Config::deserialize(&whole) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    match message.contains("unknown field `zzz`") {
+        true => known_fields(&message)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        false => Vec::new(),
+    }
+}
