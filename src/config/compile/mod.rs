@@ -1,7 +1,8 @@
 //! Owns the meaning of the file: cross references, ranges, names, and the `Snapshot` made of them. Every rule
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `server`,
-//! `callers`, `providers`, `base_url`, `headers`, `models`, `chains`, `policies`, `health`, `telemetry`.
+//! `callers`, `providers`, `base_url`, `headers`,
+//! `keys`, `tls`, `models`, `chains`, `policies`, `health`, `telemetry`.
 
 use crate::config::raw;
 use crate::config::report::Report;
@@ -13,6 +14,8 @@ mod callers;
 mod providers;
 mod base_url;
 mod headers;
+mod keys;
+mod tls;
 mod models;
 mod chains;
 mod policies;

@@ -117,28 +117,20 @@ impl Assembly<'_> {
         at: &Trail,
         report: &mut Report<'_>,
     ) {
-        if let Some(tag) = &entry.tag {
-            check_name("tag", &at.key("tag"), &tag.0, report);
-        }
-        if entry.model.as_ref().is_some_and(|model| model.0.is_empty()) {
-            report.error(
-                &at.key("model"),
-                "the model's name at the provider is empty",
-            );
-        }
-        let Some(provider) = self.provider(entry, at, report) else {
-            return;
-        };
-        let Some(compiled) = self.providers.get(&provider) else {
+        check_entry(entry, at, report);
+        let providers = self.providers;
+        let provider = self.provider(entry, at, report);
+        let Some((provider, compiled)) = provider.and_then(|name| providers.get_key_value(&name))
+        else {
             return;
         };
         let slug = name.split_once('/').map_or(name, |(_, slug)| slug);
+        let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
         let host = self.host(compiled);
         for (key, _) in &compiled.provider.keys {
-            let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
-            let credential = self.credential(&provider, key);
+            let credential = self.credential(provider, key);
             self.endpoints.push(Endpoint {
-                id: EndpointId::new(&ModelName::new(name), &provider, key, tag),
+                id: EndpointId::new(&ModelName::new(name), provider, key, tag),
                 model,
                 provider: provider.clone(),
                 key: key.clone(),
@@ -183,6 +175,16 @@ impl Assembly<'_> {
     fn credential(&mut self, provider: &ProviderName, key: &KeyName) -> KeyIx {
         let credential = (provider.clone(), key.clone());
         KeyIx::new(position_of(&mut self.credentials, credential))
+    }
+}
+
+fn check_entry(entry: &written::Endpoint, at: &Trail, report: &mut Report<'_>) {
+    if let Some(tag) = &entry.tag {
+        check_name("tag", &at.key("tag"), &tag.0, report);
+    }
+    if entry.model.as_ref().is_some_and(|model| model.0.is_empty()) {
+        let message = "the model's name at the provider is empty";
+        report.error(&at.key("model"), message);
     }
 }
 

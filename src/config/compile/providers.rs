@@ -1,18 +1,16 @@
-//! Owns the rules of `providers`: dialects, authentication, keys, TLS. Must never put a credential into a
-//! finding, nor know one provider from another.
+//! Owns the rules of `providers`: dialects and authentication; their parts have files of their own. Must
+//! never know one provider from another.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::HashMap;
 
-use crate::config::compile::base_url::{self, is_ip};
-use crate::config::compile::headers;
 use crate::config::compile::names::{check_name, one_of};
+use crate::config::compile::{base_url, headers, keys, tls};
 use crate::config::raw::providers as raw;
 use crate::config::report::Report;
 use crate::config::scalar::{Named, Span, Text};
-use crate::config::snapshot::{BaseUrl, DialectName, Provider, Secret, UpstreamAuth, UpstreamTls};
+use crate::config::snapshot::{DialectName, Provider, UpstreamAuth};
 use crate::config::trail::Trail;
-use crate::core::names::{KeyName, ProviderName};
+use crate::core::names::ProviderName;
 use crate::core::policy::TimeoutSettings;
 
 const DIALECTS: [(&str, DialectName); 1] = [("openai", DialectName::OpenAi)];
@@ -57,8 +55,8 @@ fn provider(written: &raw::Provider, at: &Trail, report: &mut Report<'_>) -> Opt
     let auth = auth(&written.auth, &at.key("auth"), report);
     let dialects = dialects(&written.dialects.0, &at.key("dialects"), report);
     let headers = headers::compile(&written.headers, auth.as_ref(), &at.key("headers"), report);
-    let keys = keys(&written.keys.0, auth.as_ref(), &at.key("keys"), report);
-    let tls = tls(&written.tls, base.as_ref(), at, report);
+    let keys = keys::compile(&written.keys.0, auth.as_ref(), &at.key("keys"), report);
+    let tls = tls::compile(&written.tls, base.as_ref(), at, report);
     Some(Compiled {
         provider: Provider {
             dialects,
@@ -131,120 +129,4 @@ fn unknown_auth<T>(at: &Trail, message: &str, report: &mut Report<'_>) -> Option
     let hint = "supported: bearer, header NAME, none".to_owned();
     report.error_with(at, message, hint);
     None
-}
-
-fn keys(
-    written: &[raw::ProviderKey],
-    auth: Option<&UpstreamAuth>,
-    at: &Trail,
-    report: &mut Report<'_>,
-) -> Vec<(KeyName, Option<Secret>)> {
-    match (written, auth) {
-        ([], Some(UpstreamAuth::None)) => {
-            let only = raw::ProviderKey::default();
-            return vec![(KeyName::new(only.name.0), None)];
-        }
-        ([], _) => report.error_with(
-            at,
-            "the provider has no keys",
-            "add `keys: [{ value: \"${NAME}\" }]`, or `auth: none` if it takes none".to_owned(),
-        ),
-        (_, Some(UpstreamAuth::None)) => {
-            report.error(
-                at,
-                "the provider has keys, but `auth: none` never sends them",
-            );
-        }
-        (_, _) => {}
-    }
-    let mut names = HashSet::new();
-    let mut keys = Vec::new();
-    for (index, written) in written.iter().enumerate() {
-        let at = at.index(index);
-        check_name("key's name", &at.key("name"), &written.name.0, report);
-        if !names.insert(&written.name.0) {
-            report_second_key(&at, &written.name.0, report);
-        }
-        let name = KeyName::new(written.name.0.as_str());
-        keys.push((
-            name,
-            value(written.value.as_ref(), &at.key("value"), report),
-        ));
-    }
-    keys
-}
-
-fn report_second_key(at: &Trail, name: &str, report: &mut Report<'_>) {
-    let at = at.key("name");
-    let message = match report.written(&at) {
-        Some(written) => format!("the provider's second key named \"{written}\""),
-        None => format!("the provider's second key without a name, which is named \"{name}\""),
-    };
-    report.error_with(&at, message, "give each key its own `name`".to_owned());
-}
-
-fn value(written: Option<&Secret>, at: &Trail, report: &mut Report<'_>) -> Option<Secret> {
-    match written {
-        None => report.error(at, "the key has no `value`"),
-        Some(value) if value.expose().is_empty() => report.error(at, "the key's value is empty"),
-        Some(value) if http::HeaderValue::from_str(value.expose()).is_err() => {
-            report.error(at, "the key holds characters that no header can carry");
-        }
-        Some(_) => {}
-    }
-    written.cloned()
-}
-
-fn tls(
-    written: &raw::Tls,
-    base: Option<&BaseUrl>,
-    at: &Trail,
-    report: &mut Report<'_>,
-) -> UpstreamTls {
-    let at_tls = at.key("tls");
-    let tls = UpstreamTls {
-        ca_file: written.ca_file.as_ref().map(|file| PathBuf::from(&file.0)),
-        server_name: written.server_name.as_ref().map(|name| name.0.clone()),
-    };
-    if tls
-        .ca_file
-        .as_ref()
-        .is_some_and(|file| file.as_os_str().is_empty())
-    {
-        report.error(&at_tls.key("ca_file"), "the file's name is empty");
-    }
-    if tls
-        .server_name
-        .as_deref()
-        .is_some_and(|name| !is_host_name(name))
-    {
-        let message = format!(
-            "{} is not a host name",
-            report.quoted(&at_tls.key("server_name"))
-        );
-        report.error(&at_tls.key("server_name"), message);
-    }
-    match base {
-        Some(base) if base.tls && is_ip(&base.host) && tls.server_name.is_none() => {
-            report.error_with(
-                &at.key("base_url"),
-                "a certificate cannot be checked against an IP address",
-                "use the host's name, or set `tls.server_name`".to_owned(),
-            );
-        }
-        Some(base) if !base.tls && tls != UpstreamTls::default() => {
-            report.warn(&at_tls, "`tls` has no effect: `base_url` is http", None);
-        }
-        Some(_) | None => {}
-    }
-    tls
-}
-
-/// A name that a certificate can be checked against. An empty one would switch the check off.
-fn is_host_name(name: &str) -> bool {
-    let is_label = |label: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        !label.is_empty() && label.len() <= 63 && label.chars().all(is_plain)
-    };
-    name.len() <= 253 && name.split('.').all(is_label) && !is_ip(name)
 }

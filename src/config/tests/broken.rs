@@ -313,6 +313,10 @@ fn provider_rules() {
     );
     check_provider(&format!("{{ {good} }}"), "2:3 the provider has no keys");
     check_provider(
+        &format!("{{ {good}, auth: google }}"),
+        "2:47 auth \"google\" is not supported yet",
+    );
+    check_provider(
         &format!("{{ {good}, keys: [{{ value: a }}, {{ value: b }}] }}"),
         "2:62 the provider's second key without a name",
     );

@@ -34,16 +34,16 @@ fn random_changes_to_the_reference_never_panic() {
 }
 
 fn change(text: &mut Vec<char>, random: &mut fastrand::Rng) {
-    let at = random.usize(0..text.len());
+    let at = random.usize(0..=text.len());
     let to = (at + random.usize(0..40)).min(text.len());
     match random.u8(0..5) {
         0 => drop(text.drain(at..to)),
         1 => {
             let copied: Vec<char> = text[at..to].to_vec();
-            let place = random.usize(0..text.len());
+            let place = random.usize(0..=text.len());
             text.splice(place..place, copied);
         }
-        2 => text.truncate(at.max(1)),
+        2 => text.truncate(at),
         _ => {
             let piece = random.choice(PIECES).unwrap_or(" ");
             text.splice(at..at, piece.chars());
