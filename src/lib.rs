@@ -3,4 +3,5 @@
 pub mod core;
 pub mod wire;
 pub mod config;
+pub mod edge;
 pub mod cmd;

@@ -33,6 +33,7 @@ mod nearest;
 mod tests;
 
 pub use finding::{ConfigError, Finding, Place, Severity};
+pub use nearest::nearest;
 pub use search::search_path;
 
 /// A configuration's text and the name it has in messages.

@@ -1,10 +1,7 @@
 //! Owns the guess at what a misspelt name was meant to be. Must never guess wildly: a far name is no help.
 
 /// The known name that is closest to the written one, if one is close.
-pub(super) fn nearest<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     let limit = (written.chars().count() / 3).max(1);
     known

@@ -30,7 +30,10 @@ impl Clock {
 }
 
 /// The wall clock: dates in headers, timestamps for operators.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the wall clock"
+)]
 pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

@@ -10,7 +10,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
 
 use crate::config::Loaded;
-use crate::config::snapshot::{BaseUrl, DialectName, Provider, Snapshot, UpstreamAuth, UpstreamTls};
+use crate::config::snapshot::{
+    BaseUrl, DialectName, Provider, Snapshot, UpstreamAuth, UpstreamTls,
+};
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;

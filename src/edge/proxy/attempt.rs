@@ -14,7 +14,7 @@ use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing};
-use crate::wire::openai;
+use crate::wire::openai::errors::error_facts;
 
 /// How much of an error answer is read.
 const ERROR_BODY: usize = 64 * 1024;
@@ -171,7 +171,7 @@ impl Attempt {
         let mut body = BytesMut::new();
         let read = read_error(&mut connection, &mut body);
         let whole = tokio::time::timeout(ERROR_BODY_WAIT, read).await == Ok(true);
-        let facts = openai::error_facts(head.status.as_u16(), &head.headers, &body, wall_clock());
+        let facts = error_facts(head.status.as_u16(), &head.headers, &body, wall_clock());
         if whole {
             self.connector.release(connection).await;
         }

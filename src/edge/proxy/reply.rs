@@ -17,9 +17,8 @@ const PRICE_TOLERANCE: f64 = 0.05;
 
 /// A head with the names of the exchange.
 pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
-    let mut head = Box::new(
-        ResponseHeader::build(status, Some(16)).expect("our own statuses are all valid"),
-    );
+    let mut head =
+        Box::new(ResponseHeader::build(status, Some(16)).expect("our own statuses are all valid"));
     insert(&mut head, "x-request-id", &ids.request);
     insert(&mut head, "x-generation-id", &ids.generation);
     head

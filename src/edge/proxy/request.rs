@@ -22,7 +22,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Longest request id that is taken over from a client (surface, "Answers").
 const LONGEST_ID: usize = 128;
 /// Headers of the client that an upstream gets to see.
-const FORWARDED: [HeaderName; 5] = [
+static FORWARDED: [HeaderName; 5] = [
     http::header::USER_AGENT,
     HeaderName::from_static("openai-beta"),
     HeaderName::from_static("traceparent"),

@@ -185,9 +185,7 @@ impl Metrics {
             "1, with the version as label.",
             &["version"],
         );
-        build
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
-            .set(1);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         self.registry
             .register(Box::new(process))
@@ -223,7 +221,12 @@ impl Metrics {
 
     /// Takes in what became of an exchange.
     pub fn observe(&self, generation: &Generation, record: &Record) {
-        let model = generation.snapshot.catalog.model(record.asked).name.as_str();
+        let model = generation
+            .snapshot
+            .catalog
+            .model(record.asked)
+            .name
+            .as_str();
         match record.result {
             Ending::Answered => generation.model_metrics(record.asked).answered.inc(),
             Ending::Failed(_) | Ending::Broken | Ending::ClientGone => self
@@ -285,7 +288,11 @@ impl Metrics {
 
     /// A reload was tried: `Ok` with the number of the new generation, or not.
     pub fn observe_reload(&self, generation: Option<u64>) {
-        let result = if generation.is_some() { "applied" } else { "refused" };
+        let result = if generation.is_some() {
+            "applied"
+        } else {
+            "refused"
+        };
         self.reloads.with_label_values(&[result]).inc();
         self.reload_ok.set(i64::from(generation.is_some()));
         if generation.is_some() {

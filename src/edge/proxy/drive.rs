@@ -1,0 +1,433 @@
+//! Owns the loop of one exchange: does what `core::exchange` asks, tells it what is seen, relays what it
+//! passes on. Must never decide routing, or end a cut answer cleanly.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pingora::proxy::Session;
+use tokio::time::Sleep;
+
+use crate::core::catalog::EndpointIx;
+use crate::core::exchange::{Action, AttemptId, End, Exchange, Failure, Input, Scene, Verdict};
+use crate::core::plan::Plan;
+use crate::edge::generation::Generation;
+use crate::edge::proxy::Gateway;
+use crate::edge::proxy::attempt::{Attempt, Content, Seen};
+use crate::edge::proxy::reader::Reader;
+use crate::edge::proxy::reply;
+use crate::edge::proxy::request::Incoming;
+use crate::edge::proxy::upstream::Outgoing;
+use crate::edge::telemetry::Observed;
+use crate::wire::client_error::ClientError;
+use crate::wire::openai::write::stream_error;
+use crate::wire::rope::Rope;
+
+/// What may be held back beyond three times the request (design section 4).
+const HOLD: usize = 64 * 1024;
+/// A write to the client that took this long was the client's slowness, not the upstream's silence.
+const SLOW_WRITE: Duration = Duration::from_millis(100);
+/// The longest one write to the client may block before the client counts as gone.
+const WRITE_STALL: Duration = Duration::from_secs(60);
+/// h2 hands frames to its connection's task; a reset overtakes what that task has not sent yet.
+const H2_FLUSH: Duration = Duration::from_millis(20);
+
+/// One exchange being driven.
+pub(crate) struct Drive<'a> {
+    gateway: &'a Gateway,
+    session: &'a mut Session,
+    generation: Arc<Generation>,
+    incoming: &'a Incoming,
+    exchange: Exchange,
+    rng: fastrand::Rng,
+    attempt: Option<Attempt>,
+    reader: Option<Reader>,
+    /// The latest piece, until the exchange says what becomes of it.
+    latest: Rope,
+    held: Vec<Bytes>,
+    held_bytes: usize,
+    committed: bool,
+    status: u16,
+    settled: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<'a> Drive<'a> {
+    /// Prepares the exchange of a plan.
+    pub(crate) fn new(
+        gateway: &'a Gateway,
+        session: &'a mut Session,
+        generation: Arc<Generation>,
+        incoming: &'a Incoming,
+        plan: Plan,
+    ) -> Self {
+        session
+            .as_downstream_mut()
+            .set_write_timeout(Some(WRITE_STALL));
+        Self {
+            exchange: Exchange::new(plan, gateway.clock.now()),
+            gateway,
+            session,
+            generation,
+            incoming,
+            rng: fastrand::Rng::new(),
+            attempt: None,
+            reader: None,
+            latest: Rope::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            committed: false,
+            status: 0,
+            settled: false,
+            timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
+        }
+    }
+
+    /// Runs the exchange to its end.
+    pub(crate) async fn run(mut self) {
+        self.with_scene(Exchange::begin);
+        loop {
+            while let Some(action) = self.exchange.poll() {
+                match action {
+                    Action::Finish(end) => return self.finish(end).await,
+                    action => self.perform(action).await,
+                }
+            }
+            let input = self.next_input().await;
+            self.tell(input);
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.with_scene(|exchange, scene| exchange.on(input, scene));
+    }
+
+    fn with_scene(&mut self, act: impl FnOnce(&mut Exchange, &mut Scene<'_>)) {
+        let mut scene = Scene {
+            catalog: &self.generation.snapshot.catalog,
+            health: &self.generation.health,
+            rng: &mut self.rng,
+            now: self.gateway.clock.now(),
+        };
+        act(&mut self.exchange, &mut scene);
+    }
+
+    // --- what is asked ------------------------------------------------------------------------
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start { attempt, endpoint } => self.start(attempt, endpoint),
+            Action::Cancel(id) => self.cancel(id),
+            Action::Commit(_) => self.commit().await,
+            Action::Relay(id) => self.relay(id).await,
+            Action::Drop(_) => self.latest = Rope::default(),
+            Action::Finish(_) => {}
+        }
+    }
+
+    fn start(&mut self, id: AttemptId, endpoint: EndpointIx) {
+        self.reader = None;
+        self.forget_held();
+        self.attempt = Some(Attempt::new(
+            id,
+            endpoint,
+            self.generation.clone(),
+            self.gateway.connector.clone(),
+            self.outgoing(endpoint),
+        ));
+    }
+
+    fn outgoing(&self, endpoint: EndpointIx) -> Outgoing {
+        let entry = self.generation.snapshot.catalog.endpoint(endpoint);
+        let body = self
+            .incoming
+            .chat
+            .rewrite(&self.incoming.body, &entry.upstream_model);
+        let mut head = Box::new(self.generation.upstream(endpoint).head.clone());
+        let accept = match self.incoming.chat.facts.stream {
+            true => "text/event-stream",
+            false => "application/json",
+        };
+        let length = body.len().to_string();
+        let own = [("accept", accept), ("content-length", &length)];
+        for (name, value) in own {
+            head.insert_header(name, value)
+                .expect("a number and a media type are valid values");
+        }
+        for (name, value) in &self.incoming.forwarded {
+            if !head.headers.contains_key(name)
+                && let Err(error) = head.insert_header(name.clone(), value.clone())
+            {
+                tracing::debug!(%name, %error, "header not forwarded");
+            }
+        }
+        Outgoing { head, body }
+    }
+
+    /// Drops the attempt's connection, and what was held of its answer.
+    fn cancel(&mut self, id: AttemptId) {
+        if self
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.id == id)
+        {
+            self.attempt = None;
+            self.latest = Rope::default();
+            if !self.committed {
+                self.reader = None;
+                self.forget_held();
+            }
+        }
+    }
+
+    fn forget_held(&mut self) {
+        self.held.clear();
+        self.held_bytes = 0;
+    }
+
+    async fn commit(&mut self) {
+        let mut head = reply::head(200, &self.incoming.ids);
+        let served = self.attempt.as_ref().map(|attempt| attempt.endpoint);
+        reply::describe(&mut head, &self.generation, &self.exchange, served);
+        if self.incoming.chat.facts.stream {
+            reply::stream_headers(&mut head);
+        } else {
+            reply::insert(&mut head, "content-type", "application/json");
+            if !self.latest.is_empty() {
+                let length = self.latest.len().to_string();
+                reply::insert(&mut head, "content-length", &length);
+            }
+        }
+        if self.gateway.lifecycle.is_draining() {
+            self.session.set_keepalive(None);
+        }
+        self.committed = true;
+        self.status = 200;
+        let mut written = self
+            .session
+            .write_response_header(head, false)
+            .await
+            .is_ok();
+        for held in std::mem::take(&mut self.held) {
+            written = written && self.write(held).await;
+        }
+        self.held_bytes = 0;
+        if !written {
+            self.tell(Input::ClientGone);
+        }
+    }
+
+    async fn relay(&mut self, id: AttemptId) {
+        let piece = std::mem::take(&mut self.latest);
+        if self.committed {
+            return self.send_on(id, piece).await;
+        }
+        self.held_bytes += piece.len();
+        self.held.extend(piece.segments().iter().cloned());
+        if self.held_bytes > self.hold_cap() {
+            self.tell(Input::HoldFull(id));
+        }
+    }
+
+    async fn send_on(&mut self, id: AttemptId, piece: Rope) {
+        let begun = Instant::now();
+        for segment in piece.segments() {
+            if !self.write(segment.clone()).await {
+                return self.tell(Input::ClientGone);
+            }
+        }
+        if begun.elapsed() > SLOW_WRITE {
+            self.tell(Input::Resumed(id));
+        }
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> bool {
+        let written = self.session.write_response_body(Some(bytes), false);
+        written.await.is_ok()
+    }
+
+    fn hold_cap(&self) -> usize {
+        HOLD + 3 * self.incoming.body.len()
+    }
+
+    // --- what is seen -------------------------------------------------------------------------
+
+    async fn next_input(&mut self) -> Input {
+        loop {
+            if let Some(input) = self.read_buffered() {
+                return input;
+            }
+            match self.wait().await {
+                Waited::Seen(seen) => {
+                    if let Some(input) = self.on_seen(seen) {
+                        return input;
+                    }
+                }
+                Waited::ClientGone => return Input::ClientGone,
+                Waited::Timer => return Input::Timer,
+            }
+        }
+    }
+
+    fn read_buffered(&mut self) -> Option<Input> {
+        let id = self.attempt.as_ref()?.id;
+        let piece = self.reader.as_mut()?.next(id)?;
+        self.latest = piece.bytes;
+        Some(piece.input)
+    }
+
+    /// Waits for the attempt's next step, the client's leaving, or the next deadline. The timer is only set
+    /// forward when it fires: a stream whose deadline moves with every event costs one timer, not one an event.
+    async fn wait(&mut self) -> Waited {
+        let clock = self.gateway.clock;
+        let deadline = self.exchange.deadline();
+        let due = |timer: &mut Pin<Box<Sleep>>| {
+            let left = deadline.map_or(Duration::from_secs(3600), |time| clock.until(time));
+            timer.as_mut().reset(tokio::time::Instant::now() + left);
+        };
+        let armed = self.timer.deadline();
+        let wanted = deadline.map(|time| tokio::time::Instant::now() + clock.until(time));
+        if wanted.is_some_and(|wanted| wanted < armed) {
+            due(&mut self.timer);
+        }
+        let attempt = self.attempt.as_mut();
+        let step = async {
+            match attempt {
+                Some(attempt) => attempt.step().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(step);
+        let leaving = self.session.as_downstream_mut().read_body_or_idle(true);
+        tokio::pin!(leaving);
+        loop {
+            tokio::select! {
+                biased;
+                seen = &mut step => return Waited::Seen(seen),
+                _ = &mut leaving => return Waited::ClientGone,
+                () = self.timer.as_mut() => {
+                    if deadline.is_some_and(|time| clock.now() >= time) {
+                        return Waited::Timer;
+                    }
+                    due(&mut self.timer);
+                }
+            }
+        }
+    }
+
+    fn on_seen(&mut self, seen: Seen) -> Option<Input> {
+        let id = self.attempt.as_ref()?.id;
+        match seen {
+            Seen::Connected => Some(Input::Connected(id)),
+            Seen::Sent => Some(Input::Sent(id)),
+            Seen::Head(content) => {
+                self.reader = Some(self.reader_for(content));
+                Some(Input::Head(id))
+            }
+            Seen::Chunk(chunk) => {
+                self.reader.as_mut()?.push(chunk);
+                None
+            }
+            Seen::End => {
+                self.reader.as_mut()?.end();
+                None
+            }
+            Seen::Failed(failure) => Some(Input::Failed(id, failure)),
+            Seen::Refused(facts) => Some(Input::Failed(id, Failure::Status(facts))),
+        }
+    }
+
+    /// Reads in the name of the model that the endpoint serves.
+    fn reader_for(&self, content: Content) -> Reader {
+        let catalog = &self.generation.snapshot.catalog;
+        let model = self.attempt.as_ref().map_or("", |attempt| {
+            let endpoint = catalog.endpoint(attempt.endpoint);
+            catalog.model(endpoint.model).name.as_str()
+        });
+        match (self.incoming.chat.facts.stream, content) {
+            (true, Content::Events) => Reader::events(&self.incoming.chat, model),
+            (true, Content::Other) | (false, _) => {
+                Reader::json(&self.incoming.chat, model, self.hold_cap())
+            }
+        }
+    }
+
+    // --- the end ------------------------------------------------------------------------------
+
+    async fn finish(mut self, end: End) {
+        match end {
+            End::Complete => self.complete().await,
+            End::Failed(verdict) => self.refuse(&verdict).await,
+            End::Broken(verdict) => self.break_off(&verdict).await,
+            End::ClientGone => self.abort().await,
+        }
+        self.settle();
+    }
+
+    async fn complete(&mut self) {
+        let marker = self.reader.as_ref().and_then(Reader::close);
+        let closed = self.session.write_response_body(marker, true).await;
+        if closed.is_err() {
+            tracing::debug!(request_id = %self.incoming.ids.request, "client left at the end");
+        }
+        if let Some(attempt) = self.attempt.take() {
+            attempt.release().await;
+        }
+    }
+
+    async fn refuse(&mut self, verdict: &Verdict) {
+        let error = ClientError::of(verdict);
+        let mut head = reply::head(error.status, &self.incoming.ids);
+        reply::describe(&mut head, &self.generation, &self.exchange, None);
+        let written = reply::write_error(self.session, head, &error, self.incoming.skin).await;
+        self.status = written.unwrap_or(0);
+    }
+
+    /// The dialect's error event, then a cut: a client must never take a part for the whole.
+    async fn break_off(&mut self, verdict: &Verdict) {
+        let head = self.reader.as_ref().and_then(Reader::head);
+        if let Some(head) = head.filter(|_| self.incoming.chat.facts.stream) {
+            let error = ClientError::of(verdict);
+            let event = stream_error(&error, self.incoming.skin, head);
+            if self.write(event).await && self.session.is_http2() {
+                tokio::time::sleep(H2_FLUSH).await;
+            }
+        }
+        self.abort().await;
+    }
+
+    async fn abort(&mut self) {
+        self.session.as_downstream_mut().shutdown().await;
+    }
+
+    /// Hands the record on, once. An exchange whose future was dropped counts as left by its client.
+    fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        self.tell(Input::ClientGone);
+        let record = self.exchange.record();
+        let observed = Observed {
+            record: &record,
+            request_id: &self.incoming.ids.request,
+            caller: self.incoming.caller.as_ref().map(|caller| &caller.name),
+            status: self.status,
+            stream: self.incoming.chat.facts.stream,
+            path: self.incoming.path,
+        };
+        self.gateway.telemetry.observe(&self.generation, &observed);
+    }
+}
+
+impl Drop for Drive<'_> {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+enum Waited {
+    Seen(Seen),
+    ClientGone,
+    Timer,
+}

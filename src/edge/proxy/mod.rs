@@ -1,0 +1,209 @@
+//! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`. In
+//! reading order: `request` (what arrives), `drive` (the loop of one exchange), `attempt`, `upstream`,
+//! `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
+
+mod request;
+mod drive;
+mod attempt;
+mod upstream;
+mod reader;
+mod reply;
+mod models;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::Method;
+use pingora::proxy::{ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use crate::config::nearest;
+use crate::config::snapshot::{Caller, Snapshot};
+use crate::core::catalog::ModelIx;
+use crate::core::plan::Plan;
+use crate::core::policy::Policy;
+use crate::edge::clock::Clock;
+use crate::edge::generation::{Current, Generation};
+use crate::edge::lifecycle::Lifecycle;
+use crate::edge::telemetry::Telemetry;
+use crate::wire::client_error::ClientError;
+use crate::wire::openai::request::scan;
+use crate::wire::openai::write::Skin;
+
+use drive::Drive;
+use request::{Ids, Incoming, Route};
+
+pub use upstream::Connector;
+
+/// The service behind the data listeners.
+#[derive(Debug)]
+pub struct Gateway {
+    pub current: Current,
+    pub connector: Arc<Connector>,
+    pub clock: Clock,
+    pub lifecycle: Arc<Lifecycle>,
+    pub telemetry: Arc<Telemetry>,
+}
+
+impl Gateway {
+    /// Answers a request, or aborts it. Nothing is left to do on the session afterwards but to finish it.
+    pub async fn handle(&self, session: &mut Session) {
+        let head = session.req_header();
+        let ids = Ids::of(&head.headers);
+        let route = request::route(&head.method, head.uri.path());
+        if self.lifecycle.is_draining() {
+            session.set_keepalive(None);
+        }
+        request::allow_early_answer(session);
+        match route {
+            Route::Chat(skin) => self.chat(session, ids, skin).await,
+            Route::Models(skin) => self.list_models(session, &ids, skin).await,
+            Route::WrongMethod(skin, allowed) => wrong_method(session, &ids, skin, allowed).await,
+            Route::Unknown => {
+                let error = ClientError::new(404, "not_found", "no such path");
+                refuse(session, &ids, &error, Skin::OpenAi).await;
+            }
+        }
+    }
+
+    async fn chat(&self, session: &mut Session, ids: Ids, skin: Skin) {
+        let _in_flight = self.lifecycle.begin();
+        let generation = self.current.load_full();
+        let incoming = match self.receive(session, &generation, ids.clone(), skin).await {
+            Ok(incoming) => incoming,
+            Err(error) => return refuse(session, &ids, &error, skin).await,
+        };
+        match plan(&generation, &incoming) {
+            Ok(plan) => {
+                let drive = Drive::new(self, session, generation, &incoming, plan);
+                Box::pin(drive.run()).await;
+            }
+            Err(error) => refuse(session, &ids, &error, skin).await,
+        }
+    }
+
+    /// Reads a chat request whole.
+    async fn receive(
+        &self,
+        session: &mut Session,
+        generation: &Generation,
+        ids: Ids,
+        skin: Skin,
+    ) -> std::result::Result<Incoming, ClientError> {
+        let headers = &session.req_header().headers;
+        let caller = request::caller(generation, headers)?;
+        let forwarded = request::forwarded(headers);
+        let mut held = self.lifecycle.hold();
+        let body = request::read_body(session, generation, &mut held).await?;
+        let chat = scan(&body)?;
+        Ok(Incoming {
+            ids,
+            skin,
+            path: match skin {
+                Skin::OpenAi => "/v1/chat/completions",
+                Skin::OpenRouter => "/api/v1/chat/completions",
+            },
+            caller,
+            chat,
+            body,
+            _held: held,
+            forwarded,
+        })
+    }
+
+    async fn list_models(&self, session: &mut Session, ids: &Ids, skin: Skin) {
+        let generation = self.current.load_full();
+        let caller = match request::caller(&generation, &session.req_header().headers) {
+            Ok(caller) => caller,
+            Err(error) => return refuse(session, ids, &error, skin).await,
+        };
+        let body = models::list(&generation.snapshot, caller.as_ref());
+        let head = reply::head(200, ids);
+        if session.req_header().method == Method::HEAD {
+            session.write_response_header(head, true).await.ok();
+            return;
+        }
+        reply::write_json(session, head, body).await;
+    }
+}
+
+/// Resolves the model and the policy, and plans.
+fn plan(generation: &Generation, incoming: &Incoming) -> std::result::Result<Plan, ClientError> {
+    let snapshot = &generation.snapshot;
+    let catalog = &snapshot.catalog;
+    let caller = incoming.caller.as_ref();
+    let may_use = |ix: ModelIx| caller.is_none_or(|caller| caller.may_use(&catalog.model(ix).name));
+    let facts = incoming.chat.facts.clone();
+    let Some(model) = catalog.resolve(&facts.model) else {
+        return Err(unknown_model(snapshot, caller, &facts.model));
+    };
+    if !may_use(model) {
+        return Err(ClientError {
+            code: Some("model_not_allowed".to_owned()),
+            param: Some("model".to_owned()),
+            ..ClientError::new(
+                403,
+                "permission_denied",
+                format!("this API key may not use the model '{}'", facts.model),
+            )
+        });
+    }
+    let policy = policy(snapshot, caller, model);
+    Ok(Plan::new(catalog, model, facts, policy, may_use))
+}
+
+/// A key's policy wins over a model's, a model's over the default (surface).
+fn policy(snapshot: &Snapshot, caller: Option<&Caller>, model: ModelIx) -> Arc<Policy> {
+    let of_caller = caller.and_then(|caller| caller.policy.as_ref());
+    let name = of_caller.or(snapshot.catalog.model(model).policy.as_ref());
+    name.and_then(|name| snapshot.policies.get(name))
+        .or_else(|| snapshot.policies.get(Snapshot::DEFAULT_POLICY))
+        .expect("compile leaves no reference without its policy, and adds the default")
+        .clone()
+}
+
+fn unknown_model(snapshot: &Snapshot, caller: Option<&Caller>, asked: &str) -> ClientError {
+    let models = snapshot.catalog.models().iter();
+    let names = models
+        .filter(|model| caller.is_none_or(|caller| caller.may_use(&model.name)))
+        .map(|model| model.name.as_str());
+    let near: Vec<&str> = nearest(asked, names).into_iter().collect();
+    ClientError::unknown_model(asked, &near)
+}
+
+async fn wrong_method(session: &mut Session, ids: &Ids, skin: Skin, allowed: &'static str) {
+    let error = ClientError::new(405, "invalid_request", format!("use {allowed}"));
+    let mut head = reply::head(405, ids);
+    reply::insert(&mut head, "allow", allowed);
+    reply::write_error(session, head, &error, skin).await;
+}
+
+async fn refuse(session: &mut Session, ids: &Ids, error: &ClientError, skin: Skin) {
+    let head = reply::head(error.status, ids);
+    reply::write_error(session, head, error, skin).await;
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = ();
+
+    fn new_ctx(&self) -> Self::CTX {}
+
+    async fn request_filter(&self, session: &mut Session, _ctx: &mut Self::CTX) -> Result<bool> {
+        self.handle(session).await;
+        Ok(true)
+    }
+
+    /// Never reached: `request_filter` answers everything.
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        _ctx: &mut Self::CTX,
+    ) -> Result<Box<HttpPeer>> {
+        Err(Error::explain(
+            ErrorType::InternalError,
+            "no route goes through the stock hooks yet",
+        ))
+    }
+}

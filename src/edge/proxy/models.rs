@@ -1,0 +1,148 @@
+//! Owns the list of models, in the union that OpenAI's and OpenRouter's clients both take.
+//! Must never list what the caller may not use.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::config::snapshot::{Caller, Snapshot};
+use crate::core::catalog::{Catalog, Model, Price};
+
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: Vec<Entry<'a>>,
+    links: Links,
+    total_count: usize,
+}
+
+#[derive(Serialize)]
+struct Links {
+    next: Option<&'static str>,
+}
+
+/// Fields of both vendors; those of OpenRouter that we cannot know are null or empty, as its schema allows.
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'a str,
+    canonical_slug: &'a str,
+    name: &'a str,
+    context_length: Option<u64>,
+    architecture: Architecture,
+    pricing: Pricing,
+    top_provider: TopProvider,
+    per_request_limits: Option<()>,
+    default_parameters: Option<()>,
+    supported_parameters: [&'static str; 0],
+    supported_voices: Option<()>,
+    links: EntryLinks,
+}
+
+#[derive(Serialize)]
+struct Architecture {
+    modality: &'static str,
+    input_modalities: [&'static str; 1],
+    output_modalities: [&'static str; 1],
+}
+
+/// USD a token, as text.
+#[derive(Serialize)]
+struct Pricing {
+    prompt: String,
+    completion: String,
+}
+
+#[derive(Serialize)]
+struct TopProvider {
+    is_moderated: bool,
+}
+
+#[derive(Serialize)]
+struct EntryLinks {
+    details: String,
+}
+
+/// The models that the caller may use, as JSON.
+pub(crate) fn list(snapshot: &Snapshot, caller: Option<&Caller>) -> Bytes {
+    let catalog = &snapshot.catalog;
+    let models = catalog.models().iter();
+    let data: Vec<_> = models
+        .filter(|model| caller.is_none_or(|caller| caller.may_use(&model.name)))
+        .map(|model| entry(catalog, model))
+        .collect();
+    let list = List {
+        object: "list",
+        total_count: data.len(),
+        data,
+        links: Links { next: None },
+    };
+    serde_json::to_vec(&list)
+        .expect("plain fields always serialise")
+        .into()
+}
+
+fn entry<'a>(catalog: &Catalog, model: &'a Model) -> Entry<'a> {
+    let name = model.name.as_str();
+    let author = name.split_once('/').map_or("", |(author, _)| author);
+    let price = cheapest(catalog, model);
+    Entry {
+        id: name,
+        object: "model",
+        created: 0,
+        owned_by: author,
+        canonical_slug: name,
+        name,
+        context_length: model.context_length,
+        architecture: Architecture {
+            modality: "text->text",
+            input_modalities: ["text"],
+            output_modalities: ["text"],
+        },
+        pricing: Pricing {
+            prompt: per_token(price.prompt),
+            completion: per_token(price.completion),
+        },
+        top_provider: TopProvider {
+            is_moderated: false,
+        },
+        per_request_limits: None,
+        default_parameters: None,
+        supported_parameters: [],
+        supported_voices: None,
+        links: EntryLinks {
+            details: format!("/api/v1/models/{name}/endpoints"),
+        },
+    }
+}
+
+/// The price of the model's cheapest endpoint.
+fn cheapest(catalog: &Catalog, model: &Model) -> Price {
+    let prices = model.endpoints.iter().map(|ix| catalog.endpoint(*ix).price);
+    let known = prices.filter_map(|price| Some((price.typical()?, price)));
+    known
+        .min_by(|one, two| one.0.total_cmp(&two.0))
+        .map(|(_, price)| price)
+        .unwrap_or_default()
+}
+
+/// From USD a million tokens to USD a token, without an exponent.
+fn per_token(price: Option<f64>) -> String {
+    let text = format!("{:.12}", price.unwrap_or(0.0) / 1e6);
+    let short = text.trim_end_matches('0').trim_end_matches('.');
+    short.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_plain_decimals_a_token() {
+        assert_eq!(per_token(Some(0.25)), "0.00000025");
+        assert_eq!(per_token(Some(2.0)), "0.000002");
+        assert_eq!(per_token(Some(0.0)), "0");
+        assert_eq!(per_token(None), "0");
+    }
+}
