@@ -1,0 +1,229 @@
+//! Owns the plan of the house: which floor and which room may name which other, and what no room may name.
+//! In reading order: the lists, the tests of the crate; then `source` (what the files say), `names` (where a
+//! path leads), `rules` (what is wrong) and `rules_tests` (that the rules can fail).
+//! Must never pass because it looked at nothing.
+
+#[path = "layering/source.rs"]
+mod source;
+#[path = "layering/names.rs"]
+mod names;
+#[path = "layering/rules.rs"]
+mod rules;
+#[path = "layering/rules_tests.rs"]
+mod rules_tests;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rules::{House, is_floor, listed};
+use source::Crate;
+
+/// Floors from the ground up, and the floors each of them may name.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("wire", &["core"]),
+    ("config", &["core"]), // a dialect's name is data here, so no arrow to `wire` yet
+    ("edge", &["core", "wire", "config"]),
+    ("cmd", &["core", "wire", "config", "edge"]),
+];
+
+/// Every room, in reading order, and the rooms of its own floor that it may name. They stand before it in
+/// this list, so that no circle closes; what does not is in `UPHILL`. A new room is a line here; a new arrow
+/// says in its change why it is needed.
+#[rustfmt::skip] // one room a line, as far as it goes
+const ROOMS: &[(&str, &[&str])] = &[
+    ("core/names", &[]),
+    ("core/time", &[]),
+    ("core/outcome", &[]),
+    ("core/catalog", &["core/names"]),
+    ("core/policy", &["core/names"]),
+    ("core/health", &["core/time", "core/outcome", "core/catalog"]),
+    ("core/plan", &["core/time", "core/catalog", "core/policy", "core/health"]),
+    ("core/exchange", &[
+        "core/time", "core/outcome", "core/catalog", "core/policy", "core/health", "core/plan",
+    ]),
+    ("wire/sse", &[]),
+    ("wire/rope", &[]),
+    ("wire/splice", &["wire/rope"]),
+    ("wire/retry_after", &[]),
+    ("wire/client_error", &[]),
+    ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/retry_after", "wire/client_error"]),
+    ("config/snapshot", &[]),
+    ("config/finding", &[]),
+    ("config/search", &["config/finding"]),
+    ("config/nearest", &[]),
+    ("config/trail", &[]),
+    ("config/outline", &["config/trail"]),
+    ("config/snippet", &["config/outline"]),
+    ("config/report", &["config/finding", "config/trail", "config/outline", "config/snippet"]),
+    ("config/value", &["config/outline"]),
+    ("config/expand", &["config/trail", "config/report"]),
+    ("config/scalar", &["config/snapshot"]),
+    ("config/raw", &["config/snapshot", "config/scalar"]),
+    ("config/decode", &["config/nearest", "config/trail", "config/report", "config/raw"]),
+    ("config/compile", &[
+        "config/snapshot", "config/nearest", "config/trail", "config/report", "config/scalar",
+        "config/raw",
+    ]),
+    // The floor's own file runs the steps.
+    ("config", &[
+        "config/snapshot", "config/finding", "config/search", "config/nearest", "config/trail",
+        "config/outline", "config/report", "config/value", "config/expand", "config/decode",
+        "config/compile",
+    ]),
+    ("edge/clock", &[]),
+    ("edge/lifecycle", &[]),
+    ("edge/dns", &[]),
+    ("edge/auth", &[]),
+    ("edge/generation", &["edge/auth"]),
+    ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
+    ("edge/proxy", &[
+        "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/generation", "edge/telemetry",
+    ]),
+    ("edge/admin", &["edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry"]),
+    ("cmd/mock", &[]),
+];
+
+/// Arrows that point up the list above, and why they are borne. Each is a debt: this list should shrink.
+const UPHILL: &[(&str, &str, &str)] = &[
+    (
+        "core/catalog",
+        "core/policy",
+        "an endpoint has the timeouts that a policy overrides, and their type stands with the policy",
+    ),
+    (
+        "config/report",
+        "config",
+        "a report quotes the source, whose type stands in the floor's own file",
+    ),
+    (
+        "edge/generation",
+        "edge/telemetry",
+        "a generation keeps metric handles, while telemetry labels by the generation that served: a circle",
+    ),
+];
+
+/// Crates that only some places may name: the crate (`*` ends a prefix), the places, the reason.
+const CRATES: &[(&str, &[&str], &str)] = &[
+    (
+        "pingora*",
+        &["edge", "cmd"],
+        "the framework stays behind the edge, so that the rest can be tested without it and outlive it",
+    ),
+    (
+        "serde_yaml",
+        // The mock reads its scripts with it: they are test tools' files, and the configuration's reader
+        // would bring findings, variables and secrets along.
+        &["config", "cmd/mock"],
+        "one room reads YAML, so that the unmaintained parser can be replaced in one place",
+    ),
+    (
+        "saphyr_parser",
+        &["config"],
+        "positions are the configuration's matter",
+    ),
+];
+
+/// The floors that compute and do nothing else.
+const PURE: &[&str] = &["core", "wire"];
+
+/// What the pure floors must not name, and what they take instead.
+const IMPURE: &[(&str, &str)] = &[
+    ("tokio", "waiting is the edge's: return what to do next"),
+    ("std::net", "sockets are the edge's"),
+    ("std::fs", "files are read by config, edge and cmd"),
+    ("std::thread", "a pure floor starts nothing"),
+    ("std::time::Instant::now", "take `now: Time` as an argument"),
+    (
+        "std::time::SystemTime::now",
+        "take `now: SystemTime` as an argument",
+    ),
+    ("tracing", "return what happened; the edge logs it once"),
+];
+
+/// Names that say nothing about what a module owns.
+const EMPTY_NAMES: &[&str] = &["utils", "common", "helpers", "types", "misc", "manager"];
+
+/// Lines of a file, tests left out, past which it has two subjects.
+const LONGEST: usize = 500;
+
+/// Files that may be longer, and why.
+const LONG: &[(&str, &str)] = &[(
+    "core/exchange/mod.rs",
+    "one state machine: each input's effect stands beside the state that it changes",
+)];
+
+fn mainstay() -> House {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    House::judge(Crate::read(&root))
+}
+
+fn assert_none(what: &str, found: &[String]) {
+    assert!(found.is_empty(), "{what}:\n  {}\n", found.join("\n  "));
+}
+
+#[test]
+fn every_file_keeps_the_rules() {
+    let found: Vec<_> = mainstay()
+        .breaches
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_none(
+        "the plan of the house (tests/layering.rs) is broken",
+        &found,
+    );
+}
+
+#[test]
+fn every_listed_arrow_is_used() {
+    let house = mainstay();
+    assert_none(
+        "tests/layering.rs lists arrows that no code uses any more",
+        &unused(&house),
+    );
+}
+
+fn unused(house: &House) -> Vec<String> {
+    let is_used = |(from, to): &(&str, &str)| house.used.contains(&((*from).into(), (*to).into()));
+    let unused = listed().filter(|arrow| !is_used(arrow));
+    unused.map(|(from, to)| format!("{from} -> {to}")).collect()
+}
+
+#[test]
+fn the_list_names_the_rooms_that_are_there() {
+    let there = mainstay().rooms();
+    let listed: BTreeSet<String> = ROOMS.iter().map(|(room, _)| (*room).to_owned()).collect();
+    let unlisted: Vec<_> = there.difference(&listed).cloned().collect();
+    assert_none("rooms that ROOMS does not list", &unlisted);
+    let gone = listed.difference(&there).filter(|room| !is_floor(room));
+    let gone: Vec<_> = gone.cloned().collect();
+    assert_none("rooms of ROOMS that are not there", &gone);
+}
+
+#[test]
+fn listed_arrows_point_to_earlier_rooms() {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for (room, others) in ROOMS {
+        let later = others.iter().filter(|other| !seen.contains(*other));
+        found.extend(later.map(|other| format!("{room} -> {other}")));
+        seen.insert(*room);
+    }
+    assert_none(
+        "arrows that point up the list (UPHILL is for those)",
+        &found,
+    );
+}
+
+#[test]
+fn every_exception_is_needed() {
+    let house = mainstay();
+    let is_long = |file: &str| {
+        let mut sources = house.all.sources.iter();
+        sources.any(|source| source.file == file && source.lines > LONGEST)
+    };
+    let unneeded = LONG.iter().filter(|(file, _)| !is_long(file));
+    let unneeded: Vec<_> = unneeded.map(|(file, _)| (*file).to_owned()).collect();
+    assert_none("files that LONG need not list", &unneeded);
+}
