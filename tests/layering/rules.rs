@@ -177,7 +177,7 @@ fn judge_foreign(from: &Place, path: &[String]) -> Option<String> {
     let written = path.join("::");
     let kept = CRATES.iter().find(|(name, places, _)| {
         let is_home = |place: &&str| *place == from.floor || *place == from.room;
-        names_crate(&path[0], name) && !places.iter().any(|place| is_home(place))
+        names_crate(&path[0], name) && !places.iter().any(is_home)
     });
     if let Some((_, places, reason)) = kept {
         let places = places.join(" and ");
