@@ -131,6 +131,10 @@ impl Reloader {
             self.unchanged(&loaded, reason);
             return;
         }
+        // What failed beyond the text (a file that it names) is tried again when someone says so.
+        if self.tried == loaded.hash && reason == Reason::Poll {
+            return;
+        }
         self.tried.clone_from(&loaded.hash);
         self.apply(loaded, reason);
     }
