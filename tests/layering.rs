@@ -81,7 +81,18 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/generation", "edge/telemetry",
     ]),
     ("edge/admin", &["edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry"]),
+    ("cmd/listen", &[]),
+    ("cmd/process", &["cmd/listen"]),
+    ("cmd/reload", &["cmd/process"]),
+    ("cmd/shutdown", &["cmd/process"]),
+    ("cmd/client", &[]),
+    ("cmd/run", &["cmd/process", "cmd/reload", "cmd/shutdown"]),
+    ("cmd/check", &[]),
+    ("cmd/healthcheck", &["cmd/client"]),
     ("cmd/mock", &[]),
+    // The command line names every verb, and the floor's own file names it.
+    ("cmd/cli", &["cmd/run", "cmd/check", "cmd/healthcheck", "cmd/mock"]),
+    ("cmd", &["cmd/cli"]),
 ];
 
 /// Arrows that point up the list above, and why they are borne. Each is a debt: this list should shrink.
@@ -101,6 +112,12 @@ const UPHILL: &[(&str, &str, &str)] = &[
         "edge/telemetry",
         "a generation keeps metric handles, while telemetry labels by the generation that served: a circle",
     ),
+    (
+        "cmd/run",
+        "cmd/cli",
+        "`ConfigArgs`, which verbs share, stands with the command line that names the verbs: a circle",
+    ),
+    ("cmd/healthcheck", "cmd/cli", "`ConfigArgs` again"),
 ];
 
 /// Crates that only some places may name: the crate (`*` ends a prefix), the places, the reason.

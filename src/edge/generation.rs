@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::utils::tls::{WrappedX509, parse_x509};
@@ -53,7 +54,7 @@ pub enum Place {
         name: String,
         port: u16,
         /// Without its address, which the resolver knows.
-        peer: HttpPeer,
+        peer: Box<HttpPeer>,
     },
 }
 
@@ -180,7 +181,7 @@ fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place
         Err(_) => Place::Host {
             name: base.host.clone(),
             port: base.port,
-            peer,
+            peer: Box::new(peer),
         },
     })
 }
@@ -221,31 +222,33 @@ fn head(provider: &Provider, endpoint: &Endpoint) -> Result<RequestHeader, Strin
     let path = format!("{}{}", provider.base.path, chat_path(provider));
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
-    let mut insert = |name: &str, value: &str| {
-        head.insert_header(name.to_owned(), value)
-            .map_err(|_| format!("`{name}`"))
-    };
-    insert("host", &provider.base.authority())?;
-    insert("content-type", "application/json")?;
-    insert("accept-encoding", "identity")?;
+    insert(&mut head, "host", &provider.base.authority())?;
+    insert(&mut head, "content-type", "application/json")?;
+    insert(&mut head, "accept-encoding", "identity")?;
     for (name, value) in &provider.headers {
-        insert(name, value)?;
+        insert(&mut head, name, value)?;
     }
-    let key = provider
-        .keys
-        .iter()
-        .find(|(name, _)| *name == endpoint.key)
-        .and_then(|(_, secret)| secret.as_ref());
-    if let Some(secret) = key {
+    let key = provider.keys.iter().find(|(name, _)| *name == endpoint.key);
+    if let Some((_, Some(secret))) = key {
         match &provider.auth {
             UpstreamAuth::Bearer => {
-                insert("authorization", &format!("Bearer {}", secret.expose()))?;
+                let value = format!("Bearer {}", secret.expose());
+                insert(&mut head, "authorization", &value)?;
             }
-            UpstreamAuth::Header(name) => insert(name, secret.expose())?,
+            UpstreamAuth::Header(name) => insert(&mut head, name, secret.expose())?,
             UpstreamAuth::None => {}
         }
     }
     Ok(head)
+}
+
+/// Sets a header whose value no debug text shows.
+fn insert(head: &mut RequestHeader, name: &str, value: &str) -> Result<(), String> {
+    let invalid = || format!("`{name}`");
+    let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+    value.set_sensitive(true);
+    head.insert_header(name.to_owned(), value)
+        .map_err(|_| invalid())
 }
 
 fn chat_path(provider: &Provider) -> &'static str {

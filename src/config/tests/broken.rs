@@ -376,15 +376,6 @@ fn chain_rules() {
         "openai/gpt-5-nano",
         "4:36 unknown model \"openai/gpt-5-nano\"",
     );
-    let circle = "\
-\x20 a/x: { fallbacks: [a/y], endpoints: [{ provider: openai }] }
-  a/y: { fallbacks: [a/z], endpoints: [{ provider: openai }] }
-  a/z: { fallbacks: [a/x], endpoints: [{ provider: openai }] }
-";
-    check_lines(
-        circle,
-        "7:22 the fallbacks run in a circle: a/z -> a/x -> a/y -> a/z",
-    );
     let twice = "\
 \x20 a/x: { fallbacks: [a/y, a/y], endpoints: [{ provider: openai }] }
   a/y: { endpoints: [{ provider: openai }] }

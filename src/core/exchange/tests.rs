@@ -74,7 +74,7 @@ impl Story {
             exchange,
             done: Vec::new(),
         };
-        run.act(|exchange, scene| exchange.begin(scene));
+        run.act(Exchange::begin);
         run
     }
 

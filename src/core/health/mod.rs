@@ -168,7 +168,7 @@ impl Health {
 
     /// Counts a request that asks for the model.
     pub fn count_request(&self, model: ModelIx, now: Time) {
-        self.pool(model).count_request(&self.budget, now);
+        self.pool(model).count_request(self.budget, now);
     }
 
     /// Takes the price of an extra attempt from the pool of the model asked for. Returns whether it could pay.
@@ -178,7 +178,7 @@ impl Health {
             Passage::Shut | Passage::Probe => 0.0,
             Passage::Free | Passage::Share(_) => slot.own.expected_success(now),
         };
-        self.pool(model).withdraw(&self.budget, expected, now)
+        self.pool(model).withdraw(self.budget, expected, now)
     }
 
     /// Starts a probe of an endpoint whose gates await one, if the bounds allow it: its failures are fast
@@ -250,7 +250,7 @@ impl Health {
     ) {
         let slot = self.slot(endpoint);
         slot.own.succeed(&self.settings, kind, started, took, now);
-        self.pool(paying).deposit(&self.budget, now);
+        self.pool(paying).deposit(self.budget, now);
         let verdict = Verdict {
             class: Class::Success,
             started,

@@ -45,7 +45,7 @@ impl Default for Pool {
 
 impl Pool {
     /// Counts a request of the pool.
-    pub(crate) fn count_request(&self, settings: &BudgetSettings, now: Time) {
+    pub(crate) fn count_request(&self, settings: BudgetSettings, now: Time) {
         self.requests.fetch_add(1, Relaxed);
         self.with(settings, now, |budget| budget.rate += 1.0 / RATE_SECONDS);
     }
@@ -56,7 +56,7 @@ impl Pool {
     }
 
     /// A success funds later retries.
-    pub(crate) fn deposit(&self, settings: &BudgetSettings, now: Time) {
+    pub(crate) fn deposit(&self, settings: BudgetSettings, now: Time) {
         self.with(settings, now, |budget| {
             budget.tokens += settings.per_success;
         });
@@ -64,7 +64,7 @@ impl Pool {
 
     /// Takes the price of an extra attempt, `min(1, 0.1 + 2.5*(1 - p))` of its target's expected success
     /// (3.4). Returns whether the pool could pay.
-    pub(crate) fn withdraw(&self, settings: &BudgetSettings, expected: f32, now: Time) -> bool {
+    pub(crate) fn withdraw(&self, settings: BudgetSettings, expected: f32, now: Time) -> bool {
         let price = (0.1 + 2.5 * (1.0 - expected)).min(1.0);
         let mut paid = false;
         self.with(settings, now, |budget| {
@@ -77,13 +77,13 @@ impl Pool {
     }
 
     /// Retry tokens left, for metrics.
-    pub fn tokens(&self, settings: &BudgetSettings, now: Time) -> f32 {
+    pub fn tokens(&self, settings: BudgetSettings, now: Time) -> f32 {
         let mut left = 0.0;
         self.with(settings, now, |budget| left = budget.tokens);
         left
     }
 
-    fn with(&self, settings: &BudgetSettings, now: Time, change: impl FnOnce(&mut Budget)) {
+    fn with(&self, settings: BudgetSettings, now: Time, change: impl FnOnce(&mut Budget)) {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.seconds_since(budget.updated);
         budget.rate *= (-passed / RATE_SECONDS).exp();
@@ -109,11 +109,11 @@ mod tests {
         let settings = BudgetSettings::default();
         let pool = Pool::default();
         let paid = (0..1000)
-            .filter(|_| pool.withdraw(&settings, 0.0, at(0)))
+            .filter(|_| pool.withdraw(settings, 0.0, at(0)))
             .count();
         assert_eq!(paid, 10);
         let later = (0..1000)
-            .filter(|_| pool.withdraw(&settings, 0.0, at(4)))
+            .filter(|_| pool.withdraw(settings, 0.0, at(4)))
             .count();
         assert_eq!(later, 2);
     }
@@ -122,13 +122,13 @@ mod tests {
     fn successes_fund_retries() {
         let settings = BudgetSettings::default();
         let pool = Pool::default();
-        while pool.withdraw(&settings, 0.0, at(0)) {}
+        while pool.withdraw(settings, 0.0, at(0)) {}
         for _ in 0..4 {
-            pool.deposit(&settings, at(0));
+            pool.deposit(settings, at(0));
         }
-        assert!(pool.withdraw(&settings, 0.0, at(0)));
-        assert!(pool.withdraw(&settings, 0.0, at(0)));
-        assert!(!pool.withdraw(&settings, 0.0, at(0)));
+        assert!(pool.withdraw(settings, 0.0, at(0)));
+        assert!(pool.withdraw(settings, 0.0, at(0)));
+        assert!(!pool.withdraw(settings, 0.0, at(0)));
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         let settings = BudgetSettings::default();
         let pool = Pool::default();
         let paid = (0..1000)
-            .filter(|_| pool.withdraw(&settings, 1.0, at(0)))
+            .filter(|_| pool.withdraw(settings, 1.0, at(0)))
             .count();
         assert!((95..=101).contains(&paid), "{paid}");
     }

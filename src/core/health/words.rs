@@ -197,10 +197,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(
-        clippy::field_reassign_with_default,
-        reason = "its other fields are the breaker's own"
-    )]
     fn a_ramp_lets_a_growing_share_through() {
         let settings = HealthSettings::default();
         let mut breaker = Breaker::default();

@@ -100,7 +100,7 @@ impl Connector {
                     .resolve(name, *port)
                     .await
                     .map_err(|error| dns_fault(&error))?;
-                let mut peer = peer.clone();
+                let mut peer = HttpPeer::clone(peer);
                 peer._address = address.into();
                 Ok(Arc::new(peer))
             }

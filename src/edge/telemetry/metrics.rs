@@ -351,7 +351,7 @@ impl Metrics {
         }
         for (position, model) in generation.snapshot.catalog.models().iter().enumerate() {
             let pool = generation.health.pool(ModelIx::new(position));
-            let tokens = pool.tokens(&generation.snapshot.retry_budget, now);
+            let tokens = pool.tokens(generation.snapshot.retry_budget, now);
             self.retry_tokens
                 .with_label_values(&[model.name.as_str()])
                 .set(f64::from(tokens));

@@ -76,7 +76,8 @@ impl Seen {
             finished: bit_if(finish != Finish::Open),
             tool_calls: bit_if(delta.is_some_and(Message::has_tool_call)),
         });
-        self.content |= delta.is_some_and(Message::has_content);
+        // A choice that ends for want of room, or by a filter, is an answer even without a word.
+        self.content |= delta.is_some_and(Message::has_content) || finish == Finish::Other;
         self.failed |= finish == Finish::Error;
     }
 }

@@ -71,6 +71,19 @@ fn only_what_a_client_waits_for_is_content() {
 }
 
 #[test]
+fn a_finish_that_explains_an_empty_answer_is_content() {
+    let content = |reason: &str| {
+        let chunk = format!(
+            r#"data: {{"id":"c","choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#
+        );
+        let reading = stream().read(&event(&format!("{chunk}\n\n")));
+        matches!(reading.event, StreamEvent::Progress(progress) if progress.content)
+    };
+    assert!(content("length") && content("content_filter"));
+    assert!(!content("stop"));
+}
+
+#[test]
 fn comments_and_fields_without_data_are_idle_and_passed_on() {
     for raw in [": OPENROUTER PROCESSING\n\n", "event: ping\n\n", "\n"] {
         let reading = stream().read(&event(raw));

@@ -1,0 +1,99 @@
+//! Owns the command line and the exit codes. Must never end the process itself: `main` returns.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::cmd::{check, healthcheck, mock, run};
+use crate::config::ConfigError;
+
+/// A resilience layer for AI traffic: one endpoint that stays up in front of many providers.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve.
+    Run(ConfigArgs),
+    /// Check a configuration: every finding, or a summary of what would run.
+    Check {
+        /// The file; searched like that of `run` if absent.
+        file: Option<PathBuf>,
+    },
+    /// Run the scriptable fake provider.
+    Mock(mock::MockArgs),
+    /// Exit with 0 when the running proxy is ready; for containers.
+    Healthcheck(ConfigArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file. Without it: MAINSTAY_CONFIG, ./mainstay.yaml, the user's and the system's folder.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits).
+const BAD_CONFIG: u8 = 78;
+
+/// Runs the verb that the command line names.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Two crypto providers must never meet: whoever installed one first is right.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    start_log();
+    let result = match cli.verb {
+        Verb::Run(args) => run::run(&args),
+        Verb::Check { file } => check::check(file.as_deref()),
+        Verb::Mock(args) => mock_until_told(args),
+        Verb::Healthcheck(args) => healthcheck::healthcheck(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => report(&error),
+    }
+}
+
+fn mock_until_told(args: mock::MockArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(mock::run(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the answer to the person at the terminal"
+)]
+fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(findings) = error.downcast_ref::<ConfigError>() {
+        eprintln!("{findings}");
+        return ExitCode::from(BAD_CONFIG);
+    }
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// The process's own log goes to standard error: standard output is the access log's.
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=error,pingora_proxy=error"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => log.try_init(),
+        false => log.json().flatten_event(true).try_init(),
+    };
+    // A host of the library may have a log of its own.
+    started.ok();
+}

@@ -1,0 +1,166 @@
+//! Owns what a serving process is made of: the generation, the data and the admin service, Pingora's server.
+//! Must never read a signal: it is told when to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use pingora::apps::HttpServerOptions;
+use pingora::apps::http_app::HttpServer;
+use pingora::listeners::{ListenerConfig, TcpSocketOptions};
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::l4::stream::L4BufferSettings;
+use pingora::proxy::http_proxy_service_with_name;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server, ShutdownSignalWatch};
+use pingora::services::listening::Service;
+
+use crate::cmd::listen::{Reserved, reserve};
+use crate::config::Loaded;
+use crate::edge::admin::{Admin, ReloadLog};
+use crate::edge::clock::Clock;
+use crate::edge::generation::{Current, Generation};
+use crate::edge::lifecycle::Lifecycle;
+use crate::edge::proxy::{Connector, Gateway};
+use crate::edge::telemetry::Telemetry;
+
+/// Buffers of a client's connection: the defaults of 64 KiB cost 50 KiB more a stream.
+const READ_BUFFER: usize = 4096;
+const WRITE_BUFFER: usize = 8192;
+/// Streams of one h2 connection, and the size of one request's headers.
+const H2_STREAMS: u32 = 250;
+const H2_HEADER_BYTES: u32 = 64 * 1024;
+/// Idle upstream connections kept for each worker thread.
+const POOL_PER_THREAD: usize = 256;
+
+/// A process that is ready to serve.
+pub(crate) struct Process {
+    server: Server,
+    pub(crate) shared: Shared,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    /// Kept until the listeners are bound, and beyond.
+    _reserved: Vec<Reserved>,
+}
+
+/// What the services and the tasks beside them share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) current: Current,
+    pub(crate) clock: Clock,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) reloads: Arc<ReloadLog>,
+}
+
+impl Process {
+    /// Builds the first generation and the services.
+    ///
+    /// # Errors
+    /// A file that the configuration names cannot be used, or a listener cannot be bound.
+    pub(crate) fn new(loaded: Loaded, telemetry: Arc<Telemetry>) -> anyhow::Result<Self> {
+        let generation = Generation::build(loaded, None, &telemetry)?;
+        telemetry.metrics.observe_start();
+        let settings = generation.snapshot.server.clone();
+        let shared = Shared {
+            current: Arc::new(ArcSwap::from_pointee(generation)),
+            clock: Clock::start(),
+            lifecycle: Arc::default(),
+            telemetry,
+            reloads: Arc::default(),
+        };
+        let listeners = settings
+            .listen
+            .iter()
+            .map(|address| reserve(*address).with_context(|| format!("cannot listen on {address}")))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let admin = reserve(settings.admin.listen)
+            .with_context(|| format!("cannot listen on {}", settings.admin.listen))?;
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
+        server.bootstrap();
+        server.add_service(data_service(&server, &shared, &listeners, threads));
+        server.add_service(admin_service(&shared, &admin));
+        Ok(Self {
+            server,
+            shared,
+            addresses: listeners.iter().map(|listener| listener.address).collect(),
+            admin: admin.address,
+            _reserved: listeners.into_iter().chain([admin]).collect(),
+        })
+    }
+
+    /// Serves until `shutdown` says so. Blocks.
+    pub(crate) fn run(self, shutdown: Box<dyn ShutdownSignalWatch>) {
+        self.server.run(RunArgs {
+            shutdown_signal: shutdown,
+        });
+    }
+}
+
+fn server_conf(threads: usize) -> ServerConf {
+    ServerConf {
+        threads,
+        upstream_keepalive_pool_size: POOL_PER_THREAD,
+        // Our own watch has waited until nothing was left: Pingora's sleep only delays the end.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+fn data_service(
+    server: &Server,
+    shared: &Shared,
+    listeners: &[Reserved],
+    threads: usize,
+) -> Service<pingora::proxy::HttpProxy<Gateway>> {
+    let gateway = Gateway {
+        current: shared.current.clone(),
+        connector: Arc::new(Connector::new()),
+        clock: shared.clock,
+        lifecycle: shared.lifecycle.clone(),
+        telemetry: shared.telemetry.clone(),
+    };
+    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "data");
+    service.threads = Some(threads);
+    for listener in listeners {
+        service.add_listener(listener_config(listener));
+    }
+    if let Some(proxy) = service.app_logic_mut() {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        proxy.server_options = Some(options);
+        let mut h2 = H2Options::new();
+        h2.max_concurrent_streams(H2_STREAMS)
+            .max_header_list_size(H2_HEADER_BYTES);
+        proxy.h2_options = Some(h2);
+    }
+    service
+}
+
+fn admin_service(shared: &Shared, listener: &Reserved) -> Service<HttpServer<Admin>> {
+    let admin = Admin {
+        current: shared.current.clone(),
+        clock: shared.clock,
+        lifecycle: shared.lifecycle.clone(),
+        telemetry: shared.telemetry.clone(),
+        reloads: shared.reloads.clone(),
+    };
+    let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+    service.threads = Some(1);
+    service.add_listener(listener_config(listener));
+    service
+}
+
+fn listener_config(listener: &Reserved) -> ListenerConfig {
+    let mut options = TcpSocketOptions::default();
+    options.so_reuseport = listener.shares_port().then_some(true);
+    ListenerConfig::tcp(listener.address.to_string())
+        .tcp_socket_options(options)
+        .l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER))
+}
