@@ -20,6 +20,8 @@ pub(crate) struct Attempt {
     pub(crate) connected: bool,
     /// When the whole request was written.
     pub(crate) sent: Option<Time>,
+    /// The request ran out of time before the attempt did: its end says nothing about the endpoint.
+    pub(crate) blameless: bool,
     /// When the first content came.
     pub(crate) first_content: Option<Time>,
     pub(crate) last_content: Time,
@@ -28,24 +30,93 @@ pub(crate) struct Attempt {
     pub(crate) usage: Option<Usage>,
 }
 
+/// A deadline that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) at: Time,
+    pub(crate) late: Late,
+    /// It is the request that runs out of time, not the attempt: the endpoint may be healthy.
+    pub(crate) of_request: bool,
+}
+
+impl Due {
+    fn of_attempt(at: Time, late: Late) -> Self {
+        Self {
+            at,
+            late,
+            of_request: false,
+        }
+    }
+}
+
+/// The limits that a request sets to all its attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestLimits {
+    pub(crate) started: Time,
+    /// No first token is waited for beyond it.
+    pub(crate) latest_first: Time,
+}
+
 impl Attempt {
-    /// The deadline that runs now, and its name. `latest_first`: no first token is waited for beyond it.
-    pub(crate) fn deadline(&self, kind: Kind, latest_first: Time) -> (Time, Late) {
+    /// The deadline that runs now.
+    pub(crate) fn due(&self, kind: Kind, limits: RequestLimits) -> Due {
+        let own = self.own_due(kind);
+        let total = limits.started + self.deadlines.total;
+        let waits_for_first = own.late == Late::FirstToken && limits.latest_first < total;
+        let (limit, late) = match waits_for_first {
+            true => (limits.latest_first, Late::FirstToken),
+            false => (total, Late::Total),
+        };
+        if own.at <= limit {
+            return own;
+        }
+        Due {
+            at: limit,
+            late,
+            of_request: !self.had_its_chance(limit, own.at),
+        }
+    }
+
+    /// The limits that hold even while bytes keep coming: those on the wait for a first token or a whole
+    /// answer, and the request's total. Silence between contents is over when one comes.
+    pub(crate) fn hard_due(&self, kind: Kind, limits: RequestLimits) -> Due {
+        let due = self.due(kind, limits);
+        match due.late {
+            Late::FirstToken | Late::Answer | Late::Total => due,
+            Late::Connect | Late::Idle => Due {
+                at: limits.started + self.deadlines.total,
+                late: Late::Total,
+                of_request: true,
+            },
+        }
+    }
+
+    fn own_due(&self, kind: Kind) -> Due {
         let Some(sent) = self.sent else {
             return match self.connected {
-                // While the request is being written the upstream's pace decides, under `idle` for each write.
-                true => (Time::NEVER, Late::Idle),
-                false => (self.started + self.deadlines.connect, Late::Connect),
+                // While the request is being written the upstream's pace decides, under a limit for each write.
+                true => Due::of_attempt(Time::NEVER, Late::Idle),
+                false => Due::of_attempt(self.started + self.deadlines.connect, Late::Connect),
             };
         };
         match (kind, self.first_content, self.finished) {
-            (_, _, Some(finished)) => (finished + TAIL, Late::Idle),
-            (Kind::Json, _, None) => (sent + self.deadlines.answer, Late::Answer),
+            (_, _, Some(finished)) => Due::of_attempt(finished + TAIL, Late::Idle),
+            (Kind::Json, _, None) => Due::of_attempt(sent + self.deadlines.answer, Late::Answer),
             (Kind::Stream, None, None) => {
-                let own = sent + self.deadlines.answer;
-                (own.min(latest_first.max(sent)), Late::FirstToken)
+                Due::of_attempt(sent + self.deadlines.answer, Late::FirstToken)
             }
-            (Kind::Stream, Some(_), None) => (self.last_content + self.deadlines.idle, Late::Idle),
+            (Kind::Stream, Some(_), None) => {
+                Due::of_attempt(self.last_content + self.deadlines.idle, Late::Idle)
+            }
         }
+    }
+
+    /// Whether an attempt that waits for its first token was silent for at least a third of what it would
+    /// have been given. Without that rule a policy's short `deadline` would hide every silent endpoint.
+    fn had_its_chance(&self, limit: Time, own: Time) -> bool {
+        let Some(sent) = self.sent.filter(|_| self.first_content.is_none()) else {
+            return false;
+        };
+        limit.since(sent) * 3 >= own.since(sent)
     }
 }

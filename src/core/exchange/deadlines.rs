@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
-use crate::core::health::{Health, Kind};
+use crate::core::health::{Health, Kind, Latency};
 use crate::core::policy::{Policy, built_in};
 
 /// Under 20 samples of its kind, where another candidate exists (amendment 8).
@@ -14,6 +14,8 @@ const PATIENT: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_secs(6);
 /// A probe is given less: `max(1 s, T_long + 3 * dev)` (3.2).
 const PROBE_SHORTEST: Duration = Duration::from_secs(1);
+/// A whole JSON answer is never given less than this unless configured (design section 4).
+const ANSWER_SHORTEST: Duration = Duration::from_secs(30);
 /// After all choices finished, the longest wait for usage and the end marker (design section 4).
 pub(crate) const TAIL: Duration = Duration::from_secs(5);
 
@@ -45,11 +47,13 @@ pub(crate) fn resolve(
     circumstances: Circumstances,
 ) -> Deadlines {
     let written = policy.timeouts.or(catalog.endpoint(endpoint).timeouts);
+    let learnt = Learnt {
+        latency: health.latency(endpoint, circumstances.kind),
+        circumstances,
+    };
     let answer = match circumstances.kind {
-        Kind::Stream => written
-            .first_token
-            .unwrap_or_else(|| learnt(health, endpoint, circumstances)),
-        Kind::Json => written.answer.unwrap_or(built_in::ANSWER),
+        Kind::Stream => written.first_token.unwrap_or_else(|| learnt.first_token()),
+        Kind::Json => written.answer.unwrap_or_else(|| learnt.answer()),
     };
     Deadlines {
         connect: written.connect.unwrap_or(built_in::CONNECT),
@@ -59,18 +63,36 @@ pub(crate) fn resolve(
     }
 }
 
-/// `clamp(T_long + 10 * dev, 6 s, 30 s)` where another candidate exists, else 30 s (3.4); cold 10 s.
-fn learnt(health: &Health, endpoint: EndpointIx, circumstances: Circumstances) -> Duration {
-    let latency = health.latency(endpoint, circumstances.kind);
-    let spread = |deviations: f32| {
-        Duration::try_from_secs_f32(latency.long + deviations * latency.deviation)
-            .unwrap_or(PATIENT)
-            .min(PATIENT)
-    };
-    match (circumstances.alternative, latency.is_cold()) {
-        (false, _) => PATIENT,
-        (true, true) => COLD,
-        (true, false) if circumstances.probe => spread(3.0).max(PROBE_SHORTEST),
-        (true, false) => spread(10.0).max(SHORTEST),
+/// What the endpoint's own speed says.
+struct Learnt {
+    latency: Latency,
+    circumstances: Circumstances,
+}
+
+impl Learnt {
+    /// `clamp(T_long + 10 * dev, 6 s, 30 s)` where another candidate exists, else 30 s (3.4); cold 10 s.
+    fn first_token(&self) -> Duration {
+        match (self.circumstances.alternative, self.latency.is_cold()) {
+            (false, _) => PATIENT,
+            (true, true) => COLD,
+            (true, false) if self.circumstances.probe => {
+                self.spread(3.0).clamp(PROBE_SHORTEST, PATIENT)
+            }
+            (true, false) => self.spread(10.0).clamp(SHORTEST, PATIENT),
+        }
+    }
+
+    /// `clamp(T_long + 10 * dev, 30 s, 120 s)` where another candidate exists and the endpoint's whole
+    /// answers are known, else 120 s (design section 4: "learnt, never under 30 s").
+    fn answer(&self) -> Duration {
+        match self.circumstances.alternative && !self.latency.is_cold() {
+            true => self.spread(10.0).clamp(ANSWER_SHORTEST, built_in::ANSWER),
+            false => built_in::ANSWER,
+        }
+    }
+
+    fn spread(&self, deviations: f32) -> Duration {
+        let seconds = self.latency.long + deviations * self.latency.deviation;
+        Duration::try_from_secs_f32(seconds).unwrap_or(built_in::ANSWER)
     }
 }

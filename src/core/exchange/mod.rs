@@ -1,11 +1,12 @@
 //! Owns one request with all its attempts, sans I/O: it is told what was seen, says what to do, and names the
-//! next deadline. In reading order: `input`, `step` (what may follow a failure), `deadlines`, `attempt`,
-//! `recovery` (the next candidate), `record`. Must never start an attempt after commit.
+//! next deadline. In reading order: `input`, `step` (what may follow a failure), `deadlines`, `attempt`, `seen`
+//! (what each input does), `recovery` (the next candidate), `record`. Must never start an attempt after commit.
 
 mod input;
 mod step;
 mod deadlines;
 mod attempt;
+mod seen;
 mod recovery;
 mod record;
 #[cfg(test)]
@@ -15,10 +16,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
-use crate::core::exchange::attempt::Attempt;
+use crate::core::exchange::attempt::{Attempt, Due, RequestLimits};
 use crate::core::exchange::deadlines::Circumstances;
-use crate::core::health::{Ended, Health, Kind};
-use crate::core::outcome::{Class, ErrorFacts, Evidence, Late, classify};
+use crate::core::health::{BLOCK_IF_ABSENT, Ended, Health, Kind};
+use crate::core::outcome::{Class, ErrorFacts, Evidence, classify};
 use crate::core::plan::{Pick, Plan};
 use crate::core::time::Time;
 
@@ -53,7 +54,7 @@ pub struct Exchange {
     wait: Option<Wait>,
     /// The model's only endpoint had its second chance.
     retried: bool,
-    /// A Retry-After was waited for.
+    /// A Retry-After of this model was waited for.
     waited: bool,
     worst: Option<Remembered>,
     trigger: Option<Class>,
@@ -72,8 +73,16 @@ pub struct Exchange {
 struct Wait {
     until: Time,
     endpoint: EndpointIx,
-    /// One of the endpoint's waiting places is held.
-    holds_place: bool,
+    why: Why,
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// A moment, before the model's only endpoint is asked once more.
+    Pause,
+    /// The end of a Retry-After; one of the endpoint's waiting places is held.
+    Block,
 }
 
 /// The most useful failure so far.
@@ -149,7 +158,7 @@ impl Exchange {
     /// When `Input::Timer` is due.
     pub fn deadline(&self) -> Option<Time> {
         let attempts = self.live.iter().flatten();
-        let running = attempts.map(|attempt| self.deadline_of(attempt).0);
+        let running = attempts.map(|attempt| self.due(attempt).at);
         let waiting = self.wait.map(|wait| wait.until);
         running.chain(waiting).min()
     }
@@ -193,114 +202,6 @@ impl Exchange {
             malformed: self.malformed,
             took: self.finished_at.since(self.started),
         }
-    }
-
-    // --- what is seen -------------------------------------------------------------------------
-
-    fn on_event(&mut self, id: AttemptId, event: StreamEvent, scene: &mut Scene<'_>) {
-        if self.attempt(id).is_none() {
-            return;
-        }
-        match event {
-            StreamEvent::Idle => self.actions.push_back(Action::Relay(id)),
-            StreamEvent::Progress(progress) => self.on_progress(id, progress, scene),
-            StreamEvent::Done => {
-                self.actions.push_back(Action::Relay(id));
-                self.complete(id, scene);
-            }
-            StreamEvent::Error(facts) => self.fail(id, Evidence::InAnswer(*facts), scene),
-            StreamEvent::Malformed { fatal: true } => self.fail(id, Evidence::Malformed, scene),
-            StreamEvent::Malformed { fatal: false } => {
-                self.malformed += 1;
-                self.actions.push_back(Action::Drop(id));
-            }
-        }
-    }
-
-    fn on_progress(&mut self, id: AttemptId, progress: Progress, scene: &mut Scene<'_>) {
-        let now = scene.now;
-        let mut first = false;
-        self.with(id, |attempt| {
-            if progress.content {
-                first = attempt.first_content.is_none();
-                attempt.first_content.get_or_insert(now);
-                attempt.last_content = now;
-            }
-            if progress.finished {
-                attempt.finished.get_or_insert(now);
-            }
-            attempt.usage = progress.usage.or(attempt.usage);
-        });
-        if first {
-            self.credit(id, scene);
-            self.commit(id);
-        }
-        self.actions.push_back(Action::Relay(id));
-    }
-
-    fn on_answer(&mut self, id: AttemptId, facts: AnswerFacts, scene: &mut Scene<'_>) {
-        if facts.empty {
-            return self.fail(id, Evidence::Empty, scene);
-        }
-        let now = scene.now;
-        self.with(id, |attempt| {
-            attempt.usage = facts.usage;
-            attempt.first_content = Some(now);
-        });
-        self.credit(id, scene);
-        self.commit(id);
-        self.actions.push_back(Action::Relay(id));
-        self.finish_answered(id, scene);
-    }
-
-    fn on_eof(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
-        let Some(attempt) = self.attempt(id) else {
-            return;
-        };
-        let whole = match self.kind {
-            Kind::Stream => attempt.finished.is_some(),
-            // Only an answer too long to hold gets here: its framing says that it is whole.
-            Kind::Json => self.committed == Some(id),
-        };
-        match whole {
-            true => self.complete(id, scene),
-            false => self.fail(id, Evidence::Lost, scene),
-        }
-    }
-
-    fn on_timer(&mut self, scene: &mut Scene<'_>) {
-        if let Some(wait) = self.wait.filter(|wait| wait.until <= scene.now) {
-            self.end_wait(scene);
-            let pick = Pick {
-                endpoint: wait.endpoint,
-                probe: false,
-            };
-            self.start(pick, self.leg, scene);
-        }
-        for slot in 0..LIVE {
-            let Some(attempt) = &self.live[slot] else {
-                continue;
-            };
-            let (until, late) = self.deadline_of(attempt);
-            let id = attempt.id;
-            if until > scene.now {
-                continue;
-            }
-            match attempt.finished.is_some() {
-                true => self.complete(id, scene),
-                false => self.fail(id, Evidence::Late(late), scene),
-            }
-        }
-    }
-
-    fn on_client_gone(&mut self, scene: &mut Scene<'_>) {
-        self.end_wait(scene);
-        for slot in 0..LIVE {
-            if let Some(id) = self.live[slot].as_ref().map(|attempt| attempt.id) {
-                self.end(id, &Evidence::ClientGone, scene);
-            }
-        }
-        self.finish(Result::ClientGone, End::ClientGone, scene);
     }
 
     // --- what follows -------------------------------------------------------------------------
@@ -387,7 +288,12 @@ impl Exchange {
         scene.health.leave(attempt.endpoint);
         let ended = Ended {
             endpoint: attempt.endpoint,
-            class,
+            class: match attempt.blameless {
+                true => Class::Superseded,
+                false => class,
+            },
+            kind: self.kind,
+            probe: attempt.probe && attempt.first_content.is_none(),
             started: attempt.started,
             retry_after: facts(evidence).and_then(|facts| facts.retry_after),
         };
@@ -401,7 +307,12 @@ impl Exchange {
     fn start(&mut self, pick: Pick, leg: usize, scene: &mut Scene<'_>) {
         let number = u8::try_from(self.attempts()).unwrap_or(u8::MAX);
         let id = AttemptId(number);
-        self.leg = leg;
+        if leg != self.leg {
+            self.leg = leg;
+            scene
+                .health
+                .count_request(self.plan.legs[leg].model, scene.now);
+        }
         self.tried.push(pick.endpoint);
         let circumstances = Circumstances {
             kind: self.kind,
@@ -423,6 +334,7 @@ impl Exchange {
             started: scene.now,
             connected: false,
             sent: None,
+            blameless: false,
             first_content: None,
             last_content: scene.now,
             finished: None,
@@ -446,13 +358,14 @@ impl Exchange {
 
     // --- bookkeeping --------------------------------------------------------------------------
 
-    fn deadline_of(&self, attempt: &Attempt) -> (Time, Late) {
-        let latest_first = self.started + self.plan.policy.deadline;
-        let (until, late) = attempt.deadline(self.kind, latest_first);
-        let total = self.started + attempt.deadlines.total;
-        match total < until {
-            true => (total, Late::Total),
-            false => (until, late),
+    fn due(&self, attempt: &Attempt) -> Due {
+        attempt.due(self.kind, self.limits())
+    }
+
+    fn limits(&self) -> RequestLimits {
+        RequestLimits {
+            started: self.started,
+            latest_first: self.started + self.plan.policy.deadline,
         }
     }
 
@@ -490,7 +403,7 @@ impl Exchange {
 
     fn end_wait(&mut self, scene: &Scene<'_>) {
         if let Some(wait) = self.wait.take()
-            && wait.holds_place
+            && wait.why == Why::Block
         {
             scene.health.end_wait(wait.endpoint);
         }
@@ -538,10 +451,14 @@ fn verdict(failed: &Failed, evidence: Evidence, committed: bool) -> Verdict {
         Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(Box::new(facts)),
         _ => None,
     };
+    let asked = facts.as_ref().and_then(|facts| facts.retry_after);
     Verdict {
         class,
         attempt: Some(failed.attempt.id),
-        retry_after: facts.as_ref().and_then(|facts| facts.retry_after),
+        retry_after: match class {
+            Class::RateLimited => asked.or(Some(BLOCK_IF_ABSENT)),
+            _ => asked,
+        },
         facts,
     }
 }

@@ -6,17 +6,18 @@ use std::time::Duration;
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::record::Result;
 use crate::core::exchange::step::{self, Fallback, Step};
-use crate::core::exchange::{End, Exchange, Failed, Remembered, Scene, Verdict, Wait};
-use crate::core::health::Passage;
+use crate::core::exchange::{End, Exchange, Failed, Remembered, Scene, Verdict, Wait, Why};
+use crate::core::health::{BLOCK_MARGIN, Passage};
 use crate::core::outcome::{Class, Scope};
 use crate::core::plan::{Draw, Pick};
-use crate::core::time::Time;
 
 /// Before the same endpoint is asked again: long enough for a crashed worker to be replaced, short beside
 /// any first token. Drawn from half to one and a half of it.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Spreads those who wait for the same Retry-After.
 const WAIT_JITTER: Duration = Duration::from_millis(100);
+/// An attempt that would have less than this until the policy's deadline is not worth its price.
+const LEAST_TIME: Duration = Duration::from_secs(1);
 /// At most this many requests wait for one endpoint's Retry-After (design section 2).
 const MOST_WAITERS: u32 = 64;
 /// A closed endpoint that failed once may be asked again when it is at least this trusted (3.3 b).
@@ -30,18 +31,22 @@ enum Next {
         leg: usize,
     },
     /// The same model, later.
-    Wait {
-        until: Time,
-        endpoint: EndpointIx,
-        holds_place: bool,
-    },
+    Wait(Wait),
 }
 
 impl Next {
+    fn start(endpoint: EndpointIx, leg: usize) -> Self {
+        let pick = Pick {
+            endpoint,
+            probe: false,
+        };
+        Next::Start { pick, leg }
+    }
+
     fn target(self) -> EndpointIx {
         match self {
             Next::Start { pick, .. } => pick.endpoint,
-            Next::Wait { endpoint, .. } => endpoint,
+            Next::Wait(wait) => wait.endpoint,
         }
     }
 }
@@ -71,27 +76,48 @@ impl Exchange {
     /// After a failure before commit: the next candidate, or the most useful error.
     pub(super) fn recover(&mut self, failed: &Failed, verdict: Verdict, scene: &mut Scene<'_>) {
         let step = step::after(failed.class);
-        let masked = self.is_masked(failed, step);
-        if !masked {
+        if !self.is_masked(failed, step) {
             self.remember(failed, verdict);
         }
-        let next = match masked || self.is_spent(failed, scene) {
+        let next = match self.is_spent(failed, scene) {
             true => None,
             false => self.next_after(failed, step, scene),
         };
-        let next = next.filter(|next| self.can_pay(failed.class, next.target(), scene));
         match next {
-            Some(next) => {
+            Some(next) if self.can_pay(failed.class, next.target(), scene) => {
                 if self.leg_of(next) > self.leg {
                     self.trigger = Some(failed.class);
                 }
                 self.take_step(next, scene);
             }
-            None => self.give_up(failed.class, scene),
+            Some(Next::Wait(wait)) => {
+                self.give_place_back(wait, scene);
+                self.give_up(failed.class, scene);
+            }
+            Some(Next::Start { .. }) | None => self.give_up(failed.class, scene),
         }
     }
 
-    fn next_after(&mut self, failed: &Failed, step: Step, scene: &mut Scene<'_>) -> Option<Next> {
+    /// A wait is over. What was waited for may have been blocked again meanwhile, or its host have failed.
+    pub(super) fn wake(&mut self, wait: Wait, scene: &mut Scene<'_>) {
+        let view = scene.health.view(wait.endpoint, self.kind, scene.now);
+        let is_open = view.passage != Passage::Shut && view.blocked_until <= scene.now;
+        if wait.why == Why::Pause || is_open {
+            return self.take_step(Next::start(wait.endpoint, self.leg), scene);
+        }
+        let next = self
+            .fall_back(Fallback::Any, false, scene)
+            .or_else(|| self.panic(scene));
+        match next {
+            Some(next) => {
+                self.trigger = Some(Class::RateLimited);
+                self.take_step(next, scene);
+            }
+            None => self.refuse(scene),
+        }
+    }
+
+    fn next_after(&self, failed: &Failed, step: Step, scene: &mut Scene<'_>) -> Option<Next> {
         let layers = self.plan.policy.layers;
         let failover = step.failover && layers.failover;
         let mut next = None;
@@ -122,35 +148,36 @@ impl Exchange {
 
     /// The model's last endpoint, once more (amendment 2). The request's own failure does not gate it, a
     /// failed probe does; the last attempt is kept for the chain.
-    fn retry_here(&mut self, failed: &Failed, scene: &mut Scene<'_>) -> Option<Next> {
+    fn retry_here(&self, failed: &Failed, scene: &mut Scene<'_>) -> Option<Next> {
         if self.retried || failed.attempt.probe || self.chain_needs_the_last(scene) {
             return None;
         }
-        self.retried = true;
-        Some(Next::Wait {
+        Some(Next::Wait(Wait {
             until: scene.now + RETRY_PAUSE.mul_f32(0.5 + scene.rng.f32()),
             endpoint: failed.attempt.endpoint,
-            holds_place: false,
-        })
+            why: Why::Pause,
+        }))
     }
 
-    /// The soonest of the model's rate-limited endpoints, where that is within `patience` (amendment 2).
-    fn wait_for_block(&mut self, scene: &mut Scene<'_>) -> Option<Next> {
+    /// The soonest of the model's rate-limited endpoints, where that is within `patience` (amendment 2) and
+    /// the attempt would not begin too late. Takes one of the endpoint's waiting places.
+    fn wait_for_block(&self, scene: &mut Scene<'_>) -> Option<Next> {
         if self.waited || self.chain_needs_the_last(scene) {
             return None;
         }
         let (free, endpoint) = self.draw(scene).unblocked_first(&self.plan, self.leg)?;
         let until = free + WAIT_JITTER.mul_f32(scene.rng.f32());
-        let too_long = free.since(scene.now) > self.plan.policy.patience.mul_f32(1.02);
-        if too_long || !scene.health.begin_wait(endpoint, MOST_WAITERS) {
+        // A block is kept a little longer than the upstream asked.
+        let too_long = free.since(scene.now) > self.plan.policy.patience.mul_f32(BLOCK_MARGIN);
+        let too_late = until >= self.started + self.plan.policy.deadline;
+        if too_long || too_late || !scene.health.begin_wait(endpoint, MOST_WAITERS) {
             return None;
         }
-        self.waited = true;
-        Some(Next::Wait {
+        Some(Next::Wait(Wait {
             until,
             endpoint,
-            holds_place: true,
-        })
+            why: Why::Block,
+        }))
     }
 
     /// The next model of the chain that has a candidate.
@@ -188,25 +215,14 @@ impl Exchange {
                 && view.passage == Passage::Free
                 && view.expected >= TRUSTED
         })?;
-        let pick = Pick {
-            endpoint: trusted.endpoint,
-            probe: false,
-        };
-        Some(Next::Start {
-            pick,
-            leg: self.leg,
-        })
+        Some(Next::start(trusted.endpoint, self.leg))
     }
 
     /// With nothing open anywhere: the likeliest untried endpoint, of this model first (3.3 d).
     fn panic(&self, scene: &mut Scene<'_>) -> Option<Next> {
         (self.leg..self.plan.legs.len()).find_map(|leg| {
             let endpoint = self.draw(scene).panic(&self.plan, leg, scene.rng)?;
-            let pick = Pick {
-                endpoint,
-                probe: false,
-            };
-            Some(Next::Start { pick, leg })
+            Some(Next::start(endpoint, leg))
         })
     }
 
@@ -219,18 +235,19 @@ impl Exchange {
                 }
                 self.start(pick, leg, scene);
             }
-            Next::Wait {
-                until,
-                endpoint,
-                holds_place,
-            } => {
-                self.wait = Some(Wait {
-                    until,
-                    endpoint,
-                    holds_place,
-                });
+            Next::Wait(wait) => {
+                match wait.why {
+                    Why::Pause => self.retried = true,
+                    Why::Block => self.waited = true,
+                }
+                self.wait = Some(wait);
             }
         }
+    }
+
+    fn give_place_back(&mut self, wait: Wait, scene: &Scene<'_>) {
+        self.wait = Some(wait);
+        self.end_wait(scene);
     }
 
     /// Ends with the most useful error seen (surface, "When everything failed").
@@ -285,14 +302,15 @@ impl Exchange {
         }
     }
 
-    /// No attempt is left, or it would start too late.
+    /// No attempt is left, or it would have hardly any time.
     fn is_spent(&self, failed: &Failed, scene: &Scene<'_>) -> bool {
-        let latest = self
+        let deadline = self
             .plan
             .policy
             .deadline
             .min(failed.attempt.deadlines.total);
-        let late = scene.now.since(self.started) >= latest;
+        let needed = LEAST_TIME.min(deadline / 10);
+        let late = scene.now.since(self.started) + needed >= deadline;
         self.attempts() >= usize::from(self.plan.policy.attempts) || late
     }
 
@@ -319,16 +337,17 @@ impl Exchange {
         scene: &Scene<'_>,
     ) -> bool {
         let last = number + 1 >= self.plan.policy.attempts;
-        !last
-            && self
-                .draw(scene)
-                .has_other(&self.plan, self.leg, Some(endpoint))
+        let from = match self.plan.policy.layers.failover {
+            true => self.leg,
+            false => self.leg + 1,
+        };
+        !last && self.draw(scene).has_other(&self.plan, from, Some(endpoint))
     }
 
     fn leg_of(&self, next: Next) -> usize {
         match next {
             Next::Start { leg, .. } => leg,
-            Next::Wait { .. } => self.leg,
+            Next::Wait(_) => self.leg,
         }
     }
 

@@ -48,6 +48,16 @@ pub(crate) enum RestKind {
     Auth,
 }
 
+/// What a trip is due to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause {
+    /// When the attempt that failed began.
+    pub(crate) started: Time,
+    /// 0..1
+    pub(crate) jitter: f32,
+    pub(crate) now: Time,
+}
+
 /// One breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Breaker {
@@ -61,18 +71,15 @@ pub(crate) struct Breaker {
     failures: u8,
     pub(crate) probing: bool,
     pub(crate) last_probe: Option<Time>,
+    /// How long the failure took that tripped it last: what a probe may cost a client.
+    pub(crate) failed_in: Duration,
     pub(crate) trips: u64,
 }
 
 impl Breaker {
     /// Opens for `min(first * 2^level, longest of the kind)`, jittered by `jitter` in 0..1 to U(0.9, 1.1) (3.2).
-    pub(crate) fn trip(
-        &mut self,
-        kind: RestKind,
-        settings: &HealthSettings,
-        jitter: f32,
-        now: Time,
-    ) {
+    pub(crate) fn trip(&mut self, kind: RestKind, settings: &HealthSettings, cause: &Cause) {
+        let now = cause.now;
         if self.state == State::Closed && now.since(self.since) >= LEVEL_RESET {
             self.level = 0;
         }
@@ -85,8 +92,9 @@ impl Breaker {
         let rest = first
             .saturating_mul(1 << self.level.min(16))
             .min(longest)
-            .mul_f32(0.9 + 0.2 * jitter);
+            .mul_f32(0.9 + 0.2 * cause.jitter);
         self.level += 1;
+        self.failed_in = now.since(cause.started);
         self.enter(State::Open, now);
         self.until = now + rest;
         self.trips += 1;
@@ -95,7 +103,8 @@ impl Breaker {
     /// Moves on with time alone: a ramp that is over is closed.
     pub(crate) fn settle(&mut self, settings: &HealthSettings, now: Time) {
         if self.state == State::Ramp && now.since(self.since) >= settings.ramp {
-            self.enter(State::Closed, now);
+            // It has been closed since the ramp was over, whenever somebody looks.
+            self.enter(State::Closed, self.since + settings.ramp);
         }
     }
 
@@ -145,17 +154,18 @@ impl Breaker {
     }
 
     /// A rate-limited probe shows that the endpoint answers: half-open becomes ramp (3.2).
-    pub(crate) fn answer_probe(&mut self, now: Time) {
-        self.probing = false;
-        if self.state == State::HalfOpen {
+    /// Returns whether it did.
+    pub(crate) fn answer_probe(&mut self, now: Time) -> bool {
+        let answers = self.state == State::HalfOpen;
+        if answers {
             self.enter(State::Ramp, now);
         }
+        answers
     }
 
     /// Whether a failure trips this breaker in its present state; `worn`: the endpoint's own count says
     /// so. Half-open: any failure. Ramp: any failure that is not a server error, or two of those in a row (3.2).
     pub(crate) fn trips_on(&mut self, kind: RestKind, worn: bool, started: Time) -> bool {
-        self.probing = false;
         if started < self.since {
             return false;
         }
@@ -186,14 +196,18 @@ mod tests {
         Time::ZERO + Duration::from_secs(seconds)
     }
 
-    fn tripped(at_time: Time) -> Breaker {
+    fn cause(now: Time) -> Cause {
+        Cause {
+            started: now,
+            jitter: 0.5,
+            now,
+        }
+    }
+
+    fn tripped(now: Time) -> Breaker {
         let mut breaker = Breaker::default();
-        breaker.trip(
-            RestKind::ServerError,
-            &HealthSettings::default(),
-            0.5,
-            at_time,
-        );
+        let settings = HealthSettings::default();
+        breaker.trip(RestKind::ServerError, &settings, &cause(now));
         breaker
     }
 
@@ -203,7 +217,7 @@ mod tests {
         let mut breaker = Breaker::default();
         let mut rests = Vec::new();
         for _ in 0..6 {
-            breaker.trip(RestKind::ServerError, &settings, 0.5, at(0));
+            breaker.trip(RestKind::ServerError, &settings, &cause(at(0)));
             rests.push(breaker.until.since(at(0)).as_secs());
         }
         assert_eq!(rests, [1, 2, 4, 8, 10, 10]);
@@ -212,7 +226,8 @@ mod tests {
     #[test]
     fn a_credential_rests_long_from_the_start() {
         let mut breaker = Breaker::default();
-        breaker.trip(RestKind::Auth, &HealthSettings::default(), 0.5, at(0));
+        let settings = HealthSettings::default();
+        breaker.trip(RestKind::Auth, &settings, &cause(at(0)));
         assert_eq!(breaker.until, at(30));
     }
 

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::core::health::breaker::{Breaker, State};
+use crate::core::health::breaker::{Breaker, Cause, State};
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::words::{Kind, Words};
-use crate::core::outcome::Class;
+use crate::core::outcome::{Class, Scope};
 use crate::core::time::Time;
 
 /// A Retry-After longer than this is not believed in full (routing-algorithm 3.2).
@@ -19,7 +19,7 @@ const LONGEST_BLOCK: Duration = Duration::from_secs(60);
 /// Taken where a 429 names no time (3.2).
 pub(crate) const BLOCK_IF_ABSENT: Duration = Duration::from_secs(1);
 /// A block is kept a little longer than asked, so that the first request does not come too early (3.2).
-const BLOCK_MARGIN: f32 = 1.02;
+pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 
 /// An attempt, as health sees its end.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +28,22 @@ pub(crate) struct Verdict {
     /// When the attempt began.
     pub(crate) started: Time,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) kind: Kind,
+    /// The attempt was a probe: its end, whatever it is, ends the probe.
+    pub(crate) probe: bool,
     /// 0..1, for the jitter of a back-off.
     pub(crate) jitter: f32,
     pub(crate) now: Time,
+}
+
+impl Verdict {
+    pub(crate) fn cause(&self) -> Cause {
+        Cause {
+            started: self.started,
+            jitter: self.jitter,
+            now: self.now,
+        }
+    }
 }
 
 /// The health of one endpoint.
@@ -50,8 +63,6 @@ struct Inner {
     consecutive: f32,
     /// Latest start of an attempt that succeeded: earlier starts that time out are stragglers.
     ok_start: Option<Time>,
-    /// How long the latest failure took: what a probe would cost a client.
-    failed_in: Duration,
     /// The pool's request count at the last probe.
     probed_at: u64,
 }
@@ -112,13 +123,16 @@ impl EndpointHealth {
     pub(crate) fn fail(&self, settings: &HealthSettings, verdict: &Verdict) -> bool {
         let mut inner = self.lock();
         inner.breaker.settle(settings, verdict.now);
-        let tripped = if verdict.class == Class::RateLimited {
-            self.block(verdict);
-            inner.breaker.answer_probe(verdict.now);
-            false
-        } else {
-            inner.count(settings, verdict)
+        let tripped = match verdict.class {
+            Class::RateLimited => {
+                self.block(verdict);
+                inner.rate_limited(verdict);
+                false
+            }
+            _ => inner.count(settings, verdict),
         };
+        let latency = &inner.latency[verdict.kind.position()];
+        self.words.store_latency(verdict.kind, latency);
         self.publish(&inner);
         tripped
     }
@@ -155,10 +169,9 @@ impl EndpointHealth {
         self.lock().latency[kind.position()]
     }
 
-    /// How long the latest failure took and at which request of the pool the last probe went out.
-    pub(crate) fn probe_cost(&self) -> (Duration, u64) {
-        let inner = self.lock();
-        (inner.failed_in, inner.probed_at)
+    /// At which request of the pool the last probe went out.
+    pub(crate) fn probed_at(&self) -> u64 {
+        self.lock().probed_at
     }
 
     /// Begins a probe of the endpoint's own breaker, if it awaits one, and notes when the pool last probed.
@@ -184,17 +197,35 @@ impl EndpointHealth {
 }
 
 impl Inner {
+    /// A 429 says nothing about health, but a probe that gets one shows that the endpoint answers (3.2).
+    fn rate_limited(&mut self, verdict: &Verdict) {
+        if verdict.probe && self.breaker.answer_probe(verdict.now) {
+            self.posterior = Posterior::recovered(verdict.now);
+        }
+    }
+
     fn count(&mut self, settings: &HealthSettings, verdict: &Verdict) -> bool {
         let effect = effect::of(verdict.class);
-        if effect.failure == 0.0 {
+        let tripped = effect.failure > 0.0 && self.count_failure(settings, effect, verdict);
+        if verdict.probe && !tripped {
             self.breaker.release_probe();
-            return false;
         }
-        self.failed_in = verdict.now.since(verdict.started);
+        tripped
+    }
+
+    fn count_failure(
+        &mut self,
+        settings: &HealthSettings,
+        effect: Effect,
+        verdict: &Verdict,
+    ) -> bool {
+        if is_timeout(verdict.class) {
+            let waited = verdict.now.since(verdict.started);
+            self.latency[verdict.kind.position()].observe(waited, verdict.now);
+        }
         if self.is_straggler(verdict) {
             // Something that started later succeeded: the endpoint lives, this one was unlucky (3.2).
             self.posterior.observe(0.0, 0.25, verdict.now);
-            self.breaker.release_probe();
             return false;
         }
         self.posterior
@@ -204,11 +235,7 @@ impl Inner {
     }
 
     fn is_straggler(&self, verdict: &Verdict) -> bool {
-        let timed_out = matches!(
-            verdict.class,
-            Class::FirstTokenTimeout | Class::AnswerTimeout
-        );
-        timed_out && self.ok_start.is_some_and(|start| start > verdict.started)
+        is_timeout(verdict.class) && self.ok_start.is_some_and(|start| start > verdict.started)
     }
 
     /// Host and key failures trip those gates, not this breaker; a probe of this one is then undecided.
@@ -218,9 +245,7 @@ impl Inner {
         effect: Effect,
         verdict: &Verdict,
     ) -> bool {
-        let elsewhere = verdict.class.scope() != crate::core::outcome::Scope::Endpoint;
-        if elsewhere {
-            self.breaker.release_probe();
+        if verdict.class.scope() != Scope::Endpoint {
             return false;
         }
         let worn = effect.at_once
@@ -231,10 +256,13 @@ impl Inner {
                 .is_some_and(|share| share < settings.min_success);
         let trips = self.breaker.trips_on(effect.rest, worn, verdict.started);
         if trips {
-            self.breaker
-                .trip(effect.rest, settings, verdict.jitter, verdict.now);
+            self.breaker.trip(effect.rest, settings, &verdict.cause());
             self.consecutive = 0.0;
         }
         trips
     }
+}
+
+fn is_timeout(class: Class) -> bool {
+    matches!(class, Class::FirstTokenTimeout | Class::AnswerTimeout)
 }

@@ -61,13 +61,15 @@ impl Gate {
                 false
             }
             Testimony::Silent => {
-                breaker.release_probe();
+                if verdict.probe {
+                    breaker.release_probe();
+                }
                 false
             }
             Testimony::Failed => breaker.trips_on(kind, true, verdict.started),
         };
         if tripped {
-            breaker.trip(kind, settings, verdict.jitter, verdict.now);
+            breaker.trip(kind, settings, &verdict.cause());
         }
         self.word.store(&breaker);
         tripped

@@ -23,13 +23,14 @@ use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::health::breaker::{PROBE_AT_LATEST, RestKind};
 use crate::core::health::effect::{of_host, of_key};
 use crate::core::health::endpoint::Verdict;
-use crate::core::health::latency::Latency;
 use crate::core::outcome::Class;
 use crate::core::time::Time;
 
 pub use breaker::State;
 pub use endpoint::EndpointHealth;
+pub(crate) use endpoint::{BLOCK_IF_ABSENT, BLOCK_MARGIN};
 pub use gate::Gate;
+pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 pub use words::{Kind, Passage};
@@ -74,6 +75,9 @@ pub struct View {
 pub struct Ended {
     pub endpoint: EndpointIx,
     pub class: Class,
+    pub kind: Kind,
+    /// It was to find out whether the endpoint has recovered.
+    pub probe: bool,
     pub started: Time,
     pub retry_after: Option<Duration>,
 }
@@ -206,15 +210,15 @@ impl Health {
         if barring().all(|gate| gate.state == State::HalfOpen) {
             return barring().next().is_some();
         }
-        let (failed_in, probed_at) = slot.own.probe_cost();
         let fast = self.settings.probe_fast;
+        let failed_in = barring().map(|gate| gate.failed_in).max();
         let probed = barring().filter_map(|gate| gate.last_probe).max();
         let since_probe = |rest: Duration| probed.is_none_or(|last| now.since(last) >= rest);
         let opened = barring().map(|gate| gate.since).max().unwrap_or(now);
-        let requests = requests.saturating_sub(probed_at) as f32;
+        let requests = requests.saturating_sub(slot.own.probed_at()) as f32;
         requests * self.settings.probe_share >= 1.0
             || now.since(opened) >= PROBE_AT_LATEST
-            || failed_in < fast.below && since_probe(fast.every)
+            || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
     }
 
     /// An attempt begins.
@@ -255,6 +259,8 @@ impl Health {
             class: Class::Success,
             started,
             retry_after: None,
+            kind,
+            probe: false,
             jitter: 0.0,
             now,
         };
@@ -268,6 +274,8 @@ impl Health {
             class: ended.class,
             started: ended.started,
             retry_after: ended.retry_after,
+            kind: ended.kind,
+            probe: ended.probe,
             jitter: rng.f32(),
             now,
         };

@@ -5,6 +5,8 @@ const FLEET: &[(&str, &[&str])] = &[("a/one", &["p", "q"]), ("b/two", &["p"])];
 
 struct Fleet {
     health: Health,
+    /// The attempts that end now are probes.
+    probing: bool,
     rng: fastrand::Rng,
     now: Time,
 }
@@ -17,6 +19,7 @@ impl Fleet {
     fn with(settings: HealthSettings) -> Self {
         Self {
             health: Health::new(&catalog(FLEET), settings, BudgetSettings::default(), None),
+            probing: false,
             rng: fastrand::Rng::with_seed(3),
             now: Time::from_micros(5_000_000),
         }
@@ -35,6 +38,8 @@ impl Fleet {
         let ended = Ended {
             endpoint: EndpointIx::new(endpoint),
             class,
+            kind: Kind::Stream,
+            probe: self.probing,
             started: self.now - took,
             retry_after: None,
         };
@@ -143,6 +148,12 @@ fn a_probe_that_says_nothing_about_a_gate_is_given_back() {
     assert!(fleet.probes(0));
     assert!(!fleet.probes(0), "one at a time");
     fleet.fail(0, Class::ClientGone);
+    assert!(
+        !fleet.probes(0),
+        "another attempt's end says nothing about it"
+    );
+    fleet.probing = true;
+    fleet.fail(0, Class::ClientGone);
     assert!(fleet.probes(0));
 }
 
@@ -183,6 +194,9 @@ fn a_rate_limited_probe_opens_the_ramp() {
     }
     fleet.pass(11 * SECOND);
     assert!(fleet.probes(0));
+    fleet.fail_after(0, Class::RateLimited, 20 * SECOND);
+    assert_eq!(fleet.state(0), State::HalfOpen, "from before the trip");
+    fleet.probing = true;
     fleet.fail(0, Class::RateLimited);
     assert_eq!(fleet.state(0), State::Ramp);
     assert!(fleet.view(0).blocked_until > fleet.now);
@@ -240,4 +254,38 @@ fn only_so_many_wait_for_one_endpoint() {
     assert!(!fleet.health.begin_wait(endpoint, 2));
     fleet.health.end_wait(endpoint);
     assert!(fleet.health.begin_wait(endpoint, 2));
+}
+
+#[test]
+fn the_first_failure_after_a_ramp_counts() {
+    let mut fleet = Fleet::new();
+    fleet.fail(0, Class::ConnectFailed);
+    for _ in 0..2 {
+        fleet.pass(11 * SECOND);
+        assert!(fleet.probes(0));
+        fleet.succeed(0);
+    }
+    fleet.pass(60 * SECOND);
+    fleet.fail_after(0, Class::ConnectFailed, Duration::from_millis(5));
+    assert_eq!(fleet.state(0), State::Open);
+}
+
+#[test]
+fn an_endpoint_behind_a_host_that_fails_slowly_is_no_cheap_probe() {
+    let mut fleet = Fleet::new();
+    fleet.fail_after(0, Class::ConnectFailed, 2 * SECOND);
+    fleet.pass(11 * SECOND);
+    assert!(!fleet.probes(0));
+    assert!(!fleet.probes(2), "it never failed itself, its host did");
+}
+
+#[test]
+fn a_timeout_shows_in_the_expected_latency() {
+    let mut fleet = Fleet::new();
+    for _ in 0..30 {
+        fleet.pass(SECOND).succeed(0);
+    }
+    let before = fleet.view(0).latency.unwrap();
+    fleet.fail_after(0, Class::FirstTokenTimeout, 10 * SECOND);
+    assert!(fleet.view(0).latency.unwrap() > before);
 }

@@ -50,6 +50,8 @@ impl Pool {
         let ended = Ended {
             endpoint: EndpointIx::new(endpoint),
             class,
+            kind: Kind::Stream,
+            probe: false,
             started: self.now,
             retry_after: Some(Duration::from_secs(5)),
         };
