@@ -73,6 +73,7 @@ pub(crate) struct Config {
     providers: Vec<String>,
     models: Vec<String>,
     policy: Vec<String>,
+    policies: Vec<String>,
     top: Vec<String>,
 }
 
@@ -135,6 +136,12 @@ impl Config {
         self
     }
 
+    /// A further policy.
+    pub(crate) fn policy_named(mut self, name: &str, fields: &str) -> Self {
+        self.policies.push(format!("{name}: {{ {fields} }}"));
+        self
+    }
+
     /// A line at the top.
     pub(crate) fn top(mut self, line: &str) -> Self {
         self.top.push(line.to_owned());
@@ -146,11 +153,12 @@ impl Config {
         let lines = |entries: &[String]| entries.join("\n  ");
         format!(
             "server: {{ listen: [127.0.0.1:0], admin: {{ listen: 127.0.0.1:0, {} }}, {} }}\n\
-             policies:\n  default: {{ sort: ordered, {} }}\n\
+             policies:\n  default: {{ sort: ordered, {} }}\n  {}\n\
              providers:\n  {}\nmodels:\n  {}\n{}\n",
             join(&self.admin),
             join(&self.server),
             join(&self.policy),
+            lines(&self.policies),
             lines(&self.providers),
             lines(&self.models),
             self.top.join("\n"),
@@ -240,6 +248,25 @@ impl Proxy {
 
     pub(crate) async fn metrics(&self) -> Metrics {
         Metrics(self.admin_get("/metrics").await.text().to_owned())
+    }
+
+    /// Waits until a count is reached (an exchange is counted once its last byte has left), and not passed.
+    pub(crate) async fn counts(&self, family: &str, labels: &[(&str, &str)], expected: f64) {
+        let begun = Instant::now();
+        loop {
+            let metrics = self.metrics().await;
+            let sum = metrics.sum(family, labels);
+            if (sum - expected).abs() < 0.1 {
+                return;
+            }
+            let patient = begun.elapsed() < Duration::from_secs(3);
+            assert!(
+                patient && sum < expected,
+                "{family}{labels:?}: {sum} instead of {expected}\n{}",
+                metrics.0
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits until no exchange is under way.

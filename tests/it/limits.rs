@@ -69,12 +69,28 @@ async fn after_a_body_that_was_too_large_the_connection_works_or_is_closed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_beyond_the_budget_of_all_are_turned_away_for_a_moment() {
-    let (_mock, proxy) = limited("max_inflight_bytes: 64KiB").await;
-    let answer = proxy.send(&of_size(100_000, Framing::Length)).await;
+    let (_mock, proxy) = limited("max_body: 60KiB, max_inflight_bytes: 64KiB").await;
+    let (held, mut first) = (
+        of_size(40_000, Framing::Length),
+        H1::connect(proxy.data).await,
+    );
+    let (most, rest) = held.body.split_at(39_000);
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 40000\r\n\r\n";
+    first.write(head.as_bytes()).await;
+    first.write(most).await;
+    while proxy.metrics().await.sum("mainstay_held_body_bytes", &[]) < 39_000.0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let answer = proxy.send(&of_size(40_000, Framing::Length)).await;
     assert_eq!((answer.status, answer.end), (503, Ended::Whole));
     assert_eq!(answer.header("retry-after"), Some("1"));
-    let answer = proxy.send(&of_size(10_000, Framing::Length)).await;
-    assert_eq!(answer.status, 200, "the bytes were given back");
+    first.write(rest).await;
+    assert_eq!(first.answer().await.status, 200);
+    proxy.idle(Duration::from_secs(2)).await;
+    let held = proxy.metrics().await.sum("mainstay_held_body_bytes", &[]);
+    assert!(held.abs() < 0.1, "{held} bytes were not given back");
+    let answer = proxy.send(&of_size(40_000, Framing::Length)).await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

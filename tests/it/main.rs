@@ -13,3 +13,7 @@ mod fidelity;
 mod failover;
 mod surface;
 mod limits;
+mod cancel;
+mod slow_reader;
+mod keepalive;
+mod tls;

@@ -134,6 +134,12 @@ pub(crate) async fn call(via: Via, address: SocketAddr, request: &Request) -> An
     }
 }
 
+async fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
 // === impl Answer ===
 
 impl Answer {
@@ -227,7 +233,7 @@ pub(crate) struct H1 {
 
 impl H1 {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.unwrap())
+        Self::over(dial(address).await)
     }
 
     pub(crate) fn over(stream: TcpStream) -> Self {
@@ -430,7 +436,7 @@ pub(crate) type H2Body = h2::RecvStream;
 
 impl H2 {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = dial(address).await;
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         let driver = tokio::spawn(async {
             connection.await.ok();

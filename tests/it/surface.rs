@@ -18,6 +18,7 @@ async fn guarded() -> (Mock, Proxy) {
         .model_with("acme/m-1", &["one"], "context_length: 1000")
         .model("acme/m-2", &["one"])
         .model("beta/m-3", &["one"])
+        .policy_named("pinned", "sort: ordered, attempts: 1")
         .top(KEYS)
         .start();
     (mock, proxy)
@@ -117,15 +118,12 @@ async fn a_keys_policy_wins() {
         .provider("good", good.addr())
         .model("acme/m-1", &["bad", "good"])
         .model("acme/m-2", &["bad", "good"])
+        .policy_named("pinned", "sort: ordered, attempts: 1")
         .top(
             KEYS.replace("models: [acme/m-1, beta/*]", "models: [acme/*]")
                 .as_str(),
         );
-    let text = config.text().replace(
-        "policies:\n",
-        "policies:\n  pinned: { sort: ordered, attempts: 1 }\n",
-    );
-    let proxy = Proxy::start(&text);
+    let proxy = config.start();
     let answer = proxy
         .send(&Request::chat("acme/m-1").key("key-pinned-1"))
         .await;
