@@ -215,6 +215,17 @@ impl Proxy {
         proxy
     }
 
+    /// Runs a file behind a link, whose changes no watch on the link's folder sees: only SIGHUP applies them.
+    pub(crate) fn start_unwatched(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().join("real");
+        std::fs::create_dir(&real).unwrap();
+        std::fs::write(real.join("live.yaml"), config).unwrap();
+        let path = folder.path().join("mainstay.yaml");
+        std::os::unix::fs::symlink(real.join("live.yaml"), &path).unwrap();
+        Self::start_from(folder, path)
+    }
+
     fn await_serving(&mut self) {
         let serving = self.wait_for("the line `serving`", |proxy| {
             if let Some(status) = proxy.child.try_wait().unwrap() {
@@ -348,9 +359,10 @@ impl Proxy {
 
     /// Replaces the configuration file in one step.
     pub(crate) fn write_config(&self, text: &str) {
-        let next = self.path.with_extension("next");
+        let file = self.path.canonicalize().unwrap();
+        let next = file.with_extension("next");
         std::fs::write(&next, text).unwrap();
-        std::fs::rename(&next, &self.path).unwrap();
+        std::fs::rename(&next, &file).unwrap();
     }
 
     /// Bytes that are resident.

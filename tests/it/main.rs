@@ -17,3 +17,8 @@ mod cancel;
 mod slow_reader;
 mod keepalive;
 mod tls;
+mod reload;
+mod reload_storm;
+mod shutdown;
+mod command_line;
+mod telemetry;

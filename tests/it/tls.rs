@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mainstay::cmd::mock::{Mock, Script};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -96,9 +97,14 @@ async fn an_upstream_of_a_named_authority_is_trusted() {
 
 /// The upstream is refused before it learns of any request, and the next candidate answers.
 async fn is_refused(authority: &Authority, upstream: &Mock) {
+    is_refused_at(authority, upstream.addr()).await;
+    assert_eq!(upstream.received().len(), 0);
+}
+
+async fn is_refused_at(authority: &Authority, upstream: SocketAddr) {
     let folder = tempfile::tempdir().unwrap();
     let plain = mock(fast()).await;
-    let proxy = proxy(folder.path(), authority, upstream.addr(), &plain);
+    let proxy = proxy(folder.path(), authority, upstream, &plain);
     for via in [Via::H1, Via::H2] {
         let answer = proxy.call(via, &Request::stream("t/m")).await;
         assert_eq!((answer.status, answer.end), (200, Ended::Whole));
@@ -108,7 +114,6 @@ async fn is_refused(authority: &Authority, upstream: &Mock) {
             Some("t/m@plain/default")
         );
     }
-    assert_eq!(upstream.received().len(), 0);
     let log = proxy.access_log(2).await;
     assert_eq!(log[0]["attempts"][0]["outcome"], "tls_failed", "{}", log[0]);
     let labels = [("outcome", "tls_failed"), ("provider", "secure")];
@@ -146,7 +151,19 @@ async fn a_certificate_for_another_name_is_refused() {
     is_refused(&authority, &authority.provider("other.test", false).await).await;
 }
 
+/// An upstream that answers a handshake with a web server's complaint.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_speaks_no_tls_is_refused() {
-    is_refused(&Authority::new(), &mock(fast()).await).await;
+    let listener = tokio::net::TcpListener::bind(anywhere()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .ok();
+            stream.read_to_end(&mut Vec::new()).await.ok();
+        }
+    });
+    is_refused_at(&Authority::new(), address).await;
 }
