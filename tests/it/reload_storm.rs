@@ -13,7 +13,9 @@ use crate::raw::{Answer, Ended, H1, H2, Request, Via};
 
 const RELOADS: usize = 1000;
 /// Longer than many reloads: each stream outlives the generation that it began on.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(2);
+/// Clients of each of the four kinds.
+const CLIENTS: usize = 4;
 
 /// A pair of providers of which the first always fails, and the file that names them.
 async fn file(letter: char) -> (Vec<Mock>, String) {
@@ -43,14 +45,14 @@ impl Load {
     fn on(proxy: &Proxy) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let answered = Arc::<AtomicUsize>::default();
-        let clients = [
+        let kinds = [
             (Via::H1, true),
             (Via::H2, true),
             (Via::H1, false),
             (Via::H2, false),
         ];
         let address = proxy.data;
-        let clients = clients.map(|(via, stream)| {
+        let clients = kinds.repeat(CLIENTS).into_iter().map(|(via, stream)| {
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             tokio::spawn(async move {
                 let request = match stream {
@@ -68,10 +70,11 @@ impl Load {
                 }
             })
         });
+        let clients = clients.collect();
         Self {
             stop,
             answered,
-            clients: clients.into(),
+            clients,
         }
     }
 
