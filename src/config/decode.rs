@@ -54,6 +54,10 @@ fn is_unknown(message: &str) -> bool {
 fn tell(at: &Trail, message: &str, value: &Value, report: &mut Report<'_>) {
     let found = find(value, at);
     if is_unknown(message) {
+        // A misspelt `token` or `value` is still a credential.
+        if found.is_some_and(Value::is_string) {
+            report.hide(at);
+        }
         let (message, hint) = unknown_field(at, message);
         report.key_error(at, message, hint);
         return;

@@ -35,6 +35,8 @@ fn a_credential_in_a_broken_file_is_not_shown() {
     provider("keys: [{ value: 9876543210 }]");
     provider("keys: [{ value: 98765432109876543210987654321098765432109876543210 }]");
     provider("keys: [{ name: a, value: LITERAL, valu: 1 }]");
+    provider("keys: [{ name: a, valu: LITERAL }]");
+    provider("key_: LITERAL");
     provider("keys: [{ name: a b, value: LITERAL }]");
     provider("keys: [{ value: !!int LITERAL }]");
     provider("keys: [{ value: LITERAL ]");
@@ -52,6 +54,10 @@ fn a_credential_in_a_broken_file_is_not_shown() {
     check(&with("server: { threads: \"${SECRET}\" }\n"));
     check(&with("server: { listen: [\"${SECRET}\"] }\n"));
     check(&with("server: { admin: { token: LITERAL, tokn: 1 } }\n"));
+    check(&with("server: { admin: { tokn: LITERAL } }\n"));
+    check(&with(
+        "auth:\n  keys:\n    - name: a\n      keyy: \"LITERAL\"\n",
+    ));
     check(&with(
         "auth: { keys: [{ name: a, key: LITERAL }, { name: b, key: LITERAL }] }\n",
     ));

@@ -206,11 +206,17 @@ fn is_encoded(headers: &HeaderMap) -> bool {
         .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// Providers name streams in many ways; what calls itself a document is none.
 fn content(headers: &HeaderMap) -> Content {
-    let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let events = kind.is_none_or(|kind| !kind.starts_with(b"application/json"));
-    match events {
-        true => Content::Events,
-        false => Content::Other,
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], |kind| kind.as_bytes());
+    let named = |name: &[u8]| {
+        let start = kind.get(..name.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+    };
+    match named(b"application/json") || named(b"text/html") {
+        true => Content::Other,
+        false => Content::Events,
     }
 }

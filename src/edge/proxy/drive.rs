@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::time::Sleep;
 
@@ -190,15 +191,7 @@ impl<'a> Drive<'a> {
         let mut head = reply::head(200, &self.incoming.ids);
         let served = self.attempt.as_ref().map(|attempt| attempt.endpoint);
         reply::describe(&mut head, &self.generation, &self.exchange, served);
-        if self.incoming.chat.facts.stream {
-            reply::stream_headers(&mut head);
-        } else {
-            reply::insert(&mut head, "content-type", "application/json");
-            if !self.latest.is_empty() {
-                let length = self.latest.len().to_string();
-                reply::insert(&mut head, "content-length", &length);
-            }
-        }
+        self.describe_body(&mut head);
         if self.gateway.lifecycle.is_draining() {
             self.session.set_keepalive(None);
         }
@@ -215,6 +208,18 @@ impl<'a> Drive<'a> {
         self.held_bytes = 0;
         if !written {
             self.tell(Input::ClientGone);
+        }
+    }
+
+    fn describe_body(&mut self, head: &mut ResponseHeader) {
+        let stream = self.incoming.chat.facts.stream;
+        match stream {
+            true => reply::stream_headers(head),
+            false => reply::insert(head, "content-type", "application/json"),
+        }
+        match stream || self.latest.is_empty() {
+            true => reply::leave_length_open(self.session, head),
+            false => reply::insert(head, "content-length", &self.latest.len().to_string()),
         }
     }
 

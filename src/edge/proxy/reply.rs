@@ -1,6 +1,7 @@
 //! Owns the heads and bodies that we write ourselves. Must never say what an upstream said of keys or money.
 
 use bytes::Bytes;
+use http::Version;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -113,6 +114,16 @@ pub(crate) async fn write_json(
     session.write_response_header(head, false).await.ok()?;
     session.write_response_body(Some(body), true).await.ok()?;
     Some(status)
+}
+
+/// Says how a body of unknown length will end: HTTP/1.1 must be told that it comes in chunks, HTTP/1.0 knows
+/// only the connection's end, h2 marks its frames.
+pub(crate) fn leave_length_open(session: &mut Session, head: &mut ResponseHeader) {
+    match session.req_header().version {
+        Version::HTTP_11 => insert(head, "transfer-encoding", "chunked"),
+        Version::HTTP_10 => session.set_keepalive(None),
+        _ => {}
+    }
 }
 
 /// The head of a stream.

@@ -1,6 +1,8 @@
 //! Owns the metric families and the handles to their series. Label values come from configuration and
 //! closed lists only. Must never hash a label on the path of a healthy request.
 
+use std::collections::HashSet;
+
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -21,6 +23,12 @@ const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const RECOVERY_BUCKETS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 
 const ENDPOINT: [&str; 3] = ["endpoint", "model", "provider"];
+const ENDINGS: [Ending; 4] = [
+    Ending::Answered,
+    Ending::Failed(Class::ServerError),
+    Ending::Broken,
+    Ending::ClientGone,
+];
 const STATES: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
 
 /// All families, on a registry of their own.
@@ -310,9 +318,45 @@ impl Metrics {
         self.log_dropped.inc();
     }
 
-    /// Ends the series of endpoints that `next` no longer has.
+    /// Ends the series of endpoints and models that `next` no longer has.
     pub fn forget_removed(&self, last: &Generation, next: &Generation) {
-        let kept: std::collections::HashSet<_> = next.endpoints().map(|ix| next.id(ix)).collect();
+        self.forget_endpoints(last, next);
+        self.forget_models(last, next);
+    }
+
+    fn forget_models(&self, last: &Generation, next: &Generation) {
+        let names = |generation: &Generation| -> HashSet<String> {
+            let models = generation.snapshot.catalog.models().iter();
+            models.map(|model| model.name.to_string()).collect()
+        };
+        let (last, kept) = (names(last), names(next));
+        for removed in last.difference(&kept) {
+            let model = removed.as_str();
+            for result in ENDINGS {
+                let labels = [model, result.as_str()];
+                self.requests.remove_label_values(&labels).ok();
+            }
+            self.recovered.remove_label_values(&[model]).ok();
+            self.recovery.remove_label_values(&[model]).ok();
+            self.malformed.remove_label_values(&[model]).ok();
+            self.retry_tokens.remove_label_values(&[model]).ok();
+            self.forget_fallbacks(model, &last);
+        }
+    }
+
+    fn forget_fallbacks(&self, removed: &str, models: &HashSet<String>) {
+        for other in models {
+            for (asked, served) in [(removed, other.as_str()), (other.as_str(), removed)] {
+                for class in Class::ALL {
+                    let labels = [asked, served, class.as_str()];
+                    self.fallbacks.remove_label_values(&labels).ok();
+                }
+            }
+        }
+    }
+
+    fn forget_endpoints(&self, last: &Generation, next: &Generation) {
+        let kept: HashSet<_> = next.endpoints().map(|ix| next.id(ix)).collect();
         for removed in last.endpoints().filter(|ix| !kept.contains(last.id(*ix))) {
             let [endpoint, model, provider] = last.labels(removed);
             for class in Class::ALL {

@@ -1,0 +1,155 @@
+//! The verbs of the command line by their exit codes and what they print.
+
+use std::net::SocketAddr;
+use std::process::Output;
+
+use crate::harness::{Config, closed_port, fast, mock, run};
+
+/// A verb run on a file with this text.
+fn verb(arguments: &[&str], text: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mainstay.yaml");
+    std::fs::write(&path, text).unwrap();
+    run(arguments, &path)
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn nowhere() -> SocketAddr {
+    ([127, 0, 0, 1], 9).into()
+}
+
+fn good() -> Config {
+    Config::new()
+        .provider("one", nowhere())
+        .model("t/m", &["one"])
+}
+
+#[test]
+fn check_says_what_a_good_file_holds() {
+    let output = verb(&["check"], &good().text());
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stdout.contains("mainstay.yaml: ok"), "{stdout}");
+    assert!(stdout.contains("t/m@one/default"), "{stdout}");
+    assert!(!stdout.contains("sk-upstream"), "{stdout}");
+}
+
+const BROKEN: &str = "server:\n  listen: [127.0.0.1:0]\nproviders:\n  one: { base_ulr: x }\n\
+                      models:\n  t/m: { endpoints: [{ provider: two }] }\n";
+
+#[test]
+fn check_and_run_print_every_finding_with_its_place() {
+    for verb_ in [&["check"][..], &["run", "-c"], &["healthcheck", "-c"]] {
+        let output = verb(verb_, BROKEN);
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(78),
+            "{verb_:?}: {stdout}{stderr}"
+        );
+        assert!(stderr.contains("mainstay.yaml:4:10"), "{verb_:?}: {stderr}");
+        assert!(stderr.contains("mainstay.yaml:6:"), "{verb_:?}: {stderr}");
+        assert!(
+            stderr.contains("base_ulr") && stderr.contains("two"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_bad_configuration() {
+    let missing = tempfile::tempdir().unwrap().path().join("none.yaml");
+    let output = run(&["run", "-c"], &missing);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(texts(&output).1.contains("none.yaml"));
+}
+
+#[test]
+fn a_public_listener_without_keys_is_refused() {
+    let public = |text: String| text.replace("listen: [127.0.0.1:0]", "listen: [0.0.0.0:0]");
+    let output = verb(&["run", "-c"], &public(good().text()));
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(78), "{stderr}");
+    assert!(stderr.contains("no keys are configured"), "{stderr}");
+    for auth in [
+        "auth: { open: true }",
+        "auth: { keys: [{ name: a, key: key-a-1 }] }",
+    ] {
+        let output = verb(&["check"], &public(good().top(auth).text()));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{auth}: {}",
+            texts(&output).1
+        );
+    }
+}
+
+#[test]
+fn an_occupied_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = good().text();
+    for occupied in [
+        text.replace("listen: [127.0.0.1:0]", &format!("listen: [\"{address}\"]")),
+        text.replace("listen: 127.0.0.1:0", &format!("listen: \"{address}\"")),
+    ] {
+        let output = verb(&["run", "-c"], &occupied);
+        let (_, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.contains(&format!("cannot listen on {address}")),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_file_that_the_configuration_names_must_be_there() {
+    let fields = "dialects: [openai], base_url: \"https://127.0.0.1:9/v1\", keys: [{ value: k }], \
+                  tls: { ca_file: /nowhere/ca.pem, server_name: a.test }";
+    let text = Config::new()
+        .raw_provider("one", fields)
+        .model("t/m", &["one"])
+        .text();
+    let output = verb(&["run", "-c"], &text);
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("/nowhere/ca.pem"), "{stderr}");
+}
+
+/// The text of a file whose admin port is this one.
+fn with_admin(address: SocketAddr) -> String {
+    good()
+        .text()
+        .replace("listen: 127.0.0.1:0", &format!("listen: \"{address}\""))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthcheck_tells_a_ready_proxy_from_one_that_is_not() {
+    let mock = mock(fast()).await;
+    let proxy = Config::new()
+        .provider("one", mock.addr())
+        .model("t/m", &["one"])
+        .start();
+    let output = verb(&["healthcheck", "-c"], &with_admin(proxy.admin));
+    assert_eq!(output.status.code(), Some(0), "{}", texts(&output).1);
+    let (_socket, nobody) = closed_port();
+    let output = verb(&["healthcheck", "-c"], &with_admin(nobody));
+    assert_eq!(output.status.code(), Some(1), "{}", texts(&output).1);
+    // Something answers there, but it is not ready.
+    let output = verb(&["healthcheck", "-c"], &with_admin(proxy.data));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(texts(&output).1.contains("404"), "{}", texts(&output).1);
+}
+
+#[test]
+fn a_verb_that_does_not_exist_is_a_usage_error() {
+    let output = crate::harness::command(&["fly"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}

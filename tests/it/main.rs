@@ -1,0 +1,24 @@
+//! The integration tests: the real binary between the scriptable provider and clients that judge raw bytes.
+//! `harness` (the proxy as a child process, configurations) and `raw` (the clients) carry the rest, one module
+//! a behaviour. No fixed port, no internet; what takes long in life is scaled down by configuration.
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+mod harness;
+mod raw;
+mod scenarios;
+mod recovery_time;
+mod upstream;
+mod bodies;
+mod fidelity;
+mod failover;
+mod surface;
+mod limits;
+mod cancel;
+mod slow_reader;
+mod keepalive;
+mod tls;
+mod reload;
+mod reload_storm;
+mod shutdown;
+mod command_line;
+mod telemetry;

@@ -1,0 +1,551 @@
+//! Owns the clients that judge answers from raw bytes: HTTP/1.1 by hand on a socket, HTTP/2 through `h2`.
+//! Must never hide how an answer ended.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// No read of these tests may wait longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    H1,
+    H2,
+}
+
+pub(crate) const BOTH: [Via; 2] = [Via::H1, Via::H2];
+
+/// A request, whatever protocol carries it.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+    pub(crate) framing: Framing,
+}
+
+/// How a body is announced. On h2 `Chunked` is a body without its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length,
+    Chunked,
+    Expect,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By its framing: length reached, last chunk, END_STREAM.
+    #[default]
+    Whole,
+    /// By a FIN before its framing said so.
+    Cut,
+    /// By RST or RST_STREAM.
+    Reset,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// Without the chunks' framing.
+    pub(crate) body: BytesMut,
+    pub(crate) end: Ended,
+    /// A `100 Continue` came first.
+    pub(crate) continued: bool,
+}
+
+// === impl Request ===
+
+impl Request {
+    pub(crate) fn get(path: &str) -> Self {
+        Self {
+            method: "GET",
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            framing: Framing::Length,
+        }
+    }
+
+    pub(crate) fn post(path: &str, body: impl Into<Bytes>) -> Self {
+        Self {
+            method: "POST",
+            body: body.into(),
+            ..Self::get(path)
+        }
+        .header("content-type", "application/json")
+    }
+
+    /// A chat request with these further JSON fields, each with a comma before it.
+    pub(crate) fn chat_with(model: &str, more: &str) -> Self {
+        let body =
+            format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
+        Self::post("/v1/chat/completions", body)
+    }
+
+    /// A chat request for a JSON answer.
+    pub(crate) fn chat(model: &str) -> Self {
+        Self::chat_with(model, "")
+    }
+
+    /// A chat request for a stream, its usage included.
+    pub(crate) fn stream(model: &str) -> Self {
+        Self::chat_with(
+            model,
+            r#","stream":true,"stream_options":{"include_usage":true}"#,
+        )
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    pub(crate) fn at(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    pub(crate) fn framed(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn call(via: Via, address: SocketAddr, request: &Request) -> Answer {
+    match via {
+        Via::H1 => H1::connect(address).await.call(request).await,
+        Via::H2 => H2::connect(address).await.call(request).await,
+    }
+}
+
+async fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    /// The `data:` of each event.
+    pub(crate) fn data(&self) -> Vec<&str> {
+        let events = self.text().split("\n\n");
+        events
+            .filter_map(|event| event.strip_prefix("data: "))
+            .collect()
+    }
+
+    /// Each event that is JSON; one that is neither JSON nor the end marker is a failure.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let data = self.data().into_iter().filter(|data| *data != "[DONE]");
+        data.map(|data| {
+            serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))
+        })
+        .collect()
+    }
+
+    /// The text of a stream's or a JSON answer's first choice.
+    pub(crate) fn content(&self) -> String {
+        if self.is_stream() {
+            let text = |event: &Value| {
+                let content = event.pointer("/choices/0/delta/content")?;
+                content.as_str().map(str::to_owned)
+            };
+            return self.events().iter().filter_map(text).collect();
+        }
+        let json = self.json();
+        let content = json.pointer("/choices/0/message/content");
+        content.and_then(Value::as_str).unwrap_or("").to_owned()
+    }
+
+    pub(crate) fn usage(&self) -> Option<Value> {
+        let events = match self.is_stream() {
+            true => self.events(),
+            false => vec![self.json()],
+        };
+        let mut usages = events
+            .iter()
+            .filter_map(|event| event.get("usage").cloned());
+        usages.find(|usage| !usage.is_null())
+    }
+
+    /// The model that the answer names.
+    pub(crate) fn model(&self) -> String {
+        let event = match self.is_stream() {
+            true => self.events().swap_remove(0),
+            false => self.json(),
+        };
+        event["model"].as_str().unwrap_or("").to_owned()
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.text().ends_with("data: [DONE]\n\n")
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.header("content-type") == Some("text/event-stream")
+    }
+
+    pub(crate) fn error(&self) -> Value {
+        self.json()["error"].clone()
+    }
+}
+
+// === HTTP/1.1 ===
+
+/// A connection that speaks HTTP/1.1.
+#[derive(Debug)]
+pub(crate) struct H1 {
+    pub(crate) stream: TcpStream,
+    buffer: BytesMut,
+    ended: Option<Ended>,
+}
+
+impl H1 {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::over(dial(address).await)
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            ended: None,
+        }
+    }
+
+    pub(crate) async fn call(&mut self, request: &Request) -> Answer {
+        let continued = self.send(request).await;
+        Answer {
+            continued,
+            ..self.answer().await
+        }
+    }
+
+    /// Sends a request. Returns whether it was told to go on with its body.
+    pub(crate) async fn send(&mut self, request: &Request) -> bool {
+        self.write(head_of(request).as_bytes()).await;
+        let mut continued = false;
+        if request.framing == Framing::Expect {
+            while !self.has_head() && self.more().await {}
+            if !self.buffer.starts_with(b"HTTP/1.1 100") {
+                return false;
+            }
+            self.take_head();
+            continued = true;
+        }
+        match request.framing {
+            Framing::Chunked => {
+                for piece in request.body.chunks(10_000) {
+                    self.write(format!("{:x}\r\n", piece.len()).as_bytes())
+                        .await;
+                    self.write(piece).await;
+                    self.write(b"\r\n").await;
+                }
+                self.write(b"0\r\n\r\n").await;
+            }
+            Framing::Length | Framing::Expect => self.write(&request.body).await,
+        }
+        continued
+    }
+
+    /// Writes; a peer that has closed is found out by the next read.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.ok();
+    }
+
+    pub(crate) async fn answer(&mut self) -> Answer {
+        let mut answer = self.head().await;
+        self.body(&mut answer).await;
+        answer
+    }
+
+    /// Reads up to the end of the head. Status 0: none came.
+    pub(crate) async fn head(&mut self) -> Answer {
+        while !self.has_head() {
+            if !self.more().await {
+                return Answer {
+                    end: self.ended.unwrap_or_default(),
+                    ..Answer::default()
+                };
+            }
+        }
+        let head = self.take_head();
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1));
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+        };
+        Answer {
+            status: status.and_then(|status| status.parse().ok()).unwrap(),
+            headers: lines.filter_map(header).collect(),
+            ..Answer::default()
+        }
+    }
+
+    /// Reads the rest of an answer whose head was read.
+    pub(crate) async fn body(&mut self, answer: &mut Answer) {
+        let chunked = answer.header("transfer-encoding") == Some("chunked");
+        let length = answer.header("content-length");
+        let length = length.map(|length| length.parse().unwrap());
+        answer.end = match (length, chunked, answer.status) {
+            (_, _, 0) => answer.end,
+            (Some(length), ..) => self.sized(length, answer).await,
+            (None, true, _) => self.chunks(answer).await,
+            (None, false, _) => panic!("an answer without framing: {answer:?}"),
+        };
+    }
+
+    /// Reads whatever is there next of a chunked body, and appends it. False at its end.
+    pub(crate) async fn chunk(&mut self, answer: &mut Answer) -> bool {
+        let Some(size) = self.chunk_size().await else {
+            answer.end = self.ended.unwrap_or_default();
+            return false;
+        };
+        while self.buffer.len() < size + 2 {
+            if !self.more().await {
+                answer.end = self.ended.unwrap_or_default();
+                return false;
+            }
+        }
+        answer.body.extend_from_slice(&self.buffer.split_to(size));
+        assert_eq!(&self.buffer.split_to(2)[..], b"\r\n", "framing");
+        answer.end = Ended::Whole;
+        size > 0
+    }
+
+    async fn chunks(&mut self, answer: &mut Answer) -> Ended {
+        while self.chunk(answer).await {}
+        answer.end
+    }
+
+    async fn chunk_size(&mut self) -> Option<usize> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line = self.buffer.split_to(end + 1);
+                let text = std::str::from_utf8(&line).unwrap().trim();
+                return Some(usize::from_str_radix(text, 16).unwrap());
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    async fn sized(&mut self, length: usize, answer: &mut Answer) -> Ended {
+        while self.buffer.len() < length {
+            if !self.more().await {
+                answer.body.extend_from_slice(&self.buffer.split());
+                return self.ended.unwrap_or_default();
+            }
+        }
+        answer.body.extend_from_slice(&self.buffer.split_to(length));
+        Ended::Whole
+    }
+
+    /// Whether the peer has closed, with nothing more to read.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        self.buffer.is_empty() && !self.more().await
+    }
+
+    fn has_head(&self) -> bool {
+        memchr::memmem::find(&self.buffer, b"\r\n\r\n").is_some()
+    }
+
+    fn take_head(&mut self) -> String {
+        let end = memchr::memmem::find(&self.buffer, b"\r\n\r\n").unwrap();
+        String::from_utf8(self.buffer.split_to(end + 4).to_vec()).unwrap()
+    }
+
+    async fn more(&mut self) -> bool {
+        self.buffer.reserve(64 * 1024);
+        let read = self.stream.read_buf(&mut self.buffer);
+        let read = tokio::time::timeout(PATIENCE, read).await;
+        match read.expect("the proxy hangs") {
+            Ok(0) => self.ended = Some(Ended::Cut),
+            Ok(_) => return true,
+            Err(_) => self.ended = Some(Ended::Reset),
+        }
+        false
+    }
+}
+
+fn head_of(request: &Request) -> String {
+    use std::fmt::Write as _;
+
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nhost: mainstay.test\r\n",
+        request.method, request.path
+    );
+    for (name, value) in &request.headers {
+        write!(head, "{name}: {value}\r\n").unwrap();
+    }
+    match request.framing {
+        Framing::Chunked => head.push_str("transfer-encoding: chunked\r\n"),
+        Framing::Expect => head.push_str("expect: 100-continue\r\n"),
+        Framing::Length => {}
+    }
+    if request.framing != Framing::Chunked && request.method == "POST" {
+        write!(head, "content-length: {}\r\n", request.body.len()).unwrap();
+    }
+    head + "\r\n"
+}
+
+// === HTTP/2 ===
+
+/// A connection that speaks HTTP/2 without TLS.
+#[derive(Debug)]
+pub(crate) struct H2 {
+    send: h2::client::SendRequest<Bytes>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+/// An answer on an h2 connection, being read.
+pub(crate) type H2Body = h2::RecvStream;
+
+impl H2 {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = dial(address).await;
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(async {
+            connection.await.ok();
+        });
+        Self { send, driver }
+    }
+
+    pub(crate) async fn call(&mut self, request: &Request) -> Answer {
+        let (mut answer, body) = self.head(request).await;
+        if let Some(mut body) = body {
+            while h2_piece(&mut answer, &mut body).await {}
+        }
+        answer
+    }
+
+    /// Sends a request and reads the answer's head. Status 0: none came.
+    pub(crate) async fn head(&mut self, request: &Request) -> (Answer, Option<H2Body>) {
+        let sent = tokio::time::timeout(PATIENCE, self.begin(request)).await;
+        let response = sent.expect("the proxy takes no body");
+        match tokio::time::timeout(PATIENCE, response).await {
+            Err(_) => panic!("the proxy hangs"),
+            Ok(Err(error)) => {
+                assert!(error.is_reset() || error.is_io() || error.is_go_away());
+                let end = Ended::Reset;
+                (
+                    Answer {
+                        end,
+                        ..Answer::default()
+                    },
+                    None,
+                )
+            }
+            Ok(Ok(response)) => (h2_head(&response), Some(response.into_body())),
+        }
+    }
+
+    /// Sends a request whole.
+    pub(crate) async fn begin(&mut self, request: &Request) -> h2::client::ResponseFuture {
+        let mut builder = http::Request::builder()
+            .method(request.method)
+            .uri(format!("http://mainstay.test{}", request.path));
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        if request.framing == Framing::Expect {
+            builder = builder.header("expect", "100-continue");
+        }
+        if request.framing != Framing::Chunked && request.method == "POST" {
+            builder = builder.header("content-length", request.body.len());
+        }
+        let mut send = self.send.clone().ready().await.unwrap();
+        let whole = request.body.is_empty();
+        let (response, stream) = send.send_request(builder.body(()).unwrap(), whole).unwrap();
+        if !whole {
+            h2_send(stream, request.body.clone()).await;
+        }
+        response
+    }
+
+    /// Ends the connection without a word to any stream.
+    pub(crate) fn vanish(self) {
+        self.driver.abort();
+    }
+}
+
+/// Sends a body as the windows allow. A peer that answered early ends it.
+async fn h2_send(mut stream: h2::SendStream<Bytes>, mut body: Bytes) {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+        let Some(Ok(capacity)) = capacity else {
+            return;
+        };
+        let piece = body.split_to(capacity.min(body.len()));
+        if stream.send_data(piece, body.is_empty()).is_err() {
+            return;
+        }
+    }
+}
+
+fn h2_head(response: &http::Response<H2Body>) -> Answer {
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap().to_owned())
+    };
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().iter().map(header).collect(),
+        ..Answer::default()
+    }
+}
+
+/// Reads what is there next of an h2 body, and appends it. False at its end.
+pub(crate) async fn h2_piece(answer: &mut Answer, body: &mut H2Body) -> bool {
+    let data = tokio::time::timeout(PATIENCE, body.data()).await;
+    match data.expect("the proxy hangs") {
+        Some(Ok(data)) => {
+            body.flow_control().release_capacity(data.len()).unwrap();
+            answer.body.extend_from_slice(&data);
+            return true;
+        }
+        Some(Err(_)) => answer.end = Ended::Reset,
+        // The crate tells END_STREAM and a reset without an error apart only here.
+        None => {
+            answer.end = if body.is_end_stream() {
+                Ended::Whole
+            } else {
+                Ended::Reset
+            }
+        }
+    }
+    false
+}
