@@ -137,7 +137,7 @@ async fn read_stream(answer: &mut Answer, call: &mut Call) -> Ending {
 }
 
 fn judge_json(body: &[u8]) -> Ending {
-    match Transcript::of_json(body).and_then(|transcript| transcript.judge()) {
+    match Transcript::of_json(body).and_then(Transcript::judge) {
         Ok(Whole::Yes) => Ending::Answered,
         Ok(Whole::EndedInError) => Ending::Failed("an error under status 200".to_owned()),
         Err(why) => Ending::Failed(why),

@@ -6,11 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cmd::demo::schedule::Schedule;
-use crate::cmd::demo::stage::{PROVIDERS, THRIFTY};
+use crate::cmd::demo::stage::{PROVIDERS, Provider, THRIFTY};
 use crate::config::{self, ConfigError, Loaded, Source};
 
 /// The model that clients ask for.
 pub(crate) const MODEL: &str = "demo/pilot";
+
+/// Failures in a row that trip a breaker; usually 3. Traffic turns away after the first already, so that at the
+/// demo's rate the third may take longer than the incident.
+pub(crate) const TRIP_AFTER: u32 = 2;
 
 /// The timings that are shorter than usual, so that what takes minutes in production is seen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,18 +58,14 @@ pub(crate) fn load(mocks: &[SocketAddr], timings: &Timings) -> Result<Loaded, Co
 
 fn text(mocks: &[SocketAddr], timings: &Timings) -> String {
     let entries = || PROVIDERS.iter().zip(mocks);
-    let providers: String = entries()
-        .map(|(provider, address)| {
-            let name = provider.name;
-            format!("  {name}: {{ base_url: \"http://{address}/v1\", auth: none }}\n")
-        })
-        .collect();
-    let endpoints: String = entries()
-        .map(|(provider, _)| {
-            let (name, price) = (provider.name, provider.price);
-            format!("      - {{ provider: {name}, price: {{ prompt: {price}, completion: {price} }} }}\n")
-        })
-        .collect();
+    let providers = lines(entries().map(|(provider, address)| {
+        let name = provider.name;
+        format!("  {name}: {{ base_url: \"http://{address}/v1\", auth: none }}")
+    }));
+    let endpoints = lines(entries().map(|(Provider { name, price, .. }, _)| {
+        let price = format!("{{ prompt: {price}, completion: {price} }}");
+        format!("      - {{ provider: {name}, price: {price} }}")
+    }));
     let millis = |duration: Duration| format!("{}ms", duration.as_millis());
     let (first_token, answer) = (millis(timings.first_token), millis(timings.answer));
     let (rest, probe) = (millis(timings.rest), millis(timings.probe));
@@ -77,15 +77,18 @@ fn text(mocks: &[SocketAddr], timings: &Timings) -> String {
   admin: {{ listen: 127.0.0.1:0 }}
   threads: 2
 providers:
-{providers}models:
+{providers}
+models:
   {MODEL}:
     endpoints:
-{endpoints}    fallbacks: [demo/understudy]
+{endpoints}
+    fallbacks: [demo/understudy]
   demo/understudy:
     endpoints: [{{ provider: {understudy} }}]
 policies:
   default: {{ sort: adaptive, timeouts: {{ first_token: {first_token}, answer: {answer} }} }}
 health:
+  trip_after: {TRIP_AFTER}
   rest: {{ connect: {rest}, server_error: {rest}, timeout: {rest} }}
   probe_share: 0.1
   probe_fast: {{ every: {probe} }}
@@ -93,6 +96,10 @@ health:
 telemetry: {{ access_log: off }}
 "
     )
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::cmd::client::Client;
-use crate::cmd::demo::file::{MODEL, Timings};
+use crate::cmd::demo::file::{MODEL, TRIP_AFTER, Timings};
 use crate::cmd::demo::schedule::{Schedule, USUAL_LENGTH};
 use crate::cmd::demo::screen::Screen;
 use crate::cmd::demo::show::{Interrupts, Show};
@@ -123,7 +123,8 @@ fn play<W: Write>(
 
 fn introduction(stage: &Stage, schedule: &Schedule, timings: &Timings) -> Vec<Line> {
     let scaled = format!(
-        "Shortened for the demo: first token within {}, whole answers within {}, breakers rest {} and ramp up in {}.",
+        "Shortened for the demo: first token within {}, whole answers within {}; breakers trip after \
+         {TRIP_AFTER} failures, rest {}, ramp up in {}.",
         duration(timings.first_token),
         duration(timings.answer),
         duration(timings.rest),

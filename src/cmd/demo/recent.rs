@@ -36,15 +36,15 @@ impl Recent {
         }
     }
 
-    /// The share of the window's attempts that each provider got, 0 to 1.
-    pub(crate) fn shares(&self) -> [f64; PROVIDERS.len()] {
+    /// The share of the window's attempts that each provider got, in percent.
+    pub(crate) fn shares(&self) -> [u64; PROVIDERS.len()] {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
-            return [0.0; PROVIDERS.len()];
+            return [0; PROVIDERS.len()];
         };
         let grown: [u64; PROVIDERS.len()] =
             std::array::from_fn(|at| last.arrivals[at].saturating_sub(first.arrivals[at]));
         let all: u64 = grown.iter().sum();
-        grown.map(|count| count as f64 / all.max(1) as f64)
+        grown.map(|count| (100 * count + all / 2) / all.max(1))
     }
 
     /// Requests a second that were over for their clients.
@@ -80,16 +80,16 @@ mod tests {
         recent.note(&sights([0, 0, 0]), 0, start);
         recent.note(&sights([100, 0, 0]), 100, start + Duration::from_secs(2));
         recent.note(&sights([110, 20, 10]), 140, start + Duration::from_secs(5));
-        assert_eq!(recent.shares(), [0.25, 0.5, 0.25]);
+        assert_eq!(recent.shares(), [25, 50, 25]);
         assert!((recent.rate() - 40.0 / 3.0).abs() < 1e-9);
     }
 
     #[test]
     fn before_any_traffic_there_is_nothing() {
         let mut recent = Recent::default();
-        assert_eq!(recent.shares(), [0.0; 3]);
+        assert_eq!(recent.shares(), [0; 3]);
         recent.note(&sights([0, 0, 0]), 0, Instant::now());
-        assert_eq!(recent.shares(), [0.0; 3]);
+        assert_eq!(recent.shares(), [0; 3]);
         assert!(recent.rate() < 1e-9);
     }
 }

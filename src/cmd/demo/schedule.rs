@@ -35,11 +35,11 @@ const PARTS: u32 = 30;
 pub(crate) const PHASES: [Phase; 7] = [
     well("all well", 4),
     broken("outage", SWIFT, Trouble::Refuses, 5),
-    well("swift repaired", 3),
+    well("swift is back", 3),
     broken("black hole", STEADY, Trouble::Hangs, 5),
-    well("steady repaired", 4),
+    well("steady is back", 4),
     broken("cut streams", SWIFT, Trouble::Cuts, 4),
-    well("swift repaired again", 5),
+    well("swift is back again", 5),
 ];
 
 /// The phases laid over a length of time.

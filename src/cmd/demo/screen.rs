@@ -60,7 +60,7 @@ impl<W: Write> Screen<W> {
         let (width, height) = size();
         let mut text = String::from("\x1b[?25l");
         if self.drawn > 0 {
-            text.push_str(&format!("\x1b[{}A", self.drawn));
+            text.extend(["\x1b[", &self.drawn.to_string(), "A"]);
         }
         // What is taller than the terminal cannot be replaced.
         let shown = lines.len().min(height.saturating_sub(1));

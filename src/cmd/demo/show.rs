@@ -105,7 +105,7 @@ impl<'a, W: Write> Show<'a, W> {
         while !self.screen.is_closed() {
             tokio::select! {
                 _ = sending.tick(), if calls.len() < MOST => {
-                    let (client, phase, stream) = (client.clone(), self.phase, sent % 2 == 0);
+                    let (client, phase, stream) = (client.clone(), self.phase, sent.is_multiple_of(2));
                     calls.spawn(async move { (phase, call(&client, stream).await) });
                     sent += 1;
                 }

@@ -80,7 +80,7 @@ pub(crate) fn lines(book: &Book, incidents: &[Incident], agreement: &Agreement) 
         lines.push(Line::default().with(Style::Bad, format!("  failed: {reason}")));
     }
     lines.push(Line::default());
-    lines.push(heading());
+    lines.extend(heading());
     let seen = PHASES.iter().zip(&book.phases);
     lines.extend(
         seen.filter(|(_, tally)| tally.total() > 0)
@@ -114,29 +114,28 @@ fn outcome(tally: &Tally) -> Line {
         .with(failed, format!("{} failed", tally.failed))
 }
 
-fn heading() -> Line {
-    let text = format!(
-        "{:<22} {:>8}  {:>15}  {:>9}  {:>9}  {:>4}  {:>6}",
-        "phase", "requests", "first token p50", "p95", "recovered", "cut", "failed"
+fn heading() -> [Line; 2] {
+    let about = "first: a stream's first token as its client saw it; lost: by a recovered request";
+    let columns = format!(
+        "{:<19} {:>5} {:>9} {:>6} {:>9} {:>8} {:>6} {:>3} {:>6}",
+        "phase", "asked", "first p50", "p95", "recovered", "lost p50", "most", "cut", "failed"
     );
-    Line::default()
-        .with(Style::Dim, text)
-        .with(Style::Dim, format!("  {:>9}  {:>9}", "lost p50", "most"))
+    [about.to_owned(), columns].map(|text| Line::default().with(Style::Dim, text))
 }
 
 fn row(phase: &Phase, tally: &Tally) -> Line {
     let first = &tally.first_tokens;
     format!(
-        "{:<22} {:>8}  {:>15}  {:>9}  {:>9}  {:>4}  {:>6}  {:>9}  {:>9}",
+        "{:<19} {:>5} {:>9} {:>6} {:>9} {:>8} {:>6} {:>3} {:>6}",
         phase.name,
         tally.total(),
         maybe(first.percentile(50)),
         maybe(first.percentile(95)),
         tally.recovered,
-        tally.cut,
-        tally.failed,
         maybe(tally.lost.percentile(50)),
         maybe(tally.lost.percentile(100)),
+        tally.cut,
+        tally.failed,
     )
     .into()
 }
@@ -145,13 +144,13 @@ fn story(incident: &Incident, course: &Course) -> Line {
     let name = PROVIDERS[incident.provider].name;
     let diverted = match course.tripped_after {
         Some(after) => format!(
-            "out after {} and {}, {} until the repair",
+            "taken out after {} and {}, {} more until the repair",
             duration(after),
             count(course.before, "request"),
-            count(course.since, "probe")
+            course.since
         ),
         None => format!(
-            "{} reached it, too few to trip its breaker",
+            "{} reached it, too few to take it out",
             count(course.before, "request")
         ),
     };

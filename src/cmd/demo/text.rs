@@ -82,11 +82,6 @@ pub(crate) fn minutes(duration: Duration) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// `58 %`.
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
 /// `1 request`, `2 requests`.
 pub(crate) fn count(number: u64, what: &str) -> String {
     match number {

@@ -140,9 +140,7 @@ mod tests {
         let body = |text: &str| {
             serde_json::json!({ "choices": [{ "message": { "content": text } }] }).to_string()
         };
-        let judge = |body: String| {
-            Transcript::of_json(body.as_bytes()).and_then(|transcript| transcript.judge())
-        };
+        let judge = |body: String| Transcript::of_json(body.as_bytes()).and_then(Transcript::judge);
         assert_eq!(judge(body(WORDS)), Ok(Whole::Yes));
         assert!(judge(body("A harbour")).is_err());
         assert!(judge("{".to_owned()).is_err());

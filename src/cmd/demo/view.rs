@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::cmd::demo::recent::WINDOW;
 use crate::cmd::demo::schedule::{PHASES, Phase};
-use crate::cmd::demo::stage::{PROVIDERS, Sight};
+use crate::cmd::demo::stage::{PROVIDERS, Provider, Sight};
 use crate::cmd::demo::tally::Tally;
-use crate::cmd::demo::text::{Line, Style, duration, maybe, minutes, percent};
+use crate::cmd::demo::text::{Line, Style, duration, maybe, minutes};
 use crate::core::health::State;
 
 /// Cells of a whole bar.
-const BAR: usize = 20;
+const BAR: usize = 16;
 
 /// The moment that is shown.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub(crate) struct Picture<'a> {
     pub(crate) length: Option<Duration>,
     pub(crate) phase: usize,
     pub(crate) sights: &'a [Sight],
-    pub(crate) shares: [f64; PROVIDERS.len()],
+    /// Of the recent attempts, in percent.
+    pub(crate) shares: [u64; PROVIDERS.len()],
     pub(crate) rate: f64,
     pub(crate) tally: &'a Tally,
 }
@@ -31,39 +32,34 @@ pub(crate) fn block(picture: &Picture<'_>) -> Vec<Line> {
     let mut lines = vec![title(picture), timeline(picture), Line::default()];
     lines.push(heading());
     for (at, (provider, sight)) in PROVIDERS.iter().zip(picture.sights).enumerate() {
-        let broken = trouble_of(picture.phase, at).is_some();
-        lines.push(endpoint(
-            provider.name,
-            sight,
-            picture.shares[at],
-            provider.price,
-            broken,
-        ));
+        let is_broken = is_broken(picture.phase, at);
+        lines.push(endpoint(provider, sight, picture.shares[at], is_broken));
     }
     lines.push(Line::default());
-    lines.extend(clients(picture.tally));
+    lines.extend(clients(picture));
     lines
 }
 
 /// The line for a log.
 pub(crate) fn plain(picture: &Picture<'_>) -> String {
     let tally = picture.tally;
-    let mut text = format!(
-        "{:>5.1}s  {}",
+    let providers = PROVIDERS.iter().zip(picture.sights).zip(picture.shares);
+    let providers: Vec<String> = providers
+        .map(|((provider, sight), share)| {
+            format!("{} {} {share} %", provider.name, name(sight.state))
+        })
+        .collect();
+    format!(
+        "{:>5.1}s  {} | {} | answered {}, recovered {}, cut {}, failed {} | {:.1} requests/s",
         picture.passed.as_secs_f64(),
-        PHASES[picture.phase].describe()
-    );
-    for (at, (provider, sight)) in PROVIDERS.iter().zip(picture.sights).enumerate() {
-        let separator = if at == 0 { " | " } else { ", " };
-        let share = percent(picture.shares[at]);
-        text.push_str(separator);
-        text.push_str(&format!("{} {} {share}", provider.name, name(sight.state)));
-    }
-    text.push_str(&format!(
-        " | answered {}, recovered {}, cut {}, failed {} | {:.1} requests/s",
-        tally.answered, tally.recovered, tally.cut, tally.failed, picture.rate
-    ));
-    text
+        PHASES[picture.phase].describe(),
+        providers.join(", "),
+        tally.answered,
+        tally.recovered,
+        tally.cut,
+        tally.failed,
+        picture.rate
+    )
 }
 
 impl Phase {
@@ -114,91 +110,85 @@ fn timeline(picture: &Picture<'_>) -> Line {
 }
 
 fn heading() -> Line {
-    let share = format!("attempts of the last {} s", WINDOW.as_secs());
+    let share = format!("attempts, last {} s", WINDOW.as_secs());
     Line::default().with(
         Style::Dim,
         format!(
-            "{:<8} {:<10} {share:<27} {:>6}  {:>11}  {:>9}  {:>7}",
+            "{:<8} {:<9} {share:<22} {:>6} {:>11} {:>9} {:>5}",
             "provider", "breaker", "health", "first token", "in flight", "$/1M"
         ),
     )
 }
 
-fn endpoint(provider: &str, sight: &Sight, share: f64, price: f64, broken: bool) -> Line {
+fn endpoint(provider: &Provider, sight: &Sight, share: u64, is_broken: bool) -> Line {
     let state = match sight.state {
         State::Closed => Style::Good,
         State::HalfOpen | State::Ramp => Style::Warn,
         State::Open => Style::Bad,
     };
-    let provider_style = if broken { Style::Bad } else { Style::Bold };
+    let provider_style = if is_broken { Style::Bad } else { Style::Bold };
     let (full, empty) = bar(share);
+    let numbers = format!(
+        " {share:>3} % {:>4.0} % {:>11} {:>9} {:>5.2}",
+        sight.health * 100.0,
+        maybe(sight.first_token),
+        sight.in_flight,
+        provider.price
+    );
     Line::default()
-        .with(provider_style, format!("{provider:<8} "))
-        .with(state, format!("{:<10} ", name(sight.state)))
+        .with(provider_style, format!("{:<8} ", provider.name))
+        .with(state, format!("{:<9} ", name(sight.state)))
         .with(state, full)
         .with(Style::Dim, empty)
-        .with(
-            Style::Plain,
-            format!(
-                " {:>6}  {:>6}  {:>11}  {:>9}  {price:>7.2}",
-                percent(share),
-                percent(sight.health.into()),
-                maybe(sight.first_token),
-                sight.in_flight
-            ),
-        )
+        .with(Style::Plain, numbers)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of twenty cells"
-)]
-fn bar(share: f64) -> (String, String) {
-    let full = (share.clamp(0.0, 1.0) * BAR as f64).round() as usize;
+fn bar(share: u64) -> (String, String) {
+    let share = usize::try_from(share.min(100)).unwrap_or_default();
+    let full = (share * BAR + 50) / 100;
     ("█".repeat(full), "░".repeat(BAR - full))
 }
 
-fn clients(tally: &Tally) -> [Line; 2] {
+fn clients(picture: &Picture<'_>) -> [Line; 3] {
+    let tally = picture.tally;
     let failed = match tally.failed {
         0 => Style::Good,
         _ => Style::Bad,
     };
-    let cost = match tally.lost.percentile(50).zip(tally.lost.percentile(100)) {
-        Some((half, most)) => format!(
-            ", losing {} at the median, {} at most",
-            duration(half),
-            duration(most)
-        ),
-        None => String::new(),
-    };
+    let rest = format!(
+        "cut with a typed error {}   {:.0} requests/s",
+        tally.cut, picture.rate
+    );
+    let first = format!(
+        "         first token {} at the median, {} at p95",
+        maybe(tally.first_tokens.percentile(50)),
+        maybe(tally.first_tokens.percentile(95))
+    );
+    let answered = format!("answered {}   ", tally.answered);
     [
         Line::default()
             .with(Style::Bold, "clients  ")
-            .with(Style::Plain, format!("answered {}   ", tally.answered))
+            .with(Style::Plain, answered)
             .with(failed, format!("failed {}   ", tally.failed))
-            .with(
-                Style::Plain,
-                format!("cut, with a typed error {}   ", tally.cut),
-            )
-            .with(
-                Style::Dim,
-                format!(
-                    "first token p50 {} p95 {}",
-                    maybe(tally.first_tokens.percentile(50)),
-                    maybe(tally.first_tokens.percentile(95))
-                ),
-            ),
-        Line::default().with(
-            Style::Plain,
-            format!("         recovered {}{cost}", tally.recovered),
-        ),
+            .with(Style::Plain, rest),
+        recovered(tally),
+        first.into(),
     ]
 }
 
-fn trouble_of(phase: usize, provider: usize) -> Option<usize> {
-    let (broken, _) = PHASES[phase].trouble?;
-    (broken == provider).then_some(broken)
+fn recovered(tally: &Tally) -> Line {
+    let lost = tally.lost.percentile(50).zip(tally.lost.percentile(100));
+    let cost = lost.map_or_else(String::new, |(half, most)| {
+        let (half, most) = (duration(half), duration(most));
+        format!(", losing {half} at the median, {most} at most")
+    });
+    format!("         recovered {}{cost}", tally.recovered).into()
+}
+
+fn is_broken(phase: usize, provider: usize) -> bool {
+    PHASES[phase]
+        .trouble
+        .is_some_and(|(broken, _)| broken == provider)
 }
 
 fn name(state: State) -> &'static str {
@@ -235,7 +225,7 @@ mod tests {
             length: Some(Duration::from_secs(30)),
             phase: 1,
             sights,
-            shares: [0.05, 0.7, 0.25],
+            shares: [5, 70, 25],
             rate: 12.0,
             tally,
         }
@@ -266,8 +256,8 @@ mod tests {
             "0:05 of 0:30",
             "▶ outage",
             "swift answers 503",
-            "swift    open       █░",
-            "steady   closed     ██████████████░░░░░░",
+            "swift    open      █░",
+            "steady   closed    ███████████░░░░░",
             "failed 0",
         ] {
             assert!(text.contains(wanted), "{wanted}\n{text}");
@@ -279,6 +269,8 @@ mod tests {
     fn colour_marks_the_broken_and_a_narrow_terminal_wraps_nothing() {
         let (sights, tally) = (sights(), Tally::default());
         for line in block(&picture(&sights, &tally)) {
+            let whole = line.render(200, false);
+            assert!(whole.chars().count() < 80, "{whole}");
             assert!(line.render(40, false).chars().count() <= 40);
         }
         let lines = block(&picture(&sights, &tally));
