@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::cmd::{check, healthcheck, mock, run};
+use crate::cmd::{check, demo, healthcheck, mock, run};
 use crate::config::ConfigError;
 
 /// A resilience layer for AI traffic: one endpoint that stays up in front of many providers.
@@ -28,8 +28,23 @@ enum Verb {
     },
     /// Run the scriptable fake provider.
     Mock(mock::MockArgs),
+    /// Watch the proxy carry traffic through an incident: three fake providers, no key, no network.
+    Demo(demo::DemoArgs),
     /// Exit with 0 when the running proxy is ready; for containers.
     Healthcheck(ConfigArgs),
+}
+
+impl Verb {
+    /// What the process's own log says where `RUST_LOG` does not decide it.
+    fn log_filter(&self) -> &'static str {
+        match self {
+            // The demo breaks providers on purpose, and its view is no place for lines about that.
+            Verb::Demo(_) => "off",
+            Verb::Run(_) | Verb::Check { .. } | Verb::Mock(_) | Verb::Healthcheck(_) => {
+                "info,pingora_core=error,pingora_proxy=error"
+            }
+        }
+    }
 }
 
 /// Where the configuration is.
@@ -50,11 +65,12 @@ pub fn main() -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    start_log();
+    start_log(cli.verb.log_filter());
     let result = match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check { file } => check::check(file.as_deref()),
         Verb::Mock(args) => mock_until_told(args),
+        Verb::Demo(args) => demo::demo(&args),
         Verb::Healthcheck(args) => healthcheck::healthcheck(&args),
     };
     match result {
@@ -83,9 +99,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The process's own log goes to standard error: standard output is the access log's.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,pingora_core=error,pingora_proxy=error"));
+fn start_log(filter: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -2,12 +2,16 @@
 //! provider: it has no deadlines of its own.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
+
+/// An idle connection older than this is not used again: the other side may be about to close it.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Sends requests over pooled connections.
 pub(crate) struct Client {
@@ -65,12 +69,18 @@ impl Client {
     /// Keeps the connection of an answer that was read to its end.
     pub(crate) async fn release(&self, answer: Answer) {
         self.connector
-            .release_http_session(answer.session, &self.peer, None)
+            .release_http_session(answer.session, &self.peer, Some(IDLE))
             .await;
     }
 }
 
 impl Answer {
+    /// The value of a header, if it was sent and is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let head = self.session.response_header()?;
+        head.headers.get(name)?.to_str().ok()
+    }
+
     /// The next bytes of the body, `None` at its clean end.
     ///
     /// # Errors

@@ -12,5 +12,6 @@ mod run;
 mod check;
 mod healthcheck;
 pub mod mock;
+pub(crate) mod demo;
 
 pub use cli::main;

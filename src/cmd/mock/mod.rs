@@ -121,6 +121,11 @@ impl Mock {
         self.shared.log().entries()
     }
 
+    /// How many requests have arrived since the start, forgotten ones included.
+    pub fn arrivals(&self) -> u64 {
+        self.shared.log().total()
+    }
+
     /// Forgets what arrived. Counts of faults go on.
     pub fn clear(&self) {
         self.shared.log().clear();

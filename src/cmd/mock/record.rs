@@ -114,7 +114,7 @@ impl Log {
             self.first += 1;
         }
         self.entries.push_back(entry);
-        self.first + self.entries.len() as u64 - 1
+        self.total() - 1
     }
 
     /// The entry of a number, unless it has left.
@@ -126,6 +126,11 @@ impl Log {
     /// All entries, the oldest first.
     pub(crate) fn entries(&self) -> Vec<Received> {
         self.entries.iter().cloned().collect()
+    }
+
+    /// How many entries there have ever been.
+    pub(crate) fn total(&self) -> u64 {
+        self.first + self.entries.len() as u64
     }
 
     /// Forgets the entries; numbers go on.
