@@ -1,74 +1,188 @@
-//! Owns the addresses of upstream hosts: looked up off the workers, remembered for a while, the last good
-//! answer kept when a lookup fails. Must never block a worker.
+//! Owns the addresses of upstream hosts: looked up off the workers, used a little longer than fresh while a new
+//! answer is fetched, kept when a lookup fails. Must never make a request wait where an address is known.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an answer is used before it is asked for again. The system's resolver hides the record's own
+use tokio::task::JoinSet;
+
+/// How long an answer is used before a new one is asked for. The system's resolver hides the record's own
 /// lifetime; half a minute follows a provider's failover soon enough.
 const FRESH: Duration = Duration::from_secs(30);
+/// The longest one lookup may take.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// A host and port.
+type Name = (String, u16);
 
 /// Remembers where hosts are.
 #[derive(Debug, Default)]
 pub struct Resolver {
-    known: Mutex<HashMap<(String, u16), Known>>,
+    known: Arc<Mutex<Table>>,
+    /// Lookups under way behind the requests' backs; they end with the resolver.
+    refreshing: Mutex<JoinSet<()>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
+struct Table {
+    hosts: HashMap<Name, Known>,
+    asking: HashSet<Name>,
+}
+
+#[derive(Debug, Clone)]
 struct Known {
-    address: SocketAddr,
+    /// The one to try first stands first.
+    addresses: Vec<SocketAddr>,
     asked: Instant,
 }
 
+/// Why a host has no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// The resolver says that there is none.
+    NoSuchHost,
+    /// The resolver does not answer: that is our trouble, not the host's.
+    ResolverDown,
+}
+
 impl Resolver {
-    /// An address of the host. The caller's deadline bounds the wait.
+    /// The addresses of the host, the one to try first first.
     ///
     /// # Errors
-    /// The resolver's own, where the host was never found before.
-    pub async fn resolve(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
-        let known = self.known(host, port);
-        if let Some(known) = known
-            && known.asked.elapsed() < FRESH
-        {
-            return Ok(known.address);
-        }
-        match lookup(host, port).await {
-            Ok(address) => {
-                self.remember(host, port, address);
-                Ok(address)
+    /// The host was never found, and is not found now.
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
+        let name = (host.to_owned(), port);
+        let known = lock(&self.known).hosts.get(&name).cloned();
+        match known {
+            Some(known) => {
+                if known.asked.elapsed() >= FRESH {
+                    self.refresh(name);
+                }
+                Ok(known.addresses)
             }
-            Err(error) => known.map(|known| known.address).ok_or(error),
+            None => {
+                let addresses = lookup(&name).await?;
+                lock(&self.known).learn(name, addresses.clone());
+                Ok(addresses)
+            }
         }
     }
 
-    fn known(&self, host: &str, port: u16) -> Option<Known> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(host.to_owned(), port)).copied()
+    /// A connection to the address failed: the next one is tried first from now on.
+    pub fn avoid(&self, host: &str, port: u16, address: SocketAddr) {
+        let mut table = lock(&self.known);
+        if let Some(known) = table.hosts.get_mut(&(host.to_owned(), port))
+            && known.addresses.first() == Some(&address)
+        {
+            known.addresses.rotate_left(1);
+        }
     }
 
-    fn remember(&self, host: &str, port: u16, address: SocketAddr) {
-        let known = Known {
-            address,
-            asked: Instant::now(),
+    /// Asks again in the background, once at a time for each host.
+    fn refresh(&self, name: Name) {
+        if !lock(&self.known).asking.insert(name.clone()) {
+            return;
+        }
+        let known = self.known.clone();
+        let asking = async move {
+            let found = lookup(&name).await;
+            let mut table = lock(&known);
+            table.asking.remove(&name);
+            match found {
+                Ok(addresses) => table.learn(name, addresses),
+                Err(error) => {
+                    tracing::warn!(
+                        host = name.0,
+                        ?error,
+                        "lookup failed, the last addresses serve on"
+                    );
+                    table.retry_later(&name);
+                }
+            }
         };
-        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert((host.to_owned(), port), known);
+        let mut refreshing = lock(&self.refreshing);
+        while refreshing.try_join_next().is_some() {}
+        refreshing.spawn(asking);
     }
 }
 
-async fn lookup(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let mut addresses = tokio::net::lookup_host((host, port)).await?;
-    addresses
-        .next()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address"))
+impl Table {
+    /// Takes in an answer. Addresses that stay keep their order, so that a bad one is not tried first again.
+    fn learn(&mut self, name: Name, found: Vec<SocketAddr>) {
+        let mut addresses: Vec<SocketAddr> = match self.hosts.get(&name) {
+            Some(last) => {
+                let stay = last
+                    .addresses
+                    .iter()
+                    .filter(|address| found.contains(address));
+                stay.copied().collect()
+            }
+            None => Vec::new(),
+        };
+        for address in found {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let asked = Instant::now();
+        self.hosts.insert(name, Known { addresses, asked });
+    }
+
+    fn retry_later(&mut self, name: &Name) {
+        if let Some(known) = self.hosts.get_mut(name) {
+            known.asked = Instant::now();
+        }
+    }
+}
+
+async fn lookup((host, port): &Name) -> Result<Vec<SocketAddr>, Unresolved> {
+    let asked = tokio::net::lookup_host((host.as_str(), *port));
+    match tokio::time::timeout(LOOKUP, asked).await {
+        Ok(Ok(addresses)) => {
+            let addresses: Vec<_> = addresses.collect();
+            match addresses.is_empty() {
+                true => Err(Unresolved::NoSuchHost),
+                false => Ok(addresses),
+            }
+        }
+        Ok(Err(error)) => Err(verdict(&error)),
+        Err(_) => Err(Unresolved::ResolverDown),
+    }
+}
+
+/// `EAI_AGAIN` comes as text only: "Temporary failure in name resolution".
+fn verdict(error: &io::Error) -> Unresolved {
+    let temporary =
+        error.raw_os_error().is_some() || error.to_string().contains("emporary failure");
+    match temporary {
+        true => Unresolved::ResolverDown,
+        false => Unresolved::NoSuchHost,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, last], 9))
+    }
+
+    fn stale(resolver: &Resolver, host: &str, addresses: &[SocketAddr]) {
+        let known = Known {
+            addresses: addresses.to_vec(),
+            asked: Instant::now().checked_sub(FRESH * 2).unwrap(),
+        };
+        let name = (host.to_owned(), 9);
+        lock(&resolver.known).hosts.insert(name, known);
+    }
 
     #[tokio::test]
     async fn a_host_that_does_not_exist_is_an_error() {
@@ -77,19 +191,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_known_address_outlives_a_failed_lookup() {
+    async fn a_known_address_serves_on_without_waiting() {
         let resolver = Resolver::default();
-        let address: SocketAddr = "127.0.0.1:9".parse().unwrap();
-        let long_ago = Instant::now().checked_sub(FRESH * 2).unwrap();
-        let known = Known {
-            address,
-            asked: long_ago,
-        };
-        let key = ("nobody.invalid".to_owned(), 9);
-        resolver.known.lock().unwrap().insert(key, known);
-        assert_eq!(
-            resolver.resolve("nobody.invalid", 9).await.unwrap(),
-            address
-        );
+        stale(&resolver, "nobody.invalid", &[address(1)]);
+        let begun = Instant::now();
+        let found = resolver.resolve("nobody.invalid", 9).await.unwrap();
+        assert_eq!(found, [address(1)]);
+        assert!(begun.elapsed() < Duration::from_millis(50));
+        while lock(&resolver.refreshing).try_join_next().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let found = resolver.resolve("nobody.invalid", 9).await.unwrap();
+        assert_eq!(found, [address(1)], "the last good answer is kept");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_failed_is_tried_last_and_stays_last() {
+        let resolver = Resolver::default();
+        stale(&resolver, "two.invalid", &[address(1), address(2)]);
+        resolver.avoid("two.invalid", 9, address(1));
+        let name = ("two.invalid".to_owned(), 9);
+        let found = vec![address(1), address(2), address(3)];
+        lock(&resolver.known).learn(name, found);
+        let found = resolver.resolve("two.invalid", 9).await.unwrap();
+        assert_eq!(found, [address(2), address(1), address(3)]);
     }
 }

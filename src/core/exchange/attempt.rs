@@ -17,6 +17,8 @@ pub(crate) struct Attempt {
     pub(crate) probe: bool,
     pub(crate) deadlines: Deadlines,
     pub(crate) started: Time,
+    /// When the connection was asked for.
+    pub(crate) connecting: Time,
     pub(crate) connected: bool,
     /// When the whole request was written.
     pub(crate) sent: Option<Time>,
@@ -58,6 +60,13 @@ pub(crate) struct RequestLimits {
 }
 
 impl Attempt {
+    /// Begins anew on another connection.
+    pub(crate) fn reconnect(&mut self, now: Time) {
+        self.connecting = now;
+        self.connected = false;
+        self.sent = None;
+    }
+
     /// The deadline that runs now.
     pub(crate) fn due(&self, kind: Kind, limits: RequestLimits) -> Due {
         let own = self.own_due(kind);
@@ -96,7 +105,7 @@ impl Attempt {
             return match self.connected {
                 // While the request is being written the upstream's pace decides, under a limit for each write.
                 true => Due::of_attempt(Time::NEVER, Late::Idle),
-                false => Due::of_attempt(self.started + self.deadlines.connect, Late::Connect),
+                false => Due::of_attempt(self.connecting + self.deadlines.connect, Late::Connect),
             };
         };
         match (kind, self.first_content, self.finished) {

@@ -55,6 +55,8 @@ pub struct AnswerFacts {
 pub enum Input {
     /// The connection stands.
     Connected(AttemptId),
+    /// The connection was dead before the request used it, and a new one is being opened.
+    Reconnecting(AttemptId),
     /// The whole request is written.
     Sent(AttemptId),
     /// The answer's head came with a success status.

@@ -130,6 +130,10 @@ impl Exchange {
         }
         match input {
             Input::Connected(id) => self.with(id, |attempt| attempt.connected = true),
+            Input::Reconnecting(id) => {
+                let now = scene.now;
+                self.with(id, |attempt| attempt.reconnect(now));
+            }
             Input::Sent(id) => {
                 let now = scene.now;
                 self.with(id, |attempt| attempt.sent = Some(now));
@@ -332,6 +336,7 @@ impl Exchange {
                 circumstances,
             ),
             started: scene.now,
+            connecting: scene.now,
             connected: false,
             sent: None,
             blameless: false,

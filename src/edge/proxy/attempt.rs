@@ -13,7 +13,7 @@ use crate::core::exchange::{AttemptId, Failure};
 use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
-use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing};
+use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing, Reuse};
 use crate::wire::openai::errors::error_facts;
 
 /// How much of an error answer is read.
@@ -32,10 +32,8 @@ pub(crate) struct Attempt {
 }
 
 enum Stage {
-    New,
+    New(Reuse),
     Connected(Connection),
-    /// The request was lost on a pooled connection that was dead before.
-    Stale(Lost),
     Sent(Connection),
     Answering(Connection),
     Over,
@@ -44,12 +42,14 @@ enum Stage {
 /// What an attempt's next step brought.
 pub(crate) enum Seen {
     Connected,
+    /// The pooled connection was dead before: a new one is opened.
+    Reconnecting,
     Sent,
     Head(Content),
     Chunk(Bytes),
     End,
     Failed(Failure),
-    /// An error answer, with its body where the client may get it untouched.
+    /// An error answer.
     Refused(Box<ErrorFacts>),
 }
 
@@ -74,16 +74,15 @@ impl Attempt {
             generation,
             connector,
             outgoing,
-            stage: Stage::New,
+            stage: Stage::New(Reuse::Allowed),
         }
     }
 
     /// Goes one step on. Dropping the future before it is done ends the attempt.
     pub(crate) async fn step(&mut self) -> Seen {
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::New => self.connect().await,
+            Stage::New(reuse) => self.connect(reuse).await,
             Stage::Connected(connection) => self.send(connection).await,
-            Stage::Stale(lost) => self.try_fresh(lost).await,
             Stage::Sent(connection) => self.read_head(connection).await,
             Stage::Answering(connection) => self.read_chunk(connection).await,
             Stage::Over => Seen::Failed(Failure::Lost),
@@ -97,9 +96,9 @@ impl Attempt {
         }
     }
 
-    async fn connect(&mut self) -> Seen {
+    async fn connect(&mut self, reuse: Reuse) -> Seen {
         let place = &self.generation.upstream(self.endpoint).place;
-        match self.connector.connect(place).await {
+        match self.connector.connect(place, reuse).await {
             Ok(connection) => {
                 self.stage = Stage::Connected(connection);
                 Seen::Connected
@@ -110,31 +109,25 @@ impl Attempt {
 
     async fn send(&mut self, mut connection: Connection) -> Seen {
         match connection.send(&self.outgoing).await {
-            Ok(()) => self.stage = Stage::Sent(connection),
-            Err(lost) if lost.stale => self.stage = Stage::Stale(lost),
+            Err(lost) if lost.stale => self.reconnect(),
             // An upstream that refuses a long body answers before it has read it, and closes: its answer
             // may still be there.
-            Err(_) => self.stage = Stage::Sent(connection),
+            Ok(()) | Err(_) => {
+                self.stage = Stage::Sent(connection);
+                Seen::Sent
+            }
         }
-        Seen::Sent
     }
 
-    async fn try_fresh(&mut self, lost: Lost) -> Seen {
-        let place = &self.generation.upstream(self.endpoint).place;
-        let tried = self
-            .connector
-            .head_after_stale(place, &self.outgoing, lost)
-            .await;
-        match tried {
-            Ok((connection, head)) => self.on_head(connection, &head).await,
-            Err(lost) => self.on_lost(&lost),
-        }
+    fn reconnect(&mut self) -> Seen {
+        self.stage = Stage::New(Reuse::Never);
+        Seen::Reconnecting
     }
 
     async fn read_head(&mut self, mut connection: Connection) -> Seen {
         match connection.read_head().await {
             Ok(head) => self.on_head(connection, &head).await,
-            Err(lost) if lost.stale => Box::pin(self.try_fresh(lost)).await,
+            Err(lost) if lost.stale => self.reconnect(),
             Err(lost) => self.on_lost(&lost),
         }
     }

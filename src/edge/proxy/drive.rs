@@ -16,6 +16,7 @@ use crate::core::plan::Plan;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::Gateway;
 use crate::edge::proxy::attempt::{Attempt, Content, Seen};
+use crate::edge::proxy::downstream;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::Incoming;
@@ -29,11 +30,6 @@ use crate::wire::rope::Rope;
 const HOLD: usize = 64 * 1024;
 /// A write to the client that took this long was the client's slowness, not the upstream's silence.
 const SLOW_WRITE: Duration = Duration::from_millis(100);
-/// The longest one write to the client may block before the client counts as gone.
-const WRITE_STALL: Duration = Duration::from_secs(60);
-/// h2 hands frames to its connection's task; a reset overtakes what that task has not sent yet.
-const H2_FLUSH: Duration = Duration::from_millis(20);
-
 /// One exchange being driven.
 pub(crate) struct Drive<'a> {
     gateway: &'a Gateway,
@@ -63,9 +59,6 @@ impl<'a> Drive<'a> {
         incoming: &'a Incoming,
         plan: Plan,
     ) -> Self {
-        session
-            .as_downstream_mut()
-            .set_write_timeout(Some(WRITE_STALL));
         Self {
             exchange: Exchange::new(plan, gateway.clock.now()),
             gateway,
@@ -197,13 +190,9 @@ impl<'a> Drive<'a> {
         }
         self.committed = true;
         self.status = 200;
-        let mut written = self
-            .session
-            .write_response_header(head, false)
-            .await
-            .is_ok();
+        let mut written = downstream::write_head(self.session, head, false).await;
         for held in std::mem::take(&mut self.held) {
-            written = written && self.write(held).await;
+            written = written && downstream::write(self.session, held).await;
         }
         self.held_bytes = 0;
         if !written {
@@ -228,8 +217,11 @@ impl<'a> Drive<'a> {
         if self.committed {
             return self.send_on(id, piece).await;
         }
-        self.held_bytes += piece.len();
-        self.held.extend(piece.segments().iter().cloned());
+        for segment in piece.segments() {
+            // A flood of tiny events must not cost more than it counts.
+            self.held_bytes += segment.len() + size_of::<Bytes>();
+            self.held.push(segment.clone());
+        }
         if self.held_bytes > self.hold_cap() {
             self.tell(Input::HoldFull(id));
         }
@@ -238,18 +230,13 @@ impl<'a> Drive<'a> {
     async fn send_on(&mut self, id: AttemptId, piece: Rope) {
         let begun = Instant::now();
         for segment in piece.segments() {
-            if !self.write(segment.clone()).await {
+            if !downstream::write(self.session, segment.clone()).await {
                 return self.tell(Input::ClientGone);
             }
         }
         if begun.elapsed() > SLOW_WRITE {
             self.tell(Input::Resumed(id));
         }
-    }
-
-    async fn write(&mut self, bytes: Bytes) -> bool {
-        let written = self.session.write_response_body(Some(bytes), false);
-        written.await.is_ok()
     }
 
     fn hold_cap(&self) -> usize {
@@ -325,6 +312,7 @@ impl<'a> Drive<'a> {
         let id = self.attempt.as_ref()?.id;
         match seen {
             Seen::Connected => Some(Input::Connected(id)),
+            Seen::Reconnecting => Some(Input::Reconnecting(id)),
             Seen::Sent => Some(Input::Sent(id)),
             Seen::Head(content) => {
                 self.reader = Some(self.reader_for(content));
@@ -365,17 +353,20 @@ impl<'a> Drive<'a> {
             End::Complete => self.complete().await,
             End::Failed(verdict) => self.refuse(&verdict).await,
             End::Broken(verdict) => self.break_off(&verdict).await,
-            End::ClientGone => self.abort().await,
+            End::ClientGone => {
+                self.settle();
+                downstream::abort(self.session, None).await;
+            }
         }
         self.settle();
     }
 
     async fn complete(&mut self) {
         let marker = self.reader.as_ref().and_then(Reader::close);
-        let closed = self.session.write_response_body(marker, true).await;
-        if closed.is_err() {
+        if !downstream::finish(self.session, marker).await {
             tracing::debug!(request_id = %self.incoming.ids.request, "client left at the end");
         }
+        self.settle();
         if let Some(attempt) = self.attempt.take() {
             attempt.release().await;
         }
@@ -392,18 +383,13 @@ impl<'a> Drive<'a> {
     /// The dialect's error event, then a cut: a client must never take a part for the whole.
     async fn break_off(&mut self, verdict: &Verdict) {
         let head = self.reader.as_ref().and_then(Reader::head);
-        if let Some(head) = head.filter(|_| self.incoming.chat.facts.stream) {
+        let streams = self.incoming.chat.facts.stream;
+        let event = head.filter(|_| streams).map(|head| {
             let error = ClientError::of(verdict);
-            let event = stream_error(&error, self.incoming.skin, head);
-            if self.write(event).await && self.session.is_http2() {
-                tokio::time::sleep(H2_FLUSH).await;
-            }
-        }
-        self.abort().await;
-    }
-
-    async fn abort(&mut self) {
-        self.session.as_downstream_mut().shutdown().await;
+            stream_error(&error, self.incoming.skin, head)
+        });
+        self.settle();
+        downstream::abort(self.session, event).await;
     }
 
     /// Hands the record on, once. An exchange whose future was dropped counts as left by its client.

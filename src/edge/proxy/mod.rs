@@ -1,8 +1,9 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`. In
-//! reading order: `request` (what arrives), `drive` (the loop of one exchange), `attempt`, `upstream`,
+//! reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
 //! `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod request;
+mod downstream;
 mod drive;
 mod attempt;
 mod upstream;
@@ -55,7 +56,7 @@ impl Gateway {
         if self.lifecycle.is_draining() {
             session.set_keepalive(None);
         }
-        request::allow_early_answer(session);
+        downstream::bound(session);
         match route {
             Route::Chat(skin) => self.chat(session, ids, skin).await,
             Route::Models(skin) => self.list_models(session, &ids, skin).await,
@@ -121,7 +122,7 @@ impl Gateway {
         let body = models::list(&generation.snapshot, caller.as_ref());
         let head = reply::head(200, ids);
         if session.req_header().method == Method::HEAD {
-            session.write_response_header(head, true).await.ok();
+            downstream::write_head(session, head, true).await;
             return;
         }
         reply::write_json(session, head, body).await;

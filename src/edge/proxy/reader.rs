@@ -151,6 +151,10 @@ impl JsonReader {
         if self.ended {
             return Some(self.whole(id));
         }
+        if self.body.len() > self.cap && self.expected_events {
+            // Released, it would reach a client that waits for events.
+            return Some(Piece::of(Input::Failed(id, Failure::Malformed)));
+        }
         if self.body.len() > self.cap {
             self.released = true;
             return Some(Piece::of(Input::HoldFull(id)));

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::exchange::Exchange;
 use crate::edge::generation::Generation;
+use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::{self, Skin};
@@ -111,9 +112,9 @@ pub(crate) async fn write_json(
     head.insert_header(CONTENT_TYPE, "application/json").ok()?;
     head.insert_header(CONTENT_LENGTH, body.len().to_string())
         .ok()?;
-    session.write_response_header(head, false).await.ok()?;
-    session.write_response_body(Some(body), true).await.ok()?;
-    Some(status)
+    let whole = downstream::write_head(session, head, false).await
+        && downstream::finish(session, Some(body)).await;
+    whole.then_some(status)
 }
 
 /// Says how a body of unknown length will end: HTTP/1.1 must be told that it comes in chunks, HTTP/1.0 knows

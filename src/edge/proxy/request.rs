@@ -17,8 +17,8 @@ use crate::wire::client_error::ClientError;
 use crate::wire::openai::request::ChatRequest;
 use crate::wire::openai::write::Skin;
 
-/// How long the rest of an upload is read after an early answer, so that the answer is not lost to a reset.
-const DRAIN: Duration = Duration::from_secs(2);
+/// What is set aside for a body before any of it has come.
+const FIRST_BUFFER: usize = 256 * 1024;
 /// Longest request id that is taken over from a client (surface, "Answers").
 const LONGEST_ID: usize = 128;
 /// Headers of the client that an upstream gets to see.
@@ -156,7 +156,9 @@ async fn gather(
     declared: u64,
 ) -> Result<Bytes, ClientError> {
     let server = &generation.snapshot.server;
-    let mut body = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(0));
+    // What is declared is believed only as it arrives.
+    let expected = usize::try_from(declared).unwrap_or(0).min(FIRST_BUFFER);
+    let mut body = BytesMut::with_capacity(expected);
     loop {
         match session.as_downstream_mut().read_request_body().await {
             Ok(None) => return Ok(body.freeze()),
@@ -172,13 +174,6 @@ async fn gather(
             Err(_) => return Err(unreadable()),
         }
     }
-}
-
-/// Makes an early answer safe: an upload that goes on is read for a moment, then cut.
-pub(crate) fn allow_early_answer(session: &mut Session) {
-    session
-        .as_downstream_mut()
-        .set_total_drain_timeout(Some(DRAIN));
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

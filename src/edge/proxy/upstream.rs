@@ -1,7 +1,8 @@
 //! Owns one connection's part in one attempt: connect, send head and body, read head, read chunks, give the
 //! connection back or drop it. A leaner client can take this file's place without touching another.
-//! Must never retry but for a pooled connection that was dead already, or know what the bytes mean.
+//! Must never retry, or know what the bytes mean.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,22 +11,24 @@ use pingora::connectors::http::Connector as PingoraConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{BError, ErrorType};
+use pingora::{BError, Error, ErrorType};
 
 use crate::core::outcome::ConnectFault;
-use crate::edge::dns::Resolver;
+use crate::edge::dns::{Resolver, Unresolved};
 use crate::edge::generation::Place;
 use crate::wire::rope::Rope;
 
 /// An idle pooled connection is closed after this long.
 const POOL_IDLE: Duration = Duration::from_secs(60);
-/// The longest one write of a request may block before the connection counts as lost.
+/// The longest one write may block before the connection counts as lost.
 const WRITE_STALL: Duration = Duration::from_secs(20);
+/// A body is written in pieces of at most so many bytes, each under that limit.
+const PIECE: usize = 256 * 1024;
 /// A reused connection that dies this soon after the request was written was dead before it: the request
 /// cannot have been worked on, so sending it again costs nobody anything (design section 4).
 const DEAD_ALREADY: Duration = Duration::from_secs(1);
-/// At most this many dead pooled connections are passed over for one attempt.
-const MOST_DEAD: usize = 8;
+/// Where a host has more addresses, how long one of them may take to accept before the next is tried.
+const ADDRESS: Duration = Duration::from_millis(750);
 /// After its end marker, how long a finished answer's framing may take to end, so that the connection can
 /// be used again.
 const TRAILER_WAIT: Duration = Duration::from_millis(50);
@@ -49,12 +52,24 @@ pub(crate) struct Outgoing {
     pub(crate) body: Rope,
 }
 
+/// Which connection an attempt may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    Allowed,
+    /// Only a new one.
+    Never,
+}
+
 /// A connection that carries one attempt.
 pub(crate) struct Connection {
     session: HttpSession,
     peer: Arc<HttpPeer>,
     reused: bool,
+    began: Instant,
+    /// When the whole request was written. Until then the connection must never be used for another.
     written: Option<Instant>,
+    /// Something of an answer has come.
+    answered: bool,
 }
 
 /// Established, and then broken.
@@ -74,41 +89,64 @@ impl Connector {
         }
     }
 
-    /// A connection to the place, pooled or new. The caller's deadline bounds the wait.
-    pub(crate) async fn connect(&self, place: &Place) -> Result<Connection, ConnectFault> {
-        let peer = self.locate(place).await?;
-        let (mut session, reused) = self
-            .pool
-            .get_http_session(&*peer)
+    /// A connection to the place. The caller's deadline bounds the wait.
+    pub(crate) async fn connect(
+        &self,
+        place: &Place,
+        reuse: Reuse,
+    ) -> Result<Connection, ConnectFault> {
+        let (name, port, peer) = match place {
+            Place::Address(peer) => return self.open(peer.clone(), reuse).await,
+            Place::Host { name, port, peer } => (name, *port, peer),
+        };
+        let addresses = self
+            .resolver
+            .resolve(name, port)
             .await
-            .map_err(|error| fault(&error))?;
+            .map_err(unresolved)?;
+        let mut fault = ConnectFault::Dns;
+        for (nth, address) in addresses.iter().enumerate() {
+            let peer = Arc::new(located(peer, *address));
+            let last = nth + 1 == addresses.len();
+            let opening = self.open(peer, reuse);
+            let opened = match last {
+                true => opening.await,
+                false => tokio::time::timeout(ADDRESS, opening)
+                    .await
+                    .unwrap_or(Err(ConnectFault::TimedOut)),
+            };
+            match opened {
+                Ok(connection) => return Ok(connection),
+                Err(failed) => fault = failed,
+            }
+            self.resolver.avoid(name, port, *address);
+        }
+        Err(fault)
+    }
+
+    async fn open(&self, peer: Arc<HttpPeer>, reuse: Reuse) -> Result<Connection, ConnectFault> {
+        let opened = match reuse {
+            Reuse::Allowed => self.pool.get_http_session(&*peer).await,
+            Reuse::Never => self.pool.get_http_session(&unpooled(&peer)).await,
+        };
+        let (mut session, reused) = opened.map_err(|error| fault(&error))?;
         session.set_write_timeout(Some(WRITE_STALL));
         Ok(Connection {
             session,
             peer,
             reused,
+            began: Instant::now(),
             written: None,
+            answered: false,
         })
     }
 
-    async fn locate(&self, place: &Place) -> Result<Arc<HttpPeer>, ConnectFault> {
-        match place {
-            Place::Address(peer) => Ok(peer.clone()),
-            Place::Host { name, port, peer } => {
-                let address = self
-                    .resolver
-                    .resolve(name, *port)
-                    .await
-                    .map_err(|error| dns_fault(&error))?;
-                let mut peer = HttpPeer::clone(peer);
-                peer._address = address.into();
-                Ok(Arc::new(peer))
-            }
-        }
-    }
-
-    /// Keeps the connection of an answer that is read to its end, drops any other.
+    /// Keeps the connection of an exchange that is whole in both directions, drops any other: a next request
+    /// would be taken for the rest of this one's body.
     pub(crate) async fn release(&self, mut connection: Connection) {
+        if connection.written.is_none() {
+            return;
+        }
         if !connection.session.response_done() {
             let rest = tokio::time::timeout(TRAILER_WAIT, connection.read_to_end()).await;
             if !matches!(rest, Ok(true)) {
@@ -119,26 +157,6 @@ impl Connector {
             .release_http_session(connection.session, &*connection.peer, Some(POOL_IDLE))
             .await;
     }
-
-    /// Sends the request and reads the answer's head, on another connection where a pooled one was dead.
-    pub(crate) async fn head_after_stale(
-        &self,
-        place: &Place,
-        outgoing: &Outgoing,
-        mut lost: Lost,
-    ) -> Result<(Connection, ResponseHeader), Lost> {
-        for _ in 0..MOST_DEAD {
-            let Ok(mut connection) = self.connect(place).await else {
-                break;
-            };
-            match connection.exchange(outgoing).await {
-                Ok(head) => return Ok((connection, head)),
-                Err(error) if error.stale => lost = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(lost)
-    }
 }
 
 impl Default for Connector {
@@ -147,26 +165,49 @@ impl Default for Connector {
     }
 }
 
+fn located(peer: &HttpPeer, address: SocketAddr) -> HttpPeer {
+    let mut peer = peer.clone();
+    peer._address = address.into();
+    peer
+}
+
+/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one.
+fn unpooled(peer: &HttpPeer) -> HttpPeer {
+    let mut peer = peer.clone();
+    peer.group_key = !peer.group_key;
+    peer
+}
+
 impl Connection {
     /// Writes the whole request.
     pub(crate) async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
-        let result = self.write(outgoing).await;
-        self.written = Some(Instant::now());
-        result.map_err(|cause| self.lost(cause))
+        self.began = Instant::now();
+        match self.write(outgoing).await {
+            Ok(()) => {
+                self.written = Some(Instant::now());
+                Ok(())
+            }
+            Err(cause) => Err(self.lost(cause)),
+        }
     }
 
     async fn write(&mut self, outgoing: &Outgoing) -> Result<(), BError> {
-        self.session
-            .write_request_header(outgoing.head.clone())
-            .await?;
-        let segments = outgoing.body.segments();
-        for (position, segment) in segments.iter().enumerate() {
-            let last = position + 1 == segments.len();
-            self.session
-                .write_request_body(segment.clone(), last)
-                .await?;
+        let head = outgoing.head.clone();
+        self.session.write_request_header(head).await?;
+        for segment in outgoing.body.segments() {
+            let mut rest = segment.clone();
+            while !rest.is_empty() {
+                let piece = rest.split_to(rest.len().min(PIECE));
+                self.session.write_request_body(piece, false).await?;
+            }
         }
-        self.session.finish_request_body().await
+        match tokio::time::timeout(WRITE_STALL, self.session.finish_request_body()).await {
+            Ok(finished) => finished,
+            Err(_) => Err(Error::explain(
+                ErrorType::WriteTimedout,
+                "flushing the request",
+            )),
+        }
     }
 
     /// Reads the head of the answer, past interim ones.
@@ -175,31 +216,25 @@ impl Connection {
             if let Err(cause) = self.session.read_response_header().await {
                 return Err(self.lost(cause));
             }
+            self.answered = true;
             match self.session.response_header() {
                 Some(head) if head.status.is_informational() => {}
                 Some(head) => return Ok(head.clone()),
                 None => {
-                    let cause = pingora::Error::explain(ErrorType::ReadError, "no head was read");
+                    let cause = Error::explain(ErrorType::ReadError, "no head was read");
                     return Err(self.lost(cause));
                 }
             }
         }
     }
 
-    async fn exchange(&mut self, outgoing: &Outgoing) -> Result<ResponseHeader, Lost> {
-        self.send(outgoing).await?;
-        self.read_head().await
-    }
-
     /// The next bytes of the body, `None` at its end.
     pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, Lost> {
-        match self.session.read_response_body().await {
-            Ok(chunk) => Ok(chunk),
-            Err(cause) => Err(Lost {
-                stale: false,
-                cause,
-            }),
-        }
+        let chunk = self.session.read_response_body().await;
+        chunk.map_err(|cause| Lost {
+            stale: false,
+            cause,
+        })
     }
 
     async fn read_to_end(&mut self) -> bool {
@@ -213,22 +248,26 @@ impl Connection {
     }
 
     fn lost(&self, cause: BError) -> Lost {
-        let soon = self
-            .written
-            .is_none_or(|written| written.elapsed() < DEAD_ALREADY);
+        let since = self.written.unwrap_or(self.began);
+        let untouched = !self.answered && says_nothing_came(&cause);
         Lost {
-            stale: self.reused && soon && is_dead(&cause),
+            stale: self.reused && untouched && since.elapsed() < DEAD_ALREADY,
             cause,
         }
     }
 }
 
-/// Whether the error says that the peer had gone, and nothing of an answer had come.
-fn is_dead(cause: &BError) -> bool {
-    matches!(
-        cause.etype(),
-        ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
-    )
+/// Whether the error says that the peer had gone before a byte of an answer came. A head that began is told
+/// by Pingora's own words only.
+fn says_nothing_came(cause: &BError) -> bool {
+    match cause.etype() {
+        ErrorType::WriteError => true,
+        ErrorType::ConnectionClosed | ErrorType::ReadError => cause
+            .context
+            .as_ref()
+            .is_some_and(|context| context.as_str().ends_with("already read: 0")),
+        _ => false,
+    }
 }
 
 fn fault(error: &BError) -> ConnectFault {
@@ -241,27 +280,30 @@ fn fault(error: &BError) -> ConnectFault {
         ErrorType::SocketError | ErrorType::BindError | ErrorType::InternalError => {
             ConnectFault::Local
         }
-        ErrorType::ConnectNoRoute => ConnectFault::Local,
-        _ => match out_of_descriptors(error) {
-            true => ConnectFault::Local,
-            false => ConnectFault::Refused,
-        },
+        _ => of_system(error),
     }
 }
 
-/// `EMFILE` and `ENFILE` arrive as a plain connect error: the cause tells.
-fn out_of_descriptors(error: &BError) -> bool {
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
+/// Without a route or a descriptor this process could not even try; a host that no neighbour answers for
+/// is the host's trouble.
+fn of_system(error: &BError) -> ConnectFault {
+    use nix::errno::Errno;
     let cause = error.cause.as_deref();
     let io = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    io.and_then(std::io::Error::raw_os_error)
-        .is_some_and(|code| code == EMFILE || code == ENFILE)
+    let code = io
+        .and_then(std::io::Error::raw_os_error)
+        .map(Errno::from_raw);
+    match code {
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENETUNREACH | Errno::EADDRNOTAVAIL) => {
+            ConnectFault::Local
+        }
+        _ => ConnectFault::Refused,
+    }
 }
 
-fn dns_fault(error: &std::io::Error) -> ConnectFault {
-    match error.raw_os_error() {
-        Some(_) => ConnectFault::Local,
-        None => ConnectFault::Dns,
+fn unresolved(error: Unresolved) -> ConnectFault {
+    match error {
+        Unresolved::NoSuchHost => ConnectFault::Dns,
+        Unresolved::ResolverDown => ConnectFault::Local,
     }
 }
