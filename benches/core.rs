@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mainstay::core::catalog::{
-    Catalog, Endpoint, EndpointIx, HostIx, KeyIx, Model, ModelIx, Price,
+    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
 };
 use mainstay::core::exchange::{Action, AttemptId, Exchange, Input, Progress, Scene, StreamEvent};
 use mainstay::core::health::{BudgetSettings, Health, HealthSettings, Kind};
 use mainstay::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
 use mainstay::core::plan::{Draw, Plan, RequestFacts};
-use mainstay::core::policy::{Policy, TimeoutSettings};
+use mainstay::core::policy::Policy;
 use mainstay::core::time::Time;
+use mainstay::core::timeouts::TimeoutSettings;
 
 /// One model with so many endpoints, each a provider of its own.
 fn catalog(endpoints: usize) -> Catalog {
@@ -34,6 +35,7 @@ fn catalog(endpoints: usize) -> Catalog {
             },
             host: HostIx::new(nth),
             credential: KeyIx::new(nth),
+            fingerprint: Fingerprint::default(),
             timeouts: TimeoutSettings::default(),
         })
         .collect();
@@ -48,7 +50,11 @@ fn catalog(endpoints: usize) -> Catalog {
         .map(|nth| HostName::new(format!("h{nth}")))
         .collect();
     let keys = (0..endpoints)
-        .map(|nth| (provider(nth), KeyName::new("default")))
+        .map(|nth| Credential {
+            provider: provider(nth),
+            key: KeyName::new("default"),
+            fingerprint: Fingerprint::default(),
+        })
         .collect();
     Catalog::new(vec![model], entries, hosts, keys)
 }

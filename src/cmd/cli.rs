@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::cmd::config_args::ConfigArgs;
 use crate::cmd::{check, demo, healthcheck, mock, run};
 use crate::config::ConfigError;
 
@@ -45,14 +46,6 @@ impl Verb {
             }
         }
     }
-}
-
-/// Where the configuration is.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ConfigArgs {
-    /// Configuration file. Without it: MAINSTAY_CONFIG, ./mainstay.yaml, the user's and the system's folder.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits).

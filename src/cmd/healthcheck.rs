@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 
-use crate::cmd::cli::ConfigArgs;
 use crate::cmd::client::Client;
+use crate::cmd::config_args::ConfigArgs;
 use crate::config;
 
 /// A probe that takes longer than this has its answer.

@@ -1,6 +1,7 @@
 //! Owns the change from one configuration to the next: when to look, and the transaction itself. A file that
 //! cannot be used leaves the old generation serving. Must never drop a request.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,9 +79,12 @@ fn watch(path: &Path, changed: Arc<Notify>) -> Option<RecommendedWatcher> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
+    let name = path.file_name().map(OsStr::to_owned);
     let on_event = move |event: notify::Result<notify::Event>| {
         // Reading the file ourselves is an event too; answering it would never end.
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        let concerns_us =
+            |event: &notify::Event| !event.kind.is_access() && is_about(event, name.as_deref());
+        if event.is_ok_and(|event| concerns_us(&event)) {
             changed.notify_one();
         }
     };
@@ -93,6 +97,15 @@ fn watch(path: &Path, changed: Arc<Notify>) -> Option<RecommendedWatcher> {
             tracing::warn!(%error, "no file events here: the file is polled and SIGHUP works");
         })
         .ok()
+}
+
+/// Whether an event is about the file, or about the links through which Kubernetes swaps it (`..data`). A log
+/// in the same folder changes all the time.
+fn is_about(event: &notify::Event, file: Option<&OsStr>) -> bool {
+    event.paths.iter().any(|path| {
+        let changed = path.file_name();
+        changed == file || changed.is_some_and(|name| name.to_string_lossy().starts_with(".."))
+    })
 }
 
 impl Reloader {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::cmd::cli::ConfigArgs;
+use crate::cmd::config_args::ConfigArgs;
 use crate::cmd::process::Process;
 use crate::cmd::reload::{Reloader, Triggers};
 use crate::cmd::shutdown::OnSignal;

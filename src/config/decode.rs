@@ -5,10 +5,10 @@ use serde::Deserialize;
 use serde_path_to_error::{Path, Segment};
 use serde_yaml::{Mapping, Value};
 
-use crate::config::nearest::did_you_mean;
 use crate::config::raw;
 use crate::config::report::Report;
 use crate::config::trail::{Step, Trail};
+use crate::core::nearest::did_you_mean;
 
 /// Errors of this kind that one reading reports. Each costs up to three readings of the file.
 const MOST: usize = 30;

@@ -2,10 +2,9 @@
 //! is wrong, what was meant. Must never panic on a file, stop at the first finding, or show a secret.
 //! Reading order: `snapshot` (what comes out), `finding`, `search`; then the steps: `outline` (positions),
 //! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `compile`; and what they share:
-//! `trail`, `report`, `snippet`, `nearest`.
+//! `trail`, `report`, `snippet`.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -14,6 +13,8 @@ use crate::config::report::Report;
 use crate::config::snapshot::Snapshot;
 use crate::config::trail::Trail;
 
+pub mod secret;
+pub mod source;
 pub mod snapshot;
 mod finding;
 mod search;
@@ -27,30 +28,13 @@ mod compile;
 mod trail;
 mod report;
 mod snippet;
-mod nearest;
 
 #[cfg(test)]
 mod tests;
 
 pub use finding::{ConfigError, Finding, Place, Severity};
-pub use nearest::nearest;
 pub use search::search_path;
-
-/// A configuration's text and the name it has in messages.
-#[derive(Clone)]
-pub struct Source {
-    pub path: PathBuf,
-    pub text: String,
-}
-
-impl fmt::Debug for Source {
-    /// Leaves the text out: it may hold credentials.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
-    }
-}
+pub use source::Source;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -58,7 +42,7 @@ pub struct Loaded {
     pub snapshot: Snapshot,
     /// What is probably not meant, in the order of the file.
     pub warnings: Vec<Finding>,
-    /// SHA-256 of the text in hexadecimal digits.
+    /// SHA-256 of the text, and of every file that it names where `load` read it, in hexadecimal digits.
     pub hash: String,
 }
 
@@ -79,13 +63,30 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
     let bytes = std::fs::read(path).map_err(|error| unreadable(format!("cannot read: {error}")))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| unreadable("the file is not UTF-8 text".to_owned()))?;
-    parse(
+    let mut loaded = parse(
         &Source {
             path: path.to_owned(),
             text,
         },
         env,
-    )
+    )?;
+    loaded.hash = with_named_files(&loaded);
+    Ok(loaded)
+}
+
+/// The hash over the text and the files that it names. One that cannot be read is found when it is needed.
+fn with_named_files(loaded: &Loaded) -> String {
+    let mut providers: Vec<_> = loaded.snapshot.providers.iter().collect();
+    providers.sort_by_key(|(name, _)| *name);
+    let named = providers
+        .into_iter()
+        .filter_map(|(_, provider)| provider.tls.ca_file.as_ref());
+    let mut hasher = Sha256::new();
+    hasher.update(&loaded.hash);
+    for file in named {
+        hasher.update(std::fs::read(file).unwrap_or_default());
+    }
+    hex(&hasher.finalize())
 }
 
 /// Checks a configuration; `env` looks variables up.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use crate::config::snapshot::Secret;
+use crate::config::secret::Secret;
 
 /// The longest duration that can be meant. It keeps sums of durations and times far from overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);

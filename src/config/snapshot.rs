@@ -8,32 +8,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::secret::Secret;
 use crate::core::catalog::Catalog;
 use crate::core::health::{BudgetSettings, HealthSettings};
 use crate::core::names::{CallerName, KeyName, ModelName, PolicyName, ProviderName};
 use crate::core::policy::Policy;
-
-/// A credential. It cannot be printed or serialised.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    /// Wraps a credential.
-    pub fn new(value: impl Into<Arc<str>>) -> Self {
-        Self(value.into())
-    }
-
-    /// The credential itself, for the one place that sends or compares it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
 
 /// The validated configuration of one generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +119,7 @@ pub enum DialectName {
 }
 
 /// An API root, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
     pub tls: bool,
     /// A name or an IP address, without brackets.

@@ -2,9 +2,10 @@
 //! hosts and keys that endpoints share. Fixed for a generation; it must never change at run time.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
-use crate::core::policy::TimeoutSettings;
+use crate::core::timeouts::TimeoutSettings;
 
 /// Declares an index into one of the catalogue's lists.
 macro_rules! index {
@@ -47,6 +48,29 @@ index! {
     KeyIx
 }
 
+/// Tells whether something still is what it was, without saying what that is: the state of an endpoint or a
+/// key outlives a reload only where this is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The fingerprint of anything that can be hashed. Stable within one process.
+    pub fn of(thing: &impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        thing.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// A key of a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Credential {
+    pub provider: ProviderName,
+    pub key: KeyName,
+    /// Of the secret: a replaced key is a new key.
+    pub fingerprint: Fingerprint,
+}
+
 /// USD per million tokens. `None` is unknown, 0 is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Price {
@@ -86,6 +110,8 @@ pub struct Endpoint {
     pub price: Price,
     pub host: HostIx,
     pub credential: KeyIx,
+    /// Of the server and the model asked for there: elsewhere, nothing learnt here holds.
+    pub fingerprint: Fingerprint,
     /// The provider's own timeouts; a policy's win, field by field.
     pub timeouts: TimeoutSettings,
 }
@@ -110,7 +136,7 @@ pub struct Catalog {
     models: Vec<Model>,
     endpoints: Vec<Endpoint>,
     hosts: Vec<HostName>,
-    credentials: Vec<(ProviderName, KeyName)>,
+    credentials: Vec<Credential>,
     by_name: HashMap<ModelName, ModelIx>,
     by_slug: HashMap<String, Vec<ModelIx>>,
 }
@@ -121,7 +147,7 @@ impl Catalog {
         models: Vec<Model>,
         endpoints: Vec<Endpoint>,
         hosts: Vec<HostName>,
-        credentials: Vec<(ProviderName, KeyName)>,
+        credentials: Vec<Credential>,
     ) -> Self {
         let mut by_name = HashMap::new();
         let mut by_slug: HashMap<String, Vec<ModelIx>> = HashMap::new();
@@ -173,7 +199,7 @@ impl Catalog {
         &self.hosts
     }
 
-    pub fn credentials(&self) -> &[(ProviderName, KeyName)] {
+    pub fn credentials(&self) -> &[Credential] {
         &self.credentials
     }
 }

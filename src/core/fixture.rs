@@ -1,8 +1,10 @@
 //! Owns the small catalogues that tests of the pure floor share.
 
-use crate::core::catalog::{Catalog, Endpoint, EndpointIx, HostIx, KeyIx, Model, ModelIx, Price};
+use crate::core::catalog::{
+    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
+};
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, ProviderName};
-use crate::core::policy::TimeoutSettings;
+use crate::core::timeouts::TimeoutSettings;
 
 /// A catalogue of `(model, providers)`; the first model falls back to the others in order. Every provider is a
 /// host and a key of its own, the price of the n-th endpoint of a model is 1 + n / 2.
@@ -37,7 +39,11 @@ pub(crate) fn catalog(models: &[(&str, &[&str])]) -> Catalog {
     let hosts = providers.iter().map(|name| HostName::new(*name)).collect();
     let keys = providers
         .iter()
-        .map(|name| (ProviderName::new(*name), KeyName::new("default")))
+        .map(|name| Credential {
+            provider: ProviderName::new(*name),
+            key: KeyName::new("default"),
+            fingerprint: Fingerprint::default(),
+        })
         .collect();
     Catalog::new(built, endpoints, hosts, keys)
 }
@@ -59,6 +65,7 @@ fn endpoint(model: usize, name: &str, seller: &str, shared: usize, nth: usize) -
         },
         host: HostIx::new(shared),
         credential: KeyIx::new(shared),
+        fingerprint: Fingerprint::default(),
         timeouts: TimeoutSettings::default(),
     }
 }

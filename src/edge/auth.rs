@@ -1,5 +1,7 @@
 //! Owns who may call: downstream keys, compared without telling how much of one was right.
-//! Must never print a key, or keep one longer than a comparison takes.
+//! Must never print a key.
+
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -11,7 +13,7 @@ use crate::config::snapshot::Caller;
 /// The keys of a generation, by hash.
 #[derive(Debug, Default)]
 pub struct Callers {
-    known: Vec<([u8; 32], Caller)>,
+    known: Vec<([u8; 32], Arc<Caller>)>,
 }
 
 /// What a request's key says.
@@ -19,7 +21,7 @@ pub struct Callers {
 pub enum Admission<'a> {
     /// No keys are configured.
     Anyone,
-    Known(&'a Caller),
+    Known(&'a Arc<Caller>),
     Refused,
 }
 
@@ -28,7 +30,7 @@ impl Callers {
     pub fn new(callers: &[Caller]) -> Self {
         let known = callers
             .iter()
-            .map(|caller| (hash(caller.key.expose()), caller.clone()))
+            .map(|caller| (hash(caller.key.expose()), Arc::new(caller.clone())))
             .collect();
         Self { known }
     }
@@ -73,7 +75,7 @@ fn hash(key: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::Secret;
+    use crate::config::secret::Secret;
     use crate::core::names::CallerName;
 
     fn caller(name: &str, key: &str) -> Caller {

@@ -164,14 +164,14 @@ fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place
     let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
     let mut peer = HttpPeer::new(nowhere, base.tls, name);
     if let Some(path) = &tls.ca_file {
-        let authorities = authorities(path).map_err(|cause| BuildError::Certificate {
+        let trusted = authorities(path).map_err(|cause| BuildError::Certificate {
             provider: endpoint.provider.to_string(),
             path: path.display().to_string(),
             cause,
         })?;
-        peer.options.ca = Some(authorities);
         // The pool's key does not hold the authorities: connections must not be shared beyond them.
-        peer.group_key = fingerprint(&path.display().to_string());
+        peer.group_key = fingerprint(&trusted);
+        peer.options.ca = Some(trusted);
     }
     Ok(match base.host.parse::<std::net::IpAddr>() {
         Ok(address) => {
@@ -186,10 +186,12 @@ fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place
     })
 }
 
-fn fingerprint(text: &str) -> u64 {
-    use std::hash::{Hash, Hasher};
-    let mut hasher = std::hash::DefaultHasher::new();
-    text.hash(&mut hasher);
+fn fingerprint(authorities: &[WrappedX509]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    for authority in authorities {
+        authority.borrow_raw_cert().hash(&mut hasher);
+    }
     hasher.finish()
 }
 

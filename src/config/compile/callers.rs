@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use crate::config::compile::names::{check_known, check_name};
 use crate::config::compile::policies::known_policies;
-use crate::config::nearest::did_you_mean;
 use crate::config::raw;
 use crate::config::raw::auth::CallerKey;
 use crate::config::report::Report;
-use crate::config::snapshot::{Caller, Secret};
+use crate::config::secret::Secret;
+use crate::config::snapshot::Caller;
 use crate::config::trail::Trail;
 use crate::core::names::{CallerName, ModelName, PolicyName};
+use crate::core::nearest::did_you_mean;
 
 pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Vec<Caller> {
     let at = Trail::top("auth").key("keys");

@@ -4,7 +4,8 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::report::Report;
 use crate::config::scalar::Named;
-use crate::config::snapshot::{Secret, UpstreamAuth};
+use crate::config::secret::Secret;
+use crate::config::snapshot::UpstreamAuth;
 use crate::config::trail::Trail;
 
 /// Headers of one connection, and those that the proxy writes itself.

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use crate::config::compile::names::check_name;
 use crate::config::raw::providers::ProviderKey;
 use crate::config::report::Report;
-use crate::config::snapshot::{Secret, UpstreamAuth};
+use crate::config::secret::Secret;
+use crate::config::snapshot::UpstreamAuth;
 use crate::config::trail::Trail;
 use crate::core::names::KeyName;
 

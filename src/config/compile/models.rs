@@ -11,8 +11,11 @@ use crate::config::raw;
 use crate::config::raw::models as written;
 use crate::config::report::Report;
 use crate::config::scalar::{Number, Text};
+use crate::config::secret::Secret;
 use crate::config::trail::Trail;
-use crate::core::catalog::{Catalog, Endpoint, EndpointIx, HostIx, KeyIx, Model, ModelIx, Price};
+use crate::core::catalog::{
+    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
+};
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
 
 pub(super) fn compile(
@@ -68,7 +71,7 @@ struct Assembly<'a> {
     providers: &'a HashMap<ProviderName, Compiled>,
     endpoints: Vec<Endpoint>,
     hosts: Vec<HostName>,
-    credentials: Vec<(ProviderName, KeyName)>,
+    credentials: Vec<Credential>,
 }
 
 impl Assembly<'_> {
@@ -127,14 +130,16 @@ impl Assembly<'_> {
         let slug = name.split_once('/').map_or(name, |(_, slug)| slug);
         let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
         let host = self.host(compiled);
-        for (key, _) in &compiled.provider.keys {
-            let credential = self.credential(provider, key);
+        let upstream_model = entry.model.as_ref().map_or(slug, |text| &text.0);
+        for (key, secret) in &compiled.provider.keys {
+            let credential = self.credential(provider, key, secret.as_ref());
             self.endpoints.push(Endpoint {
                 id: EndpointId::new(&ModelName::new(name), provider, key, tag),
                 model,
                 provider: provider.clone(),
                 key: key.clone(),
-                upstream_model: entry.model.as_ref().map_or(slug, |text| &text.0).to_owned(),
+                upstream_model: upstream_model.to_owned(),
+                fingerprint: Fingerprint::of(&(&compiled.provider.base, upstream_model)),
                 price: price(&entry.price),
                 host,
                 credential,
@@ -172,8 +177,17 @@ impl Assembly<'_> {
         HostIx::new(position_of(&mut self.hosts, HostName::new(name)))
     }
 
-    fn credential(&mut self, provider: &ProviderName, key: &KeyName) -> KeyIx {
-        let credential = (provider.clone(), key.clone());
+    fn credential(
+        &mut self,
+        provider: &ProviderName,
+        key: &KeyName,
+        secret: Option<&Secret>,
+    ) -> KeyIx {
+        let credential = Credential {
+            provider: provider.clone(),
+            key: key.clone(),
+            fingerprint: Fingerprint::of(&secret),
+        };
         KeyIx::new(position_of(&mut self.credentials, credential))
     }
 }

@@ -1,8 +1,8 @@
 //! Owns what names may look like and how references to them are checked. Must never know what a name stands for.
 
-use crate::config::nearest::did_you_mean;
 use crate::config::report::Report;
 use crate::config::trail::Trail;
+use crate::core::nearest::did_you_mean;
 
 /// Checks a name that becomes part of an endpoint's id, of a metric's label or of a log line.
 pub(super) fn check_name(kind: &str, at: &Trail, name: &str, report: &mut Report<'_>) {

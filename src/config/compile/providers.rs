@@ -11,7 +11,7 @@ use crate::config::scalar::{Named, Span, Text};
 use crate::config::snapshot::{DialectName, Provider, UpstreamAuth};
 use crate::config::trail::Trail;
 use crate::core::names::ProviderName;
-use crate::core::policy::TimeoutSettings;
+use crate::core::timeouts::TimeoutSettings;
 
 const DIALECTS: [(&str, DialectName); 1] = [("openai", DialectName::OpenAi)];
 const UNBUILT_DIALECTS: [&str; 6] = [

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::snapshot::{Admin, Secret, Server};
+use crate::config::secret::Secret;
+use crate::config::snapshot::{Admin, Server};
 use crate::config::trail::Trail;
 
 const MOST_THREADS: u64 = 1024;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::config::scalar::{Flag, List, Text};
-use crate::config::snapshot::Secret;
+use crate::config::secret::Secret;
 
 /// Who may call.
 #[derive(Debug, Default, Deserialize)]

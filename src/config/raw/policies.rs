@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::config::raw::providers::Timeouts;
 use crate::config::scalar::{Count, List, Span, Text};
-use crate::core::policy::built_in;
+use crate::core::policy;
 
 const SORT: &str = "adaptive";
 const LAYERS: [&str; 3] = ["retry", "failover", "fallback"];
@@ -33,10 +33,10 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             sort: Text(SORT.to_owned()),
-            attempts: Count(built_in::ATTEMPTS.into()),
+            attempts: Count(policy::ATTEMPTS.into()),
             layers: List(LAYERS.map(|layer| Text(layer.to_owned())).to_vec()),
-            deadline: Span(built_in::DEADLINE),
-            patience: Span(built_in::PATIENCE),
+            deadline: Span(policy::DEADLINE),
+            patience: Span(policy::PATIENCE),
             timeouts: Timeouts::default(),
         }
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::config::scalar::{List, Named, Span, Text};
-use crate::config::snapshot::Secret;
+use crate::config::secret::Secret;
 
 /// What a provider speaks unless it says otherwise.
 const DIALECT: &str = "openai";

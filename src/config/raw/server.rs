@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::config::scalar::{Count, List, Size, Span};
-use crate::config::snapshot::Secret;
+use crate::config::secret::Secret;
 
 /// Only this machine can reach it until the operator says otherwise.
 const LISTEN: &str = "127.0.0.1:8080";

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::health::{Health, Kind, Latency};
-use crate::core::policy::{Policy, built_in};
+use crate::core::policy::Policy;
+use crate::core::timeouts;
 
 /// Under 20 samples of its kind, where another candidate exists (amendment 8).
 const COLD: Duration = Duration::from_secs(10);
@@ -56,10 +57,10 @@ pub(crate) fn resolve(
         Kind::Json => written.answer.unwrap_or_else(|| learnt.answer()),
     };
     Deadlines {
-        connect: written.connect.unwrap_or(built_in::CONNECT),
+        connect: written.connect.unwrap_or(timeouts::CONNECT),
         answer,
-        idle: written.idle.unwrap_or(built_in::IDLE),
-        total: written.total.unwrap_or(built_in::TOTAL),
+        idle: written.idle.unwrap_or(timeouts::IDLE),
+        total: written.total.unwrap_or(timeouts::TOTAL),
     }
 }
 
@@ -86,13 +87,13 @@ impl Learnt {
     /// answers are known, else 120 s (design section 4: "learnt, never under 30 s").
     fn answer(&self) -> Duration {
         match self.circumstances.alternative && !self.latency.is_cold() {
-            true => self.spread(10.0).clamp(ANSWER_SHORTEST, built_in::ANSWER),
-            false => built_in::ANSWER,
+            true => self.spread(10.0).clamp(ANSWER_SHORTEST, timeouts::ANSWER),
+            false => timeouts::ANSWER,
         }
     }
 
     fn spread(&self, deviations: f32) -> Duration {
         let seconds = self.latency.long + deviations * self.latency.deviation;
-        Duration::try_from_secs_f32(seconds).unwrap_or(built_in::ANSWER)
+        Duration::try_from_secs_f32(seconds).unwrap_or(timeouts::ANSWER)
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::exchange::attempt::{Attempt, Due, RequestLimits};
 use crate::core::exchange::deadlines::Circumstances;
 use crate::core::health::{BLOCK_IF_ABSENT, Ended, Health, Kind};
@@ -185,6 +185,11 @@ impl Exchange {
     /// The class that moved the request to another model, if one did.
     pub fn fallback(&self) -> Option<Class> {
         self.trigger.filter(|_| self.leg > 0)
+    }
+
+    /// The model asked for.
+    pub fn asked(&self) -> ModelIx {
+        self.plan.legs[0].model
     }
 
     /// The attempts that are over.

@@ -19,7 +19,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
+use crate::core::catalog::{Catalog, Endpoint, EndpointIx, ModelIx};
 use crate::core::health::breaker::{PROBE_AT_LATEST, RestKind};
 use crate::core::health::effect::{of_host, of_key};
 use crate::core::health::endpoint::Verdict;
@@ -120,7 +120,8 @@ impl Health {
         );
         let ids = |catalog: &Catalog| -> Vec<_> {
             let endpoints = catalog.endpoints().iter();
-            endpoints.map(|endpoint| endpoint.id.clone()).collect()
+            let identity = |endpoint: &Endpoint| (endpoint.id.clone(), endpoint.fingerprint);
+            endpoints.map(identity).collect()
         };
         let owned = previous.map(|(_, old)| {
             let slots = old.slots.iter();

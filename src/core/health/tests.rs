@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::catalog::Fingerprint;
 use crate::core::fixture::catalog;
 
 const FLEET: &[(&str, &[&str])] = &[("a/one", &["p", "q"]), ("b/two", &["p"])];
@@ -288,4 +289,37 @@ fn a_timeout_shows_in_the_expected_latency() {
     let before = fleet.view(0).latency.unwrap();
     fleet.fail_after(0, Class::FirstTokenTimeout, 10 * SECOND);
     assert!(fleet.view(0).latency.unwrap() > before);
+}
+
+#[test]
+fn what_was_learnt_of_a_replaced_key_or_server_is_forgotten() {
+    let catalogue = |fingerprint: &str| {
+        let mut endpoints = catalog(FLEET).endpoints().to_vec();
+        endpoints[0].fingerprint = Fingerprint::of(&fingerprint);
+        let mut credentials = catalog(FLEET).credentials().to_vec();
+        credentials[0].fingerprint = Fingerprint::of(&fingerprint);
+        let models = catalog(FLEET).models().to_vec();
+        let hosts = catalog(FLEET).hosts().to_vec();
+        Catalog::new(models, endpoints, hosts, credentials)
+    };
+    let mut fleet = Fleet::new();
+    fleet.health = fleet.health.next(&catalog(FLEET), &catalogue("one"));
+    for _ in 0..3 {
+        fleet.fail(0, Class::ServerError);
+    }
+    fleet.fail(2, Class::AuthRejected);
+    fleet.health = fleet.health.next(&catalogue("one"), &catalogue("one"));
+    assert_eq!((fleet.state(0), fleet.state(2)), (State::Open, State::Open));
+    fleet.health = fleet.health.next(&catalogue("one"), &catalogue("two"));
+    assert_eq!(
+        (fleet.state(0), fleet.state(2)),
+        (State::Closed, State::Closed)
+    );
+}
+
+impl Health {
+    /// The health of the next catalogue, with the same settings.
+    fn next(&self, last: &Catalog, next: &Catalog) -> Health {
+        Health::new(next, self.settings, self.budget, Some((last, self)))
+    }
 }

@@ -7,6 +7,7 @@ mod ordered;
 use std::time::Duration;
 
 use crate::core::names::PolicyName;
+use crate::core::timeouts::TimeoutSettings;
 
 /// How candidates are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,46 +69,10 @@ impl Default for Layers {
     }
 }
 
-/// Deadlines as written at one level; an absent field is decided by the next level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TimeoutSettings {
-    pub connect: Option<Duration>,
-    /// Send done to the first content event of a stream.
-    pub first_token: Option<Duration>,
-    /// Send done to the last byte of a JSON answer.
-    pub answer: Option<Duration>,
-    /// Silence between content events.
-    pub idle: Option<Duration>,
-    /// The whole exchange.
-    pub total: Option<Duration>,
-}
-
-impl TimeoutSettings {
-    /// Fills what is absent here from a less specific level.
-    #[must_use]
-    pub fn or(self, general: TimeoutSettings) -> TimeoutSettings {
-        TimeoutSettings {
-            connect: self.connect.or(general.connect),
-            first_token: self.first_token.or(general.first_token),
-            answer: self.answer.or(general.answer),
-            idle: self.idle.or(general.idle),
-            total: self.total.or(general.total),
-        }
-    }
-}
-
-/// The built-in deadlines of an attempt (surface: "Built in").
-pub mod built_in {
-    use std::time::Duration;
-
-    pub const CONNECT: Duration = Duration::from_secs(2);
-    pub const ANSWER: Duration = Duration::from_secs(120);
-    pub const IDLE: Duration = Duration::from_secs(20);
-    pub const TOTAL: Duration = Duration::from_secs(600);
-    pub const ATTEMPTS: u8 = 3;
-    pub const DEADLINE: Duration = Duration::from_secs(60);
-    pub const PATIENCE: Duration = Duration::from_secs(3);
-}
+/// What the built-in policy allows (surface, "Built in").
+pub const ATTEMPTS: u8 = 3;
+pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How the requests of a model or caller are routed and recovered.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,10 +95,10 @@ impl Policy {
         Self {
             name,
             sort: Sort::default(),
-            attempts: built_in::ATTEMPTS,
+            attempts: ATTEMPTS,
             layers: Layers::default(),
-            deadline: built_in::DEADLINE,
-            patience: built_in::PATIENCE,
+            deadline: DEADLINE,
+            patience: PATIENCE,
             timeouts: TimeoutSettings::default(),
         }
     }

@@ -19,9 +19,9 @@ use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-use crate::config::nearest;
 use crate::config::snapshot::{Caller, Snapshot};
 use crate::core::catalog::ModelIx;
+use crate::core::nearest::nearest;
 use crate::core::plan::Plan;
 use crate::core::policy::Policy;
 use crate::edge::clock::Clock;
@@ -119,7 +119,7 @@ impl Gateway {
             Ok(caller) => caller,
             Err(error) => return refuse(session, ids, &error, skin).await,
         };
-        let body = models::list(&generation.snapshot, caller.as_ref());
+        let body = models::list(&generation.snapshot, caller.as_deref());
         let head = reply::head(200, ids);
         if session.req_header().method == Method::HEAD {
             downstream::write_head(session, head, true).await;
@@ -133,7 +133,7 @@ impl Gateway {
 fn plan(generation: &Generation, incoming: &Incoming) -> std::result::Result<Plan, ClientError> {
     let snapshot = &generation.snapshot;
     let catalog = &snapshot.catalog;
-    let caller = incoming.caller.as_ref();
+    let caller = incoming.caller.as_deref();
     let may_use = |ix: ModelIx| caller.is_none_or(|caller| caller.may_use(&catalog.model(ix).name));
     let facts = incoming.chat.facts.clone();
     let Some(model) = catalog.resolve(&facts.model) else {

@@ -60,15 +60,21 @@ pub(crate) fn describe(
     if let Some(class) = exchange.fallback() {
         insert(head, "x-mainstay-fallback", class.as_str());
     }
-    if let Some(first) = exchange.ended().first().map(|attempt| attempt.endpoint) {
-        let drift = drift(catalog, first, served);
+    let tried = exchange.ended().first().map(|attempt| attempt.endpoint);
+    let skipped = exchange.fallback().and_then(|_| {
+        let asked = catalog.model(exchange.asked());
+        asked.endpoints.first().copied()
+    });
+    if let Some(meant) = tried.or(skipped) {
+        let drift = drift(catalog, meant, served);
         if !drift.is_empty() {
             insert(head, "x-mainstay-drift", &drift);
         }
     }
 }
 
-/// What differs between the endpoint tried first and the one that answered.
+/// What differs between the endpoint tried first (of a model that was passed over: its first one) and the
+/// one that answered.
 fn drift(catalog: &Catalog, first: EndpointIx, served: EndpointIx) -> String {
     let (first, served) = (catalog.endpoint(first), catalog.endpoint(served));
     let mut words = Vec::new();

@@ -1,6 +1,7 @@
 //! Owns what arrives from a client until it is a request with a body: the path, the key, the body under its
 //! limits. Must never start an attempt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -90,7 +91,7 @@ pub(crate) struct Incoming {
     pub(crate) ids: Ids,
     pub(crate) skin: Skin,
     pub(crate) path: &'static str,
-    pub(crate) caller: Option<Caller>,
+    pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) chat: ChatRequest,
     pub(crate) body: Bytes,
     /// Given back when the exchange is over.
@@ -110,7 +111,7 @@ pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 pub(crate) fn caller(
     generation: &Generation,
     headers: &HeaderMap,
-) -> Result<Option<Caller>, ClientError> {
+) -> Result<Option<Arc<Caller>>, ClientError> {
     match generation.callers.admit(headers) {
         Admission::Anyone => Ok(None),
         Admission::Known(caller) => Ok(Some(caller.clone())),

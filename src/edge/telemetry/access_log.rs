@@ -2,8 +2,9 @@
 //! Must never hold content or secrets, or make a request wait for a reader.
 
 use std::io::Write;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ use crate::edge::telemetry::Observed;
 
 /// Lines that may wait for the writer before new ones are dropped and counted.
 const QUEUE: usize = 4096;
+/// How long the last lines may take to be written when the process ends.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Writes lines in the background.
 #[derive(Debug)]
@@ -113,14 +116,22 @@ impl AccessLog {
             return true;
         };
         line.push(b'\n');
-        !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
+        lines.try_send(line).is_ok()
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.lines = None;
-        if let Some(writer) = self.writer.take() {
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        // A reader that has stalled must not keep the process from ending.
+        let begun = Instant::now();
+        while !writer.is_finished() && begun.elapsed() < LAST_LINES {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if writer.is_finished() {
             writer.join().ok();
         }
     }
@@ -185,7 +196,7 @@ fn describe_attempt<'a>(generation: &'a Generation, attempt: &AttemptRecord) -> 
 }
 
 /// From the request's begin to the first content.
-fn first_content(record: &Record) -> Option<std::time::Duration> {
+fn first_content(record: &Record) -> Option<Duration> {
     let answered = record.attempts.iter().rev();
     let mut answered = answered.filter_map(|attempt| attempt.first_content_at);
     answered.next().map(|at| at.since(record.started))
@@ -199,6 +210,6 @@ fn cost(generation: &Generation, record: &Record) -> Option<f64> {
     Some(price.of(usage.prompt_tokens, usage.completion_tokens))
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

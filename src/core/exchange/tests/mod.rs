@@ -65,7 +65,7 @@ impl Story {
             stream: self.stream,
             ..RequestFacts::default()
         };
-        let asked = crate::core::catalog::ModelIx::new(0);
+        let asked = ModelIx::new(0);
         let plan = Plan::new(
             &self.catalog,
             asked,

@@ -124,6 +124,10 @@ impl<'de> Visitor<'de> for FieldsOf<'_, 'de> {
                 continue;
             }
             cut.keep(end);
+            if let Some(field) = misspelt(&key) {
+                self.fields.repeated = Some(field);
+                return Err(A::Error::custom("repeated field"));
+            }
             if let Err(repeated) = self.fields.take(&key, value) {
                 self.fields.repeated = Some(repeated);
                 return Err(A::Error::custom("repeated field"));
@@ -254,6 +258,13 @@ impl<'a> Fields<'a> {
             )),
         }
     }
+}
+
+/// A field that some upstreams, which match keys without regard to case, would take for one that routing and
+/// permission depend on.
+fn misspelt(key: &str) -> Option<&'static str> {
+    let mut exact = ["model", "stream"].into_iter();
+    exact.find(|field| key != *field && key.eq_ignore_ascii_case(field))
 }
 
 fn removal(at: Range<usize>) -> Edit {
