@@ -7,12 +7,16 @@ use mainstay::cmd::mock::{Chatter, Fate, Fault, Kind, Mock, Script};
 use crate::harness::{Config, Proxy, eventually, fast, mock};
 use crate::raw::{BOTH, H1, H2, H2Body, Request, Via, h2_piece};
 
+#[expect(
+    dead_code,
+    reason = "what a client holds is dropped when it leaves, and not before"
+)]
 /// A client in the middle of an exchange, whatever it speaks.
 enum Client {
     H1(H1),
     H2(H2, Option<H2Body>),
     /// An answer that has not begun.
-    H2Waiting(H2, h2::client::ResponseFuture),
+    H2Waiting(H2, ::h2::client::ResponseFuture),
 }
 
 /// How it leaves.
