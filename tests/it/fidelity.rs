@@ -296,7 +296,7 @@ async fn a_client_of_http_1_0_is_served() {
         (200, None),
         "{answer:?}"
     );
-    client.to_the_end(&mut answer).await;
+    client.read_out(&mut answer).await;
     assert!(answer.is_done(), "{answer:?}");
     assert_eq!(answer.content(), Script::default().answer());
 }

@@ -96,13 +96,13 @@ impl Proxy {
         Self::run(folder, path, &mut command(&["run", "-c"]))
     }
 
-    /// Runs with everything logged that is ever logged.
+    /// Runs with as much logged as an operator would ask for.
     pub(crate) fn start_verbose(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mainstay.yaml");
         std::fs::write(&path, config).unwrap();
         let mut command = command(&["run", "-c"]);
-        Self::run(folder, path, command.env("RUST_LOG", "trace"))
+        Self::run(folder, path, command.env("RUST_LOG", "debug"))
     }
 
     fn run(folder: tempfile::TempDir, path: PathBuf, command: &mut Command) -> Self {

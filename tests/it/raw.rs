@@ -377,7 +377,7 @@ impl H1 {
     }
 
     /// Reads until the peer closes.
-    pub(crate) async fn to_the_end(&mut self, answer: &mut Answer) {
+    pub(crate) async fn read_out(&mut self, answer: &mut Answer) {
         while self.more().await {}
         answer.body.extend_from_slice(&self.buffer.split());
     }
