@@ -57,6 +57,18 @@ impl H2 {
 
     /// Sends a request whole.
     pub(crate) async fn begin(&mut self, request: &Request) -> h2::client::ResponseFuture {
+        let (response, stream) = self.open(request).await;
+        if !request.body.is_empty() {
+            h2_send(stream, request.body.clone()).await;
+        }
+        response
+    }
+
+    /// Sends a request's head; its body, if it has one, is the caller's to send.
+    pub(crate) async fn open(
+        &mut self,
+        request: &Request,
+    ) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
         let mut builder = http::Request::builder()
             .method(request.method)
             .uri(format!("http://mainstay.test{}", request.path));
@@ -71,11 +83,7 @@ impl H2 {
         }
         let mut send = self.send.clone().ready().await.unwrap();
         let whole = request.body.is_empty();
-        let (response, stream) = send.send_request(builder.body(()).unwrap(), whole).unwrap();
-        if !whole {
-            h2_send(stream, request.body.clone()).await;
-        }
-        response
+        send.send_request(builder.body(()).unwrap(), whole).unwrap()
     }
 
     /// Ends the connection without a word to any stream.
