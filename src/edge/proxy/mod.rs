@@ -56,6 +56,7 @@ impl Gateway {
             session.set_keepalive(None);
         }
         request::allow_early_answer(session);
+        request::allow_early_requests(session);
         match route {
             Route::Chat(skin) => self.chat(session, ids, skin).await,
             Route::Models(skin) => self.list_models(session, &ids, skin).await,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use uuid::Uuid;
 
@@ -179,6 +180,13 @@ pub(crate) fn allow_early_answer(session: &mut Session) {
     session
         .as_downstream_mut()
         .set_total_drain_timeout(Some(DRAIN));
+}
+
+/// Keeps what a client of HTTP/1.1 sends ahead for its next request; it would count as leaving otherwise.
+pub(crate) fn allow_early_requests(session: &mut Session) {
+    if let ServerSession::H1(session) = session.as_downstream_mut() {
+        session.set_pipelining_enabled(true);
+    }
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
