@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
-use crate::config::Source;
 use crate::config::finding::{Finding, Place, Severity};
 use crate::config::outline::{Outline, Spot};
 use crate::config::snippet;
+use crate::config::source::Source;
 use crate::config::trail::Trail;
 
 /// More findings than anyone reads at once; a file that was no configuration at all is cut off here.

@@ -56,19 +56,15 @@ impl Resolver {
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
         let name = (host.to_owned(), port);
         let known = lock(&self.known).hosts.get(&name).cloned();
-        match known {
-            Some(known) => {
-                if known.asked.elapsed() >= FRESH {
-                    self.refresh(name);
-                }
-                Ok(known.addresses)
-            }
-            None => {
-                let addresses = lookup(&name).await?;
-                lock(&self.known).learn(name, addresses.clone());
-                Ok(addresses)
-            }
+        let Some(known) = known else {
+            let addresses = lookup(&name).await?;
+            lock(&self.known).learn(name, addresses.clone());
+            return Ok(addresses);
+        };
+        if known.asked.elapsed() >= FRESH {
+            self.refresh(name);
         }
+        Ok(known.addresses)
     }
 
     /// A connection to the address failed: the next one is tried first from now on.

@@ -7,6 +7,10 @@ use mainstay::cmd::mock::{Chatter, Fate, Fault, Kind, Mock, Script};
 use crate::harness::{Config, Proxy, eventually, fast, mock};
 use crate::raw::{BOTH, H1, H2, H2Body, Request, Via, h2_piece};
 
+#[expect(
+    dead_code,
+    reason = "what a client holds is dropped when it leaves, and not before"
+)]
 /// A client in the middle of an exchange, whatever it speaks.
 enum Client {
     H1(H1),
@@ -37,12 +41,11 @@ async fn behind(kind: Option<Kind>) -> (Mock, Proxy) {
 }
 
 /// Sends a request and reads so many tokens of its answer; with none, nothing of it.
-async fn begin(proxy: &Proxy, via: Via, tokens: usize) -> Client {
-    let request = Request::stream("t/m");
+async fn begin(proxy: &Proxy, via: Via, request: &Request, tokens: usize) -> Client {
     match via {
         Via::H1 => {
             let mut client = H1::connect(proxy.data).await;
-            client.send(&request).await;
+            client.send(request).await;
             if tokens > 0 {
                 let mut answer = client.head().await;
                 while answer.text().matches("content").count() <= tokens {
@@ -53,12 +56,12 @@ async fn begin(proxy: &Proxy, via: Via, tokens: usize) -> Client {
         }
         Via::H2 if tokens == 0 => {
             let mut client = H2::connect(proxy.data).await;
-            let response = client.begin(&request).await;
+            let response = client.begin(request).await;
             Client::H2Waiting(client, response)
         }
         Via::H2 => {
             let mut client = H2::connect(proxy.data).await;
-            let (mut answer, mut body) = client.head(&request).await;
+            let (mut answer, mut body) = client.head(request).await;
             while answer.text().matches("content").count() <= tokens {
                 assert!(h2_piece(&mut answer, body.as_mut().unwrap()).await);
             }
@@ -85,12 +88,12 @@ impl Client {
 }
 
 /// The upstream is left within a second, and the proxy's own books are closed.
-async fn is_cancelled(kind: Option<Kind>, tokens: usize) {
+async fn is_cancelled(kind: Option<Kind>, request: &Request, tokens: usize) {
     let (mock, proxy) = behind(kind).await;
     let mut left = 0;
     for via in BOTH {
         for how in [Leaves::Politely, Leaves::AtOnce] {
-            let client = begin(&proxy, via, tokens).await;
+            let client = begin(&proxy, via, request, tokens).await;
             eventually("upstream", Duration::from_secs(5), || {
                 mock.open_streams() == 1
             })
@@ -124,7 +127,9 @@ async fn is_cancelled(kind: Option<Kind>, tokens: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_before_the_head_cancels() {
     let lasts = Duration::from_secs(60);
-    is_cancelled(Some(Kind::Silence { lasts }), 0).await;
+    for request in [Request::stream("t/m"), Request::chat("t/m")] {
+        is_cancelled(Some(Kind::Silence { lasts }), &request, 0).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,12 +139,12 @@ async fn a_client_that_leaves_in_the_hold_cancels() {
         every: Duration::from_millis(20),
         lasts: Duration::from_secs(60),
     };
-    is_cancelled(Some(chatter), 0).await;
+    is_cancelled(Some(chatter), &Request::stream("t/m"), 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_in_the_stream_cancels() {
-    is_cancelled(None, 3).await;
+    is_cancelled(None, &Request::stream("t/m"), 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +152,7 @@ async fn a_client_that_leaves_while_a_retry_after_is_waited_for_starts_nothing()
     let (mock, proxy) = behind(Some(Kind::retry_after(429, "2"))).await;
     for via in BOTH {
         mock.clear();
-        let client = begin(&proxy, via, 0).await;
+        let client = begin(&proxy, via, &Request::stream("t/m"), 0).await;
         eventually("attempt", Duration::from_secs(5), || {
             mock.received().len() == 1
         })

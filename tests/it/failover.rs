@@ -239,6 +239,25 @@ async fn a_refused_connection_moves_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_without_an_address_moves_on() {
+    let good = mock(fast()).await;
+    let fields = "dialects: [openai], base_url: \"http://nobody.invalid/v1\", keys: [{ value: k }]";
+    let named = format!(
+        "dialects: [openai], base_url: \"http://localhost:{}/v1\", keys: [{{ value: k }}]",
+        good.addr().port()
+    );
+    let proxy = Config::new()
+        .raw_provider("bad", fields)
+        .raw_provider("good", &named)
+        .model("t/m", &["bad", "good"])
+        .start();
+    let answer = proxy.send(&Request::stream("t/m")).await;
+    assert_eq!(answer.content(), Script::default().answer());
+    let outcome = [("outcome", "dns_failed")];
+    proxy.counts("mainstay_attempts_total", &outcome, 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_key_rests_and_the_other_one_answers() {
     let mock = mock(Script {
         keys: vec!["sk-right-4f".to_owned()],

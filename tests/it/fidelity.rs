@@ -244,3 +244,59 @@ async fn an_answer_without_its_finish_is_never_ended_cleanly() {
         assert!(!answer.is_done());
     }
 }
+
+/// Longer than what is held back: the answer passes as it comes, without a length, and still whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_too_long_to_hold_passes_whole_with_the_catalogues_name() {
+    let words = "long ".repeat(1000).replace(' ', "") + " " + &"er".repeat(4000);
+    let (mock, proxy) = behind(Script { words, ..fast() }).await;
+    for via in BOTH {
+        let answer = proxy.call(via, &Request::chat("acme/m-1")).await;
+        assert_eq!((answer.status, answer.end), (200, Ended::Whole));
+        assert!(answer.body.len() > 300_000);
+        let expected = direct(&mock, "", &answer).await;
+        assert!(answer.text() == expected, "{:.300}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_too_long_to_hold_that_breaks_off_is_never_ended_cleanly() {
+    let cut = Kind::CutAfter {
+        tokens: 40,
+        how: mainstay::cmd::mock::Cut::Close,
+    };
+    let fault = Some(Fault::always(cut));
+    let (_mock, proxy) = behind(Script {
+        words: "er".repeat(4000),
+        fault,
+        ..fast()
+    })
+    .await;
+    for via in BOTH {
+        let answer = proxy.call(via, &Request::chat("acme/m-1")).await;
+        assert_ne!(answer.end, Ended::Whole);
+    }
+}
+
+/// A client of HTTP/1.0 knows neither chunks nor kept connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_1_0_is_served() {
+    let (_mock, proxy) = behind(fast()).await;
+    let mut client = raw::H1::connect(proxy.data).await;
+    let body = r#"{"model":"acme/m-1","messages":[],"stream":true}"#;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.0\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write(head.as_bytes()).await;
+    client.write(body.as_bytes()).await;
+    let mut answer = client.head().await;
+    assert_eq!(
+        (answer.status, answer.header("transfer-encoding")),
+        (200, None),
+        "{answer:?}"
+    );
+    client.read_out(&mut answer).await;
+    assert!(answer.is_done(), "{answer:?}");
+    assert_eq!(answer.content(), Script::default().answer());
+}

@@ -1,5 +1,4 @@
-//! Owns the proxy under test: its configuration, the real binary as a child process, what it prints, and its
-//! end. Must never leave a child behind, or use a fixed port.
+//! Owns the proxy under test: the real binary as a child process, what it prints, and its end. Must never leave a child behind, or use a fixed port.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 use mainstay::cmd::mock::{Fault, Kind, Mock, Received, Script};
 use serde_json::Value;
 
+pub(crate) use crate::config::Config;
+pub(crate) use crate::metrics::Metrics;
 use crate::raw::{self, Answer, Request, Via};
 
 /// The binary under test.
@@ -63,113 +64,6 @@ pub(crate) fn provider_key(name: &str) -> String {
     format!("sk-upstream-{name}-71d0c5")
 }
 
-// === configuration ===
-
-/// A configuration, put together line by line. Its default policy takes endpoints as listed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Config {
-    server: Vec<String>,
-    admin: Vec<String>,
-    providers: Vec<String>,
-    models: Vec<String>,
-    policy: Vec<String>,
-    policies: Vec<String>,
-    top: Vec<String>,
-}
-
-impl Config {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// A field of `server`.
-    pub(crate) fn server(mut self, field: &str) -> Self {
-        self.server.push(field.to_owned());
-        self
-    }
-
-    /// A field of `server.admin`.
-    pub(crate) fn admin(mut self, field: &str) -> Self {
-        self.admin.push(field.to_owned());
-        self
-    }
-
-    /// A provider at an address, with one key.
-    pub(crate) fn provider(self, name: &str, at: SocketAddr) -> Self {
-        let key = provider_key(name);
-        self.provider_with(name, at, &format!("keys: [{{ value: {key} }}]"))
-    }
-
-    /// A provider at an address, with further fields.
-    pub(crate) fn provider_with(self, name: &str, at: SocketAddr, fields: &str) -> Self {
-        self.raw_provider(
-            name,
-            &format!("dialects: [openai], base_url: \"http://{at}/v1\", {fields}"),
-        )
-    }
-
-    pub(crate) fn raw_provider(mut self, name: &str, fields: &str) -> Self {
-        self.providers.push(format!("{name}: {{ {fields} }}"));
-        self
-    }
-
-    /// A model that these providers serve.
-    pub(crate) fn model(self, name: &str, providers: &[&str]) -> Self {
-        self.model_with(name, providers, "")
-    }
-
-    /// A model with further fields.
-    pub(crate) fn model_with(mut self, name: &str, providers: &[&str], fields: &str) -> Self {
-        let endpoints: Vec<String> = providers
-            .iter()
-            .map(|provider| format!("{{ provider: {provider} }}"))
-            .collect();
-        let endpoints = endpoints.join(", ");
-        self.models
-            .push(format!("{name}: {{ endpoints: [{endpoints}], {fields} }}"));
-        self
-    }
-
-    /// A field of the default policy.
-    pub(crate) fn policy(mut self, field: &str) -> Self {
-        self.policy.push(field.to_owned());
-        self
-    }
-
-    /// A further policy.
-    pub(crate) fn policy_named(mut self, name: &str, fields: &str) -> Self {
-        self.policies.push(format!("{name}: {{ {fields} }}"));
-        self
-    }
-
-    /// A line at the top.
-    pub(crate) fn top(mut self, line: &str) -> Self {
-        self.top.push(line.to_owned());
-        self
-    }
-
-    pub(crate) fn text(&self) -> String {
-        let join = |fields: &[String]| fields.join(", ");
-        let lines = |entries: &[String]| entries.join("\n  ");
-        format!(
-            "server: {{ listen: [127.0.0.1:0], admin: {{ listen: 127.0.0.1:0, {} }}, {} }}\n\
-             policies:\n  default: {{ sort: ordered, {} }}\n  {}\n\
-             providers:\n  {}\nmodels:\n  {}\n{}\n",
-            join(&self.admin),
-            join(&self.server),
-            join(&self.policy),
-            lines(&self.policies),
-            lines(&self.providers),
-            lines(&self.models),
-            self.top.join("\n"),
-        )
-    }
-
-    pub(crate) fn start(&self) -> Proxy {
-        Proxy::start(&self.text())
-    }
-}
-
 // === the process ===
 
 /// A running proxy. Dropping it kills it.
@@ -199,7 +93,20 @@ impl Proxy {
 
     /// Runs a file in a folder that lives as long as the process.
     pub(crate) fn start_from(folder: tempfile::TempDir, path: PathBuf) -> Self {
-        let mut child = command(&["run", "-c"]).arg(&path).spawn().unwrap();
+        Self::run(folder, path, &mut command(&["run", "-c"]))
+    }
+
+    /// Runs with as much logged as an operator would ask for.
+    pub(crate) fn start_verbose(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mainstay.yaml");
+        std::fs::write(&path, config).unwrap();
+        let mut command = command(&["run", "-c"]);
+        Self::run(folder, path, command.env("RUST_LOG", "debug"))
+    }
+
+    fn run(folder: tempfile::TempDir, path: PathBuf, command: &mut Command) -> Self {
+        let mut child = command.arg(&path).spawn().unwrap();
         let stderr = Lines::of(child.stderr.take().unwrap());
         let stdout = Lines::of(child.stdout.take().unwrap());
         let mut proxy = Self {
@@ -376,6 +283,14 @@ impl Proxy {
         kilobytes.parse::<u64>().unwrap() * 1024
     }
 
+    #[expect(clippy::print_stderr, reason = "a failed test is read by a person")]
+    fn tell(&self) {
+        let lines = self.stdout.all();
+        let last = &lines[lines.len().saturating_sub(10)..];
+        eprintln!("--- log\n{}", self.log());
+        eprintln!("--- access log, at most ten lines\n{}", last.join("\n"));
+    }
+
     fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
         let begun = Instant::now();
         loop {
@@ -397,10 +312,7 @@ impl Drop for Proxy {
         self.child.kill().ok();
         self.child.wait().ok();
         if std::thread::panicking() {
-            eprintln!("--- log\n{}", self.log());
-            let lines = self.stdout.all();
-            let last = &lines[lines.len().saturating_sub(10)..];
-            eprintln!("--- access log, at most ten lines\n{}", last.join("\n"));
+            self.tell();
         }
     }
 }
@@ -438,29 +350,6 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 /// Runs a verb to its end.
 pub(crate) fn run(arguments: &[&str], file: &Path) -> std::process::Output {
     command(arguments).arg(file).output().unwrap()
-}
-
-// === metrics ===
-
-/// The text of `/metrics`.
-#[derive(Debug)]
-pub(crate) struct Metrics(pub(crate) String);
-
-impl Metrics {
-    /// The sum of a family's series that carry these labels.
-    pub(crate) fn sum(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
-        let series = self.0.lines().filter(|line| {
-            let rest = line.strip_prefix(family);
-            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
-        });
-        let carries = |line: &&str| {
-            labels
-                .iter()
-                .all(|(name, value)| line.contains(&format!("{name}=\"{value}\"")))
-        };
-        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
-        series.filter(carries).filter_map(value).sum()
-    }
 }
 
 /// Waits until `holds`.

@@ -142,3 +142,24 @@ async fn a_cut_answer_never_leaves_its_connection_to_another() {
         assert_eq!(answer.text().matches("[DONE]").count(), 1);
     }
 }
+
+/// Two requests in one go: the first is answered whole; the second as well, or its connection is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_wait_is_not_taken_for_gone() {
+    let (_mock, proxy) = behind(Script {
+        first_token: Duration::from_millis(200),
+        ..fast()
+    })
+    .await;
+    for request in [Request::stream("t/m"), Request::chat("t/m")] {
+        let mut client = H1::connect(proxy.data).await;
+        client.send(&request).await;
+        client.send(&request).await;
+        let first = client.answer().await;
+        assert_eq!((first.status, first.end), (200, Ended::Whole), "{first:?}");
+        assert_eq!(first.content(), Script::default().answer());
+        let second = client.answer().await;
+        assert!([0, 200].contains(&second.status), "{second:?}");
+        assert_eq!(second.end == Ended::Whole, second.status == 200);
+    }
+}

@@ -128,3 +128,39 @@ async fn a_body_that_comes_too_slowly_is_given_up() {
     let answer = proxy.call(Via::H2, &of_size(1000, Framing::Length)).await;
     assert_eq!(answer.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_h2_body_that_comes_too_slowly_is_given_up() {
+    let (mock, proxy) = limited("body_timeout: 300ms").await;
+    let mut client = H2::connect(proxy.data).await;
+    let begun = Instant::now();
+    let (response, mut rest) = client.open(&of_size(1000, Framing::Chunked)).await;
+    rest.send_data("{\"model\"".into(), false).unwrap();
+    let response = tokio::time::timeout(Duration::from_secs(5), response).await;
+    assert_eq!(response.expect("an answer").unwrap().status(), 408);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let next = client.call(&of_size(1000, Framing::Length)).await;
+    assert_eq!(next.status, 200, "other streams of the connection go on");
+    proxy.idle(Duration::from_secs(5)).await;
+    assert_eq!(mock.received().len(), 1);
+}
+
+/// An upload that its client gives up is no request, and nothing of it stays behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_given_up_leaves_nothing() {
+    let (mock, proxy) = limited("max_body: 1MiB").await;
+    let mut h1 = H1::connect(proxy.data).await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{";
+    h1.write(head.as_bytes()).await;
+    let mut h2 = H2::connect(proxy.data).await;
+    let (response, mut rest) = h2.open(&of_size(1000, Framing::Chunked)).await;
+    rest.send_data("{".into(), false).unwrap();
+    proxy.counts("mainstay_held_body_bytes", &[], 2.0).await;
+    drop(h1);
+    rest.send_reset(h2::Reason::CANCEL);
+    drop(response);
+    proxy.idle(Duration::from_secs(2)).await;
+    proxy.counts("mainstay_held_body_bytes", &[], 0.0).await;
+    assert_eq!(mock.received().len(), 0);
+    assert_eq!(h2.call(&of_size(1000, Framing::Length)).await.status, 200);
+}

@@ -1,13 +1,15 @@
-//! Owns the clients that judge answers from raw bytes: HTTP/1.1 by hand on a socket, HTTP/2 through `h2`.
+//! Owns the clients that judge answers from raw bytes: HTTP/1.1 by hand on a socket; `h2c` has the other.
 //! Must never hide how an answer ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+pub(crate) use crate::answer::{Answer, Ended};
+pub(crate) use crate::h2c::{H2, H2Body, h2_piece};
 
 /// No read of these tests may wait longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,31 +39,6 @@ pub(crate) enum Framing {
     Length,
     Chunked,
     Expect,
-}
-
-/// How an answer ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// By its framing: length reached, last chunk, END_STREAM.
-    #[default]
-    Whole,
-    /// By a FIN before its framing said so.
-    Cut,
-    /// By RST or RST_STREAM.
-    Reset,
-}
-
-/// What came back.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
-    /// Without the chunks' framing.
-    pub(crate) body: BytesMut,
-    pub(crate) end: Ended,
-    /// A `100 Continue` came first.
-    pub(crate) continued: bool,
 }
 
 // === impl Request ===
@@ -134,91 +111,10 @@ pub(crate) async fn call(via: Via, address: SocketAddr, request: &Request) -> An
     }
 }
 
-async fn dial(address: SocketAddr) -> TcpStream {
+pub(crate) async fn dial(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     stream
-}
-
-// === impl Answer ===
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
-    }
-
-    /// The `data:` of each event.
-    pub(crate) fn data(&self) -> Vec<&str> {
-        let events = self.text().split("\n\n");
-        events
-            .filter_map(|event| event.strip_prefix("data: "))
-            .collect()
-    }
-
-    /// Each event that is JSON; one that is neither JSON nor the end marker is a failure.
-    pub(crate) fn events(&self) -> Vec<Value> {
-        let data = self.data().into_iter().filter(|data| *data != "[DONE]");
-        data.map(|data| {
-            serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))
-        })
-        .collect()
-    }
-
-    /// The text of a stream's or a JSON answer's first choice.
-    pub(crate) fn content(&self) -> String {
-        if self.is_stream() {
-            let text = |event: &Value| {
-                let content = event.pointer("/choices/0/delta/content")?;
-                content.as_str().map(str::to_owned)
-            };
-            return self.events().iter().filter_map(text).collect();
-        }
-        let json = self.json();
-        let content = json.pointer("/choices/0/message/content");
-        content.and_then(Value::as_str).unwrap_or("").to_owned()
-    }
-
-    pub(crate) fn usage(&self) -> Option<Value> {
-        let events = match self.is_stream() {
-            true => self.events(),
-            false => vec![self.json()],
-        };
-        let mut usages = events
-            .iter()
-            .filter_map(|event| event.get("usage").cloned());
-        usages.find(|usage| !usage.is_null())
-    }
-
-    /// The model that the answer names.
-    pub(crate) fn model(&self) -> String {
-        let event = match self.is_stream() {
-            true => self.events().swap_remove(0),
-            false => self.json(),
-        };
-        event["model"].as_str().unwrap_or("").to_owned()
-    }
-
-    pub(crate) fn is_done(&self) -> bool {
-        self.text().ends_with("data: [DONE]\n\n")
-    }
-
-    pub(crate) fn is_stream(&self) -> bool {
-        self.header("content-type") == Some("text/event-stream")
-    }
-
-    pub(crate) fn error(&self) -> Value {
-        self.json()["error"].clone()
-    }
 }
 
 // === HTTP/1.1 ===
@@ -374,6 +270,12 @@ impl H1 {
         Ended::Whole
     }
 
+    /// Reads until the peer closes.
+    pub(crate) async fn read_out(&mut self, answer: &mut Answer) {
+        while self.more().await {}
+        answer.body.extend_from_slice(&self.buffer.split());
+    }
+
     /// Whether the peer has closed, with nothing more to read.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && !self.more().await
@@ -420,132 +322,4 @@ fn head_of(request: &Request) -> String {
         write!(head, "content-length: {}\r\n", request.body.len()).unwrap();
     }
     head + "\r\n"
-}
-
-// === HTTP/2 ===
-
-/// A connection that speaks HTTP/2 without TLS.
-#[derive(Debug)]
-pub(crate) struct H2 {
-    send: h2::client::SendRequest<Bytes>,
-    driver: tokio::task::JoinHandle<()>,
-}
-
-/// An answer on an h2 connection, being read.
-pub(crate) type H2Body = h2::RecvStream;
-
-impl H2 {
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = dial(address).await;
-        let (send, connection) = h2::client::handshake(stream).await.unwrap();
-        let driver = tokio::spawn(async {
-            connection.await.ok();
-        });
-        Self { send, driver }
-    }
-
-    pub(crate) async fn call(&mut self, request: &Request) -> Answer {
-        let (mut answer, body) = self.head(request).await;
-        if let Some(mut body) = body {
-            while h2_piece(&mut answer, &mut body).await {}
-        }
-        answer
-    }
-
-    /// Sends a request and reads the answer's head. Status 0: none came.
-    pub(crate) async fn head(&mut self, request: &Request) -> (Answer, Option<H2Body>) {
-        let sent = tokio::time::timeout(PATIENCE, self.begin(request)).await;
-        let response = sent.expect("the proxy takes no body");
-        match tokio::time::timeout(PATIENCE, response).await {
-            Err(_) => panic!("the proxy hangs"),
-            Ok(Err(error)) => {
-                assert!(error.is_reset() || error.is_io() || error.is_go_away());
-                let end = Ended::Reset;
-                (
-                    Answer {
-                        end,
-                        ..Answer::default()
-                    },
-                    None,
-                )
-            }
-            Ok(Ok(response)) => (h2_head(&response), Some(response.into_body())),
-        }
-    }
-
-    /// Sends a request whole.
-    pub(crate) async fn begin(&mut self, request: &Request) -> h2::client::ResponseFuture {
-        let mut builder = http::Request::builder()
-            .method(request.method)
-            .uri(format!("http://mainstay.test{}", request.path));
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
-        if request.framing == Framing::Expect {
-            builder = builder.header("expect", "100-continue");
-        }
-        if request.framing != Framing::Chunked && request.method == "POST" {
-            builder = builder.header("content-length", request.body.len());
-        }
-        let mut send = self.send.clone().ready().await.unwrap();
-        let whole = request.body.is_empty();
-        let (response, stream) = send.send_request(builder.body(()).unwrap(), whole).unwrap();
-        if !whole {
-            h2_send(stream, request.body.clone()).await;
-        }
-        response
-    }
-
-    /// Ends the connection without a word to any stream.
-    pub(crate) fn vanish(self) {
-        self.driver.abort();
-    }
-}
-
-/// Sends a body as the windows allow. A peer that answered early ends it.
-async fn h2_send(mut stream: h2::SendStream<Bytes>, mut body: Bytes) {
-    while !body.is_empty() {
-        stream.reserve_capacity(body.len());
-        let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
-        let Some(Ok(capacity)) = capacity else {
-            return;
-        };
-        let piece = body.split_to(capacity.min(body.len()));
-        if stream.send_data(piece, body.is_empty()).is_err() {
-            return;
-        }
-    }
-}
-
-fn h2_head(response: &http::Response<H2Body>) -> Answer {
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (name.to_string(), value.to_str().unwrap().to_owned())
-    };
-    Answer {
-        status: response.status().as_u16(),
-        headers: response.headers().iter().map(header).collect(),
-        ..Answer::default()
-    }
-}
-
-/// Reads what is there next of an h2 body, and appends it. False at its end.
-pub(crate) async fn h2_piece(answer: &mut Answer, body: &mut H2Body) -> bool {
-    let data = tokio::time::timeout(PATIENCE, body.data()).await;
-    match data.expect("the proxy hangs") {
-        Some(Ok(data)) => {
-            body.flow_control().release_capacity(data.len()).unwrap();
-            answer.body.extend_from_slice(&data);
-            return true;
-        }
-        Some(Err(_)) => answer.end = Ended::Reset,
-        // The crate tells END_STREAM and a reset without an error apart only here.
-        None => {
-            answer.end = if body.is_end_stream() {
-                Ended::Whole
-            } else {
-                Ended::Reset
-            }
-        }
-    }
-    false
 }

@@ -27,6 +27,10 @@ async fn talkative() -> (Mock, Proxy) {
     (mock, config.model("t/m", &["one"]).start())
 }
 
+#[expect(
+    dead_code,
+    reason = "the connection lives as long as its stream is read"
+)]
 enum Reading {
     H1(H1),
     H2(H2, H2Body),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nix::sys::socket::{Shutdown, shutdown};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
 /// The longest one write to the client may block before the client counts as gone.
@@ -19,11 +20,15 @@ const H2_FLUSH: Duration = Duration::from_millis(20);
 /// How long the rest of an upload is read after an early answer, so that the answer is not lost to a reset.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Sets the bounds that Pingora keeps itself.
-pub(crate) fn bound(session: &mut Session) {
+/// Sets the bounds that Pingora keeps itself, and keeps what a client of HTTP/1.1 sends ahead for its next
+/// request: it would count as leaving otherwise.
+pub(crate) fn prepare(session: &mut Session) {
     let downstream = session.as_downstream_mut();
     downstream.set_write_timeout(Some(WRITE_STALL));
     downstream.set_total_drain_timeout(Some(DRAIN));
+    if let ServerSession::H1(session) = downstream {
+        session.set_pipelining_enabled(true);
+    }
 }
 
 /// Writes a head. Returns whether the client took it; if not, the connection is cut.

@@ -56,7 +56,7 @@ impl Gateway {
         if self.lifecycle.is_draining() {
             session.set_keepalive(None);
         }
-        downstream::bound(session);
+        downstream::prepare(session);
         match route {
             Route::Chat(skin) => self.chat(session, ids, skin).await,
             Route::Models(skin) => self.list_models(session, &ids, skin).await,

@@ -35,6 +35,8 @@ pub(crate) struct JsonReader {
     model: String,
     /// Held back no longer: chunks pass as they come.
     released: bool,
+    /// What was held until then, in the catalogue's name.
+    beginning: Rope,
     ended: bool,
     /// The client asked for a stream.
     expected_events: bool,
@@ -73,6 +75,7 @@ impl Reader {
             body: BytesMut::new(),
             model: model.to_owned(),
             released: false,
+            beginning: Rope::default(),
             ended: false,
             expected_events: request.facts.stream,
             cap,
@@ -157,14 +160,15 @@ impl JsonReader {
         }
         if self.body.len() > self.cap {
             self.released = true;
+            self.beginning = answer::read_beginning(&self.body.split().freeze(), &self.model);
             return Some(Piece::of(Input::HoldFull(id)));
         }
         None
     }
 
     fn next_released(&mut self, id: AttemptId) -> Option<Piece> {
-        if !self.body.is_empty() {
-            let mut bytes = Rope::default();
+        if !self.beginning.is_empty() || !self.body.is_empty() {
+            let mut bytes = std::mem::take(&mut self.beginning);
             bytes.push(self.body.split().freeze());
             return Some(Piece {
                 input: Input::Event(id, StreamEvent::Idle),

@@ -1,8 +1,11 @@
 //! Owns the reading of a complete JSON answer. Must never take an error for an answer because its
 //! status was 200.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 
 use super::errors;
@@ -80,6 +83,50 @@ pub fn read(body: &Bytes, model: &str) -> Answer {
     }
 }
 
+/// The beginning of an answer that is too long to hold, with the catalogue's `model` where the model stands
+/// in it; providers name it before the choices.
+pub fn read_beginning(start: &Bytes, model: &str) -> Rope {
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) => start
+            .get(..error.valid_up_to())
+            .and_then(|valid| std::str::from_utf8(valid).ok())
+            .unwrap_or_default(),
+    };
+    let mut named = Named::default();
+    // The text stops in the middle, so that reading it ends in an error: what came before it counts.
+    serde_json::Deserializer::from_str(text)
+        .deserialize_map(&mut named)
+        .ok();
+    let edit = named
+        .0
+        .and_then(|value| ModelValue::new(model).edit(text, Some(value)));
+    splice(start, &edit).coalesce()
+}
+
+/// The value of the first `model` at the top.
+#[derive(Default)]
+struct Named<'a>(Option<&'a RawValue>);
+
+impl<'de> Visitor<'de> for &mut Named<'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key == "model" {
+                self.0 = Some(map.next_value()?);
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
 /// No choice has content or says why it has none, and no token was counted.
 fn is_empty(choices: &[Choice<'_>], usage: Option<Usage>) -> bool {
     let counted = usage.is_some_and(|usage| usage.completion_tokens > 0);
@@ -140,6 +187,28 @@ mod tests {
         assert!(!facts.empty && facts.usage.is_none());
         let body = r#"{"choices":[{"message":{"content":"hi"}}]}"#;
         assert_eq!(good(body).1, body);
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_answer_is_renamed_wherever_it_stops() {
+        let named = r#"{"id":"é", "a":{"model":1},"model":"up-2025""#;
+        let rest = r#","choices":[{"message":{"content":"é"#;
+        let whole = [named, rest].concat();
+        for end in 0..=whole.len() {
+            let start = Bytes::copy_from_slice(&whole.as_bytes()[..end]);
+            let renamed = read_beginning(&start, "a/m").segments().concat();
+            let expected = match end < named.len() {
+                true => start.to_vec(),
+                false => [
+                    named.replace("up-2025", "a/m").as_bytes(),
+                    &start[named.len()..],
+                ]
+                .concat(),
+            };
+            assert_eq!(renamed, expected, "{end}");
+        }
+        let other = Bytes::from_static(b"[1, 2");
+        assert_eq!(read_beginning(&other, "a/m").segments().concat(), other);
     }
 
     #[test]
