@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub callers: Vec<Caller>,
     pub providers: HashMap<ProviderName, Provider>,
     pub catalog: Catalog,
+    /// The longest pattern first.
+    pub routes: Vec<Route>,
     /// Always holds `default`.
     pub policies: HashMap<PolicyName, Arc<Policy>>,
     pub health: HealthSettings,
@@ -88,6 +90,8 @@ pub struct Provider {
     /// What it speaks, the preferred first; at least one.
     pub dialects: Vec<DialectName>,
     pub base: BaseUrl,
+    /// Where its servers are; empty: where DNS says.
+    pub addresses: Vec<SocketAddr>,
     pub auth: UpstreamAuth,
     /// At least one; a provider without credentials has one that is `None`.
     pub keys: Vec<(KeyName, Option<Secret>)>,
@@ -103,6 +107,7 @@ impl fmt::Debug for Provider {
         f.debug_struct("Provider")
             .field("dialects", &self.dialects)
             .field("base", &self.base)
+            .field("addresses", &self.addresses)
             .field("auth", &self.auth)
             .field("keys", &self.keys)
             .field("headers", &names)
@@ -140,6 +145,57 @@ impl BaseUrl {
             (true, 443) | (false, 80) => host,
             (_, port) => format!("{host}:{port}"),
         }
+    }
+}
+
+/// Requests that are passed on as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub path: RoutePath,
+    /// Those who may take them; at least one.
+    pub providers: Vec<ProviderName>,
+    /// The provider's first key takes them all.
+    pub pin: bool,
+}
+
+/// An exact path, or a prefix that ends in `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutePath(String);
+
+impl RoutePath {
+    /// Takes a pattern as it is written.
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.to_owned())
+    }
+
+    /// The pattern as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Bytes that a path must begin with or be.
+    pub fn len(&self) -> usize {
+        self.literal().len()
+    }
+
+    /// Whether every path matches.
+    pub fn is_empty(&self) -> bool {
+        self.literal().is_empty()
+    }
+
+    pub fn is_prefix(&self) -> bool {
+        self.0.ends_with('*')
+    }
+
+    pub fn matches(&self, path: &str) -> bool {
+        match self.is_prefix() {
+            true => path.starts_with(self.literal()),
+            false => path == self.0,
+        }
+    }
+
+    fn literal(&self) -> &str {
+        self.0.strip_suffix('*').unwrap_or(&self.0)
     }
 }
 

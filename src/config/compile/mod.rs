@@ -1,8 +1,9 @@
 //! Owns the meaning of the file: cross references, ranges, names, and the `Snapshot` made of them. Every rule
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `server`,
-//! `callers`, `providers`, `base_url`, `headers`,
-//! `keys`, `tls`, `models`, `chains`, `policies`, `health`, `telemetry`.
+//! `callers`, `providers`, `base_url`, `addresses`, `headers`,
+//! `keys`, `tls`, `models`, `chains`, `policies`, `health`, `routes`,
+//! `telemetry`.
 
 use crate::config::raw;
 use crate::config::report::Report;
@@ -13,6 +14,7 @@ mod server;
 mod callers;
 mod providers;
 mod base_url;
+mod addresses;
 mod headers;
 mod keys;
 mod tls;
@@ -20,6 +22,7 @@ mod models;
 mod chains;
 mod policies;
 mod health;
+mod routes;
 mod telemetry;
 
 /// Checks the configuration and resolves everything in it.
@@ -27,6 +30,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
     let policies = policies::compile(&config.policies, report);
     let providers = providers::compile(&config.providers, report);
     let catalog = models::compile(config, &providers, report);
+    let routes = routes::compile(config, report);
     let callers = callers::compile(config, report);
     Snapshot {
         server: server::compile(config, report),
@@ -36,6 +40,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
             .map(|(name, compiled)| (name, compiled.provider))
             .collect(),
         catalog,
+        routes,
         policies,
         health: health::compile(&config.health, report),
         retry_budget: health::compile_budget(&config.retry_budget, report),

@@ -1,11 +1,11 @@
 //! Owns the shape of the file: one type a section, read by serde and nothing more. Cross references, ranges
 //! and names are `compile`'s. Must never be seen past `compile`. What is absent holds its default; `Option`
 //! where absence means something else. Reading order: `server`, `auth`, `providers`, `models`, `policies`,
-//! `health`, `telemetry`.
+//! `health`, `routes`, `telemetry`.
 
 use serde::Deserialize;
 
-use crate::config::scalar::Named;
+use crate::config::scalar::{List, Named};
 
 pub(super) mod server;
 pub(super) mod auth;
@@ -13,6 +13,7 @@ pub(super) mod providers;
 pub(super) mod models;
 pub(super) mod policies;
 pub(super) mod health;
+pub(super) mod routes;
 pub(super) mod telemetry;
 
 /// The whole file.
@@ -33,6 +34,8 @@ pub(super) struct Config {
     pub(super) health: health::Health,
     /// How many extra attempts a pool may make.
     pub(super) retry_budget: health::RetryBudget,
+    /// Requests that are passed on as they are. Default none.
+    pub(super) routes: List<routes::Route>,
     /// What is told about the traffic.
     pub(super) telemetry: telemetry::Telemetry,
 }

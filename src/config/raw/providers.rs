@@ -19,6 +19,8 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) dialects: List<Text>,
     /// The API root as the provider's documentation gives it, version included. Required, http or https.
     pub(in crate::config) base_url: Option<Text>,
+    /// Where its servers are, `ip:port` each. Default: where DNS says that the host of `base_url` is.
+    pub(in crate::config) addresses: List<Text>,
     /// How a request proves who pays: `bearer`, `header NAME` or `none`. Default bearer.
     pub(in crate::config) auth: Text,
     /// Credentials, each its own unit of health. At least one unless `auth` is none.
@@ -36,6 +38,7 @@ impl Default for Provider {
         Self {
             dialects: List(vec![Text(DIALECT.to_owned())]),
             base_url: None,
+            addresses: List::default(),
             auth: Text(AUTH.to_owned()),
             keys: List::default(),
             timeouts: Timeouts::default(),

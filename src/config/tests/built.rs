@@ -31,7 +31,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "policies: { p: { keepalive_after: null } }",
         "policies: { p: { split: {} } }",
         "health: { active_probe: null }",
-        "routes: [{ path: /v1/files*, provider: openai, pin: true }]",
         "store: { records: \"sqlite:///r.db\" }",
         "telemetry: { otlp: \"http://127.0.0.1:4318\" }",
         "catalog_file: null",
@@ -49,7 +48,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "data_collection: deny",
         "zdr: false",
         "limits: { concurrency: 200 }",
-        "addresses: [10.0.0.11:8000]",
         "health_check: { path: /health }",
         "tls: { client_cert_file: null }",
         "tls: { client_key_file: null }",
@@ -162,4 +160,25 @@ fn the_hash_is_of_the_text() {
     assert_ne!(one.hash, two.hash);
     assert_eq!(one.hash, load(BASE).hash);
     assert_eq!((one.hash.len(), one.short_hash().len()), (64, 16));
+}
+
+#[test]
+fn the_longest_route_stands_first() {
+    let text = with(
+        "routes:\n  - { path: /v1/files*, provider: openai, pin: true }\n  \
+         - { path: /v1/files/own, providers: [openai] }\n  - { path: /v1/files/own*, provider: openai }\n",
+    );
+    let routes = load(&text).snapshot.routes;
+    let paths: Vec<&str> = routes.iter().map(|route| route.path.as_str()).collect();
+    assert_eq!(paths, ["/v1/files/own", "/v1/files/own*", "/v1/files*"]);
+    assert!(routes[2].pin && routes[2].path.matches("/v1/files"));
+    assert!(routes[0].path.matches("/v1/files/own") && !routes[0].path.matches("/v1/files/own/1"));
+}
+
+#[test]
+fn addresses_are_taken_as_they_stand() {
+    let more = "{ addresses: [10.0.0.11:8000, \"[fd00::1]:80\"], base_url";
+    let provider = &load(&BASE.replace("{ base_url", more)).snapshot.providers["openai"];
+    let expected = ["10.0.0.11:8000".parse().unwrap(), "[fd00::1]:80".parse().unwrap()];
+    assert_eq!(provider.addresses, expected);
 }
