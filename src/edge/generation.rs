@@ -1,22 +1,18 @@
 //! Owns what serves right now: a snapshot with the health of its endpoints, their prepared upstreams and
 //! metric handles, swapped as one. Must never be read twice in one request.
 
-use std::fs;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use pingora::http::RequestHeader;
-use pingora::upstreams::peer::HttpPeer;
-use pingora::utils::tls::{WrappedX509, parse_x509};
 
 use crate::config::Loaded;
-use crate::config::snapshot::{
-    BaseUrl, DialectName, Provider, Snapshot, UpstreamAuth, UpstreamTls,
-};
+use crate::config::snapshot::{DialectName, Provider, Snapshot};
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
+use crate::edge::peer::{BuildError, Place, Standings, identify, insert, place};
+use crate::edge::routes::Routes;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
 
 /// The generation that serves, and the only place to get it.
@@ -32,6 +28,8 @@ pub struct Generation {
     pub snapshot: Snapshot,
     pub health: Health,
     pub callers: Callers,
+    pub routes: Routes,
+    standings: Arc<Standings>,
     upstreams: Vec<Upstream>,
     models: Vec<ModelMetrics>,
 }
@@ -44,31 +42,6 @@ pub struct Upstream {
     /// The request's head but for its length and what the client adds.
     pub head: RequestHeader,
     metrics: EndpointMetrics,
-}
-
-/// Where an upstream is.
-#[derive(Debug)]
-pub enum Place {
-    Address(Arc<HttpPeer>),
-    Host {
-        name: String,
-        port: u16,
-        /// Without its address, which the resolver knows.
-        peer: Box<HttpPeer>,
-    },
-}
-
-/// A generation cannot be built from a valid configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    #[error("provider `{provider}`: cannot read `{path}`: {cause}")]
-    Certificate {
-        provider: String,
-        path: String,
-        cause: String,
-    },
-    #[error("provider `{provider}`: {what} is not a valid header value")]
-    Header { provider: String, what: String },
 }
 
 impl Generation {
@@ -85,10 +58,13 @@ impl Generation {
         let old = previous.map(|old| (&old.snapshot.catalog, &old.health));
         let catalog = &snapshot.catalog;
         let health = Health::new(catalog, snapshot.health, snapshot.retry_budget, old);
+        let standings = previous.map_or_else(Arc::default, |old| old.standings.clone());
+        let old = previous.map(|old| &old.routes);
+        let routes = Routes::build(&snapshot, old, &standings)?;
         let upstreams = catalog
             .endpoints()
             .iter()
-            .map(|endpoint| upstream(&snapshot, endpoint, telemetry))
+            .map(|endpoint| upstream(&snapshot, endpoint, &standings, telemetry))
             .collect::<Result<_, _>>()?;
         let names = catalog.models().iter();
         let models = names
@@ -99,6 +75,8 @@ impl Generation {
             hash: loaded.hash,
             callers: Callers::new(&snapshot.callers),
             health,
+            routes,
+            standings,
             upstreams,
             models,
             snapshot,
@@ -143,6 +121,7 @@ impl Generation {
 fn upstream(
     snapshot: &Snapshot,
     endpoint: &Endpoint,
+    standings: &Standings,
     telemetry: &Telemetry,
 ) -> Result<Upstream, BuildError> {
     let provider = &snapshot.providers[&endpoint.provider];
@@ -153,70 +132,10 @@ fn upstream(
         what: what.to_owned(),
     };
     Ok(Upstream {
-        place: place(&provider.base, &provider.tls, endpoint)?,
+        place: place(&endpoint.provider, provider, standings)?,
         head: head(provider, endpoint).map_err(|what| header_error(&what))?,
         metrics: telemetry.metrics.endpoint(&labels),
     })
-}
-
-fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place, BuildError> {
-    let name = tls.server_name.clone().unwrap_or_else(|| base.host.clone());
-    let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
-    let mut peer = HttpPeer::new(nowhere, base.tls, name);
-    if let Some(path) = &tls.ca_file {
-        let trusted = authorities(path).map_err(|cause| BuildError::Certificate {
-            provider: endpoint.provider.to_string(),
-            path: path.display().to_string(),
-            cause,
-        })?;
-        // The pool's key does not hold the authorities: connections must not be shared beyond them.
-        peer.group_key = fingerprint(&trusted);
-        peer.options.ca = Some(trusted);
-    }
-    Ok(match base.host.parse::<std::net::IpAddr>() {
-        Ok(address) => {
-            peer._address = std::net::SocketAddr::new(address, base.port).into();
-            Place::Address(Arc::new(peer))
-        }
-        Err(_) => Place::Host {
-            name: base.host.clone(),
-            port: base.port,
-            peer: Box::new(peer),
-        },
-    })
-}
-
-fn fingerprint(authorities: &[WrappedX509]) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    for authority in authorities {
-        authority.borrow_raw_cert().hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &certificates {
-        // Pingora's own parser panics on what this one refuses.
-        store
-            .add(certificate.clone())
-            .map_err(|error| error.to_string())?;
-    }
-    let wrapped = certificates
-        .into_iter()
-        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
-        .collect();
-    Ok(wrapped)
 }
 
 /// The head of every request to an endpoint. The error names what cannot be sent.
@@ -227,30 +146,8 @@ fn head(provider: &Provider, endpoint: &Endpoint) -> Result<RequestHeader, Strin
     insert(&mut head, "host", &provider.base.authority())?;
     insert(&mut head, "content-type", "application/json")?;
     insert(&mut head, "accept-encoding", "identity")?;
-    for (name, value) in &provider.headers {
-        insert(&mut head, name, value)?;
-    }
-    let key = provider.keys.iter().find(|(name, _)| *name == endpoint.key);
-    if let Some((_, Some(secret))) = key {
-        match &provider.auth {
-            UpstreamAuth::Bearer => {
-                let value = format!("Bearer {}", secret.expose());
-                insert(&mut head, "authorization", &value)?;
-            }
-            UpstreamAuth::Header(name) => insert(&mut head, name, secret.expose())?,
-            UpstreamAuth::None => {}
-        }
-    }
+    identify(&mut head, provider, &endpoint.key)?;
     Ok(head)
-}
-
-/// Sets a header whose value no debug text shows.
-fn insert(head: &mut RequestHeader, name: &str, value: &str) -> Result<(), String> {
-    let invalid = || format!("`{name}`");
-    let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
-    value.set_sensitive(true);
-    head.insert_header(name.to_owned(), value)
-        .map_err(|_| invalid())
 }
 
 fn chat_path(provider: &Provider) -> &'static str {

@@ -84,7 +84,10 @@ fn takers(
     config: &raw::Config,
     report: &mut Report<'_>,
 ) -> Vec<ProviderName> {
-    let one = written.provider.iter().map(|name| (at.key("provider"), name));
+    let one = written
+        .provider
+        .iter()
+        .map(|name| (at.key("provider"), name));
     let list = written.providers.0.iter().enumerate();
     let list = list.map(|(index, name)| (at.key("providers").index(index), name));
     let mut takers: Vec<ProviderName> = Vec::new();
@@ -107,11 +110,17 @@ fn check_takers(written: &written::Route, at: &Trail, report: &mut Report<'_>) {
         (None, 0) => report.error(at, "the route has no `provider`"),
         (Some(_), 1..) => {
             let at = at.key("providers");
-            report.error(&at, "the route has `provider` and `providers`: write one of them");
+            report.error(
+                &at,
+                "the route has `provider` and `providers`: write one of them",
+            );
         }
         (None, 2..) if written.pin.0 => {
             let at = at.key("pin");
-            report.error(&at, "a pinned route belongs to one account, so it has one `provider`");
+            report.error(
+                &at,
+                "a pinned route belongs to one account, so it has one `provider`",
+            );
         }
         (Some(_), 0) | (None, 1..) => {}
     }

@@ -6,7 +6,11 @@ use crate::config::scalar::{Flag, List, Text};
 
 /// Requests that are passed on as they are, by their path.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `path` and `provider`")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map with `path` and `provider`"
+)]
 pub(in crate::config) struct Route {
     /// An exact path, or a prefix that ends in `*`; begins with `/v1/`. The longest match wins. Required.
     pub(in crate::config) path: Option<Text>,

@@ -503,25 +503,53 @@ fn doubts_do_not_stop_a_file() {
 
 #[test]
 fn broken_routes() {
-    let check = |route: &str, expected: &str| check_lines(&format!("routes: [{route}]\n"), expected);
+    let check =
+        |route: &str, expected: &str| check_lines(&format!("routes: [{route}]\n"), expected);
     check("{ provider: openai }", "5:10 the route has no `path`");
     check("{ path: /v1/files }", "5:10 the route has no `provider`");
-    check("{ path: /files, provider: openai }", "5:18 a route's path begins with /v1/");
-    check("{ path: /v1/a*b, provider: openai }", "5:18 at most one `*` at its end");
-    check("{ path: /v1/files, provider: opnai }", "5:39 unknown provider \"opnai\"");
-    check("{ path: /v1/*, provider: openai }", "5:18 the route would take /v1/chat/completions");
-    check("{ path: /v1/models, provider: openai }", "5:18 the route would take /v1/models");
-    check("{ path: /v1/f, providers: [openai, openai] }", "5:45 \"openai\" is listed twice");
-    check("{ path: /v1/f, provider: openai }, { path: /v1/f, provider: openai }", "5:53 \"/v1/f\" is routed twice");
+    check(
+        "{ path: /files, provider: openai }",
+        "5:18 a route's path begins with /v1/",
+    );
+    check(
+        "{ path: /v1/a*b, provider: openai }",
+        "5:18 at most one `*` at its end",
+    );
+    check(
+        "{ path: /v1/files, provider: opnai }",
+        "5:39 unknown provider \"opnai\"",
+    );
+    check(
+        "{ path: /v1/*, provider: openai }",
+        "5:18 the route would take /v1/chat/completions",
+    );
+    check(
+        "{ path: /v1/models, provider: openai }",
+        "5:18 the route would take /v1/models",
+    );
+    check(
+        "{ path: /v1/f, providers: [openai, openai] }",
+        "5:45 \"openai\" is listed twice",
+    );
+    check(
+        "{ path: /v1/f, provider: openai }, { path: /v1/f, provider: openai }",
+        "5:53 \"/v1/f\" is routed twice",
+    );
 }
 
 #[test]
 fn broken_addresses() {
     let check = |addresses: &str, expected: &str| {
-        let provider = format!("{{ addresses: [{addresses}], {}", PROVIDER.trim_start_matches("{ "));
+        let provider = format!(
+            "{{ addresses: [{addresses}], {}",
+            PROVIDER.trim_start_matches("{ ")
+        );
         check_provider(&provider, expected);
     };
     check("vllm.internal:8000", "2:25 is not an address and port");
     check("10.0.0.1:0", "2:25 the port may not be 0");
-    check("10.0.0.1:1, 10.0.0.1:1", "2:37 \"10.0.0.1:1\" is listed twice");
+    check(
+        "10.0.0.1:1, 10.0.0.1:1",
+        "2:37 \"10.0.0.1:1\" is listed twice",
+    );
 }

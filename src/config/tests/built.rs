@@ -179,6 +179,9 @@ fn the_longest_route_stands_first() {
 fn addresses_are_taken_as_they_stand() {
     let more = "{ addresses: [10.0.0.11:8000, \"[fd00::1]:80\"], base_url";
     let provider = &load(&BASE.replace("{ base_url", more)).snapshot.providers["openai"];
-    let expected = ["10.0.0.11:8000".parse().unwrap(), "[fd00::1]:80".parse().unwrap()];
+    let expected = [
+        "10.0.0.11:8000".parse().unwrap(),
+        "[fd00::1]:80".parse().unwrap(),
+    ];
     assert_eq!(provider.addresses, expected);
 }

@@ -64,6 +64,13 @@ pub(crate) async fn abort(session: &mut Session, last_word: Option<Bytes>) {
     cut(session).await;
 }
 
+/// Reads what is left of an upload, for a bounded time.
+pub(crate) async fn drain(session: &mut Session) {
+    let draining = session.as_downstream_mut().drain_request_body();
+    // What does not come in time is cut off with the connection.
+    tokio::time::timeout(DRAIN, draining).await.ok();
+}
+
 async fn within<T, E>(limit: Duration, write: impl Future<Output = Result<T, E>>) -> bool {
     matches!(tokio::time::timeout(limit, write).await, Ok(Ok(_)))
 }

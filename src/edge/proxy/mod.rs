@@ -1,6 +1,6 @@
-//! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`. In
-//! reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
-//! `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
+//! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
+//! passes on what other routes take. In reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
+//! `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod request;
 mod downstream;
@@ -10,14 +10,12 @@ mod upstream;
 mod reader;
 mod reply;
 mod models;
+mod routes;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use http::Method;
-use pingora::proxy::{ProxyHttp, Session};
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::proxy::Session;
 
 use crate::config::snapshot::{Caller, Snapshot};
 use crate::core::catalog::ModelIx;
@@ -35,6 +33,7 @@ use crate::wire::openai::write::Skin;
 use drive::Drive;
 use request::{Ids, Incoming, Route};
 
+pub use routes::Passing;
 pub use upstream::Connector;
 
 /// The service behind the data listeners.
@@ -48,8 +47,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Answers a request, or aborts it. Nothing is left to do on the session afterwards but to finish it.
-    pub async fn handle(&self, session: &mut Session) {
+    /// Answers a request, or aborts it: nothing is left to do on the session afterwards but to finish it. What
+    /// a route takes comes back, for the hooks to pass on.
+    pub async fn handle(&self, session: &mut Session) -> Option<Box<Passing>> {
         let head = session.req_header();
         let ids = Ids::of(&head.headers);
         let route = request::route(&head.method, head.uri.path());
@@ -61,11 +61,9 @@ impl Gateway {
             Route::Chat(skin) => self.chat(session, ids, skin).await,
             Route::Models(skin) => self.list_models(session, &ids, skin).await,
             Route::WrongMethod(skin, allowed) => wrong_method(session, &ids, skin, allowed).await,
-            Route::Unknown => {
-                let error = ClientError::new(404, "not_found", "no such path");
-                refuse(session, &ids, &error, Skin::OpenAi).await;
-            }
+            Route::Unknown => return self.admit(session, ids).await,
         }
+        None
     }
 
     async fn chat(&self, session: &mut Session, ids: Ids, skin: Skin) {
@@ -91,7 +89,7 @@ impl Gateway {
         generation: &Generation,
         ids: Ids,
         skin: Skin,
-    ) -> std::result::Result<Incoming, ClientError> {
+    ) -> Result<Incoming, ClientError> {
         let headers = &session.req_header().headers;
         let caller = request::caller(generation, headers)?;
         let forwarded = request::forwarded(headers);
@@ -130,7 +128,7 @@ impl Gateway {
 }
 
 /// Resolves the model and the policy, and plans.
-fn plan(generation: &Generation, incoming: &Incoming) -> std::result::Result<Plan, ClientError> {
+fn plan(generation: &Generation, incoming: &Incoming) -> Result<Plan, ClientError> {
     let snapshot = &generation.snapshot;
     let catalog = &snapshot.catalog;
     let caller = incoming.caller.as_deref();
@@ -183,28 +181,4 @@ async fn wrong_method(session: &mut Session, ids: &Ids, skin: Skin, allowed: &'s
 async fn refuse(session: &mut Session, ids: &Ids, error: &ClientError, skin: Skin) {
     let head = reply::head(error.status, ids);
     reply::write_error(session, head, error, skin).await;
-}
-
-#[async_trait]
-impl ProxyHttp for Gateway {
-    type CTX = ();
-
-    fn new_ctx(&self) -> Self::CTX {}
-
-    async fn request_filter(&self, session: &mut Session, _ctx: &mut Self::CTX) -> Result<bool> {
-        self.handle(session).await;
-        Ok(true)
-    }
-
-    /// Never reached: `request_filter` answers everything.
-    async fn upstream_peer(
-        &self,
-        _session: &mut Session,
-        _ctx: &mut Self::CTX,
-    ) -> Result<Box<HttpPeer>> {
-        Err(Error::explain(
-            ErrorType::InternalError,
-            "no route goes through the stock hooks yet",
-        ))
-    }
 }

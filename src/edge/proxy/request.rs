@@ -177,11 +177,11 @@ async fn gather(
     }
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn too_large(limit: u64) -> ClientError {
+pub(crate) fn too_large(limit: u64) -> ClientError {
     let message = format!("the request body is larger than {limit} bytes");
     ClientError::new(413, "payload_too_large", message)
 }
@@ -197,7 +197,7 @@ fn overfull() -> ClientError {
     }
 }
 
-fn unreadable() -> ClientError {
+pub(crate) fn unreadable() -> ClientError {
     ClientError::new(400, "invalid_request", "the request body could not be read")
 }
 

@@ -2,7 +2,7 @@
 //! connection back or drop it. A leaner client can take this file's place without touching another.
 //! Must never retry, or know what the bytes mean.
 
-use std::net::SocketAddr;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
 
 use crate::core::outcome::ConnectFault;
+use crate::edge::balance::{Standing, by_standing};
 use crate::edge::dns::{Resolver, Unresolved};
-use crate::edge::generation::Place;
+use crate::edge::peer::{Place, located};
 use crate::wire::rope::Rope;
 
 /// An idle pooled connection is closed after this long.
@@ -70,6 +71,8 @@ pub(crate) struct Connection {
     written: Option<Instant>,
     /// Something of an answer has come.
     answered: bool,
+    /// Of its address, where it is one of several.
+    standing: Option<Arc<Standing>>,
 }
 
 /// Established, and then broken.
@@ -97,6 +100,7 @@ impl Connector {
     ) -> Result<Connection, ConnectFault> {
         let (name, port, peer) = match place {
             Place::Address(peer) => return self.open(peer.clone(), reuse).await,
+            Place::Listed(listed) => return self.open_listed(listed, reuse).await,
             Place::Host { name, port, peer } => (name, *port, peer),
         };
         let addresses = self
@@ -107,19 +111,37 @@ impl Connector {
         let mut fault = ConnectFault::Dns;
         for (nth, address) in addresses.iter().enumerate() {
             let peer = Arc::new(located(peer, *address));
-            let last = nth + 1 == addresses.len();
             let opening = self.open(peer, reuse);
-            let opened = match last {
-                true => opening.await,
-                false => tokio::time::timeout(ADDRESS, opening)
-                    .await
-                    .unwrap_or(Err(ConnectFault::TimedOut)),
-            };
-            match opened {
+            match patient(opening, nth + 1 == addresses.len()).await {
                 Ok(connection) => return Ok(connection),
                 Err(failed) => fault = failed,
             }
             self.resolver.avoid(name, port, *address);
+        }
+        Err(fault)
+    }
+
+    /// Tries listed addresses in the order of their standing, until one accepts.
+    async fn open_listed(
+        &self,
+        listed: &[(Arc<HttpPeer>, Arc<Standing>)],
+        reuse: Reuse,
+    ) -> Result<Connection, ConnectFault> {
+        let mut order = listed.to_vec();
+        // Those that do equally well share the work.
+        fastrand::shuffle(&mut order);
+        by_standing(&mut order);
+        let mut fault = ConnectFault::Dns;
+        for (nth, (peer, standing)) in order.iter().enumerate() {
+            let opening = self.open(peer.clone(), reuse);
+            match patient(opening, nth + 1 == order.len()).await {
+                Ok(mut connection) => {
+                    connection.standing = Some(standing.clone());
+                    return Ok(connection);
+                }
+                Err(failed) => fault = failed,
+            }
+            standing.fail(None);
         }
         Err(fault)
     }
@@ -138,6 +160,7 @@ impl Connector {
             began: Instant::now(),
             written: None,
             answered: false,
+            standing: None,
         })
     }
 
@@ -165,10 +188,17 @@ impl Default for Connector {
     }
 }
 
-fn located(peer: &HttpPeer, address: SocketAddr) -> HttpPeer {
-    let mut peer = peer.clone();
-    peer._address = address.into();
-    peer
+/// An address has little time as long as there is another to try.
+async fn patient(
+    opening: impl Future<Output = Result<Connection, ConnectFault>>,
+    is_last: bool,
+) -> Result<Connection, ConnectFault> {
+    match is_last {
+        true => opening.await,
+        false => tokio::time::timeout(ADDRESS, opening)
+            .await
+            .unwrap_or(Err(ConnectFault::TimedOut)),
+    }
 }
 
 /// A peer that no pooled connection belongs to; what is opened for it is given back under the real one.
@@ -219,7 +249,12 @@ impl Connection {
             self.answered = true;
             match self.session.response_header() {
                 Some(head) if head.status.is_informational() => {}
-                Some(head) => return Ok(head.clone()),
+                Some(head) => {
+                    if let Some(standing) = &self.standing {
+                        standing.succeed();
+                    }
+                    return Ok(head.clone());
+                }
                 None => {
                     let cause = Error::explain(ErrorType::ReadError, "no head was read");
                     return Err(self.lost(cause));
@@ -231,9 +266,12 @@ impl Connection {
     /// The next bytes of the body, `None` at its end.
     pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, Lost> {
         let chunk = self.session.read_response_body().await;
-        chunk.map_err(|cause| Lost {
-            stale: false,
-            cause,
+        chunk.map_err(|cause| {
+            self.blame();
+            Lost {
+                stale: false,
+                cause,
+            }
         })
     }
 
@@ -250,9 +288,17 @@ impl Connection {
     fn lost(&self, cause: BError) -> Lost {
         let since = self.written.unwrap_or(self.began);
         let untouched = !self.answered && says_nothing_came(&cause);
-        Lost {
-            stale: self.reused && untouched && since.elapsed() < DEAD_ALREADY,
-            cause,
+        let stale = self.reused && untouched && since.elapsed() < DEAD_ALREADY;
+        if !stale {
+            self.blame();
+        }
+        Lost { stale, cause }
+    }
+
+    /// The address broke what it had accepted: others are tried first for a while.
+    fn blame(&self) {
+        if let Some(standing) = &self.standing {
+            standing.fail(None);
         }
     }
 }

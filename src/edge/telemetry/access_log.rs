@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
+use crate::core::names::CallerName;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::Observed;
@@ -56,6 +57,42 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
     attempts: Vec<AttemptLine<'a>>,
+}
+
+/// What became of a request that was passed on.
+#[derive(Debug)]
+pub struct Routed<'a> {
+    /// The route's pattern.
+    pub route: &'a str,
+    pub path: &'a str,
+    /// Who took it last; empty where nobody did.
+    pub provider: &'a str,
+    pub key: Option<&'a str>,
+    pub request_id: &'a str,
+    pub caller: Option<&'a CallerName>,
+    /// The status that the client got; 0 where none was sent.
+    pub status: u16,
+    pub result: &'static str,
+    pub tries: usize,
+    pub took: Duration,
+}
+
+#[derive(Serialize)]
+struct RoutedLine<'a> {
+    time: String,
+    request_id: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    route: &'a str,
+    provider: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_key: Option<&'a str>,
+    status: u16,
+    result: &'static str,
+    generation: u64,
+    ms: u64,
+    tries: usize,
 }
 
 #[derive(Serialize)]
@@ -109,10 +146,32 @@ impl AccessLog {
 
     /// Queues the line of an exchange. Returns whether there was room.
     pub(crate) fn write(&self, generation: &Generation, observed: &Observed<'_>) -> bool {
+        self.queue(&describe(generation, observed))
+    }
+
+    /// Queues the line of a request that was passed on. Returns whether there was room.
+    pub(crate) fn write_routed(&self, generation: u64, routed: &Routed<'_>) -> bool {
+        self.queue(&RoutedLine {
+            time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
+            request_id: routed.request_id,
+            path: routed.path,
+            key: routed.caller.map(CallerName::as_str),
+            route: routed.route,
+            provider: routed.provider,
+            provider_key: routed.key,
+            status: routed.status,
+            result: routed.result,
+            generation,
+            ms: millis(routed.took),
+            tries: routed.tries,
+        })
+    }
+
+    fn queue(&self, line: &impl Serialize) -> bool {
         let Some(lines) = &self.lines else {
             return true;
         };
-        let Ok(mut line) = serde_json::to_vec(&describe(generation, observed)) else {
+        let Ok(mut line) = serde_json::to_vec(line) else {
             return true;
         };
         line.push(b'\n');
@@ -159,7 +218,7 @@ fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a>
         time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
         request_id: observed.request_id,
         path: observed.path,
-        key: observed.caller.map(crate::core::names::CallerName::as_str),
+        key: observed.caller.map(CallerName::as_str),
         model: catalog.model(record.asked).name.as_str(),
         served_model: served.map(|endpoint| catalog.model(endpoint.model).name.as_str()),
         endpoint: served.map(|endpoint| endpoint.id.as_str()),

@@ -4,18 +4,23 @@
 use std::collections::HashSet;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry, TextEncoder,
 };
 
 use crate::core::catalog::{EndpointIx, ModelIx};
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::health::{Kind, State};
+use crate::core::names::ProviderName;
 use crate::core::outcome::Class;
 use crate::core::time::Time;
 use crate::edge::clock::unix_seconds;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::Lifecycle;
+use crate::edge::telemetry::access_log::Routed;
+use crate::edge::telemetry::families::{
+    counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges,
+};
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -29,6 +34,8 @@ const ENDINGS: [Ending; 4] = [
     Ending::Broken,
     Ending::ClientGone,
 ];
+/// The status that a client got; `none` where none was sent.
+const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 const STATES: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
 
 /// All families, on a registry of their own.
@@ -54,6 +61,7 @@ pub struct Metrics {
     reload_time: Gauge,
     generation: IntGauge,
     log_dropped: IntCounter,
+    routed: IntCounterVec,
 }
 
 /// The series of one endpoint.
@@ -180,6 +188,12 @@ impl Metrics {
                 "access_log_dropped_total",
                 "Access log lines dropped because their reader was too slow.",
             ),
+            routed: counters(
+                &registry,
+                "route_requests_total",
+                "Requests passed on by a route, by who took them last and the class of the status.",
+                &["route", "provider", "status"],
+            ),
             registry,
         };
         metrics.describe_process();
@@ -294,6 +308,27 @@ impl Metrics {
         }
     }
 
+    /// A request was passed on, or could not be.
+    pub fn observe_routed(&self, routed: &Routed<'_>) {
+        let class = STATUS_CLASSES[usize::from(routed.status / 100).min(5)];
+        let labels = [routed.route, routed.provider, class];
+        self.routed.with_label_values(&labels).inc();
+    }
+
+    /// Ends the series of routes that `next` no longer has.
+    fn forget_routes(&self, last: &Generation, next: &Generation) {
+        let gone = last.snapshot.routes.iter();
+        for route in gone.filter(|route| !next.snapshot.routes.contains(route)) {
+            let providers = route.providers.iter().map(ProviderName::as_str);
+            for provider in providers.chain([""]) {
+                for class in STATUS_CLASSES {
+                    let labels = [route.path.as_str(), provider, class];
+                    self.routed.remove_label_values(&labels).ok();
+                }
+            }
+        }
+    }
+
     /// A reload was tried: `Ok` with the number of the new generation, or not.
     pub fn observe_reload(&self, generation: Option<u64>) {
         let result = if generation.is_some() {
@@ -322,6 +357,7 @@ impl Metrics {
     pub fn forget_removed(&self, last: &Generation, next: &Generation) {
         self.forget_endpoints(last, next);
         self.forget_models(last, next);
+        self.forget_routes(last, next);
     }
 
     fn forget_models(&self, last: &Generation, next: &Generation) {
@@ -432,55 +468,4 @@ impl Default for Metrics {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-const VALID: &str = "the family's name and labels are valid, and it is registered once";
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("mainstay")
-}
-
-/// Registers a family and hands it on.
-fn register<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    family: prometheus::Result<C>,
-) -> C {
-    let family = family.expect(VALID);
-    registry.register(Box::new(family.clone())).expect(VALID);
-    family
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::with_opts(opts(name, help)))
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(opts(name, help), labels))
-}
-
-fn int_gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::with_opts(opts(name, help)))
-}
-
-fn float_gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
-    register(registry, Gauge::with_opts(opts(name, help)))
-}
-
-fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(opts(name, help), labels))
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    register(registry, GaugeVec::new(opts(name, help), labels))
-}
-
-fn histograms(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> HistogramVec {
-    let options = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
-    register(registry, HistogramVec::new(options, labels))
 }

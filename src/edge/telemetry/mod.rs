@@ -1,6 +1,7 @@
-//! Owns what operators see: metrics and the access log. In reading order: `metrics`, `access_log`.
+//! Owns what operators see: metrics and the access log. In reading order: `families`, `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
+mod families;
 mod metrics;
 mod access_log;
 
@@ -11,7 +12,7 @@ use crate::core::exchange::Record;
 use crate::core::names::CallerName;
 use crate::edge::generation::Generation;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, Routed};
 pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
 
 /// Where everything observed goes.
@@ -40,6 +41,15 @@ impl Telemetry {
             metrics: Metrics::new(),
             log,
         })
+    }
+
+    /// Takes in what became of a request that was passed on.
+    pub fn observe_routed(&self, generation: &Generation, routed: &Routed<'_>) {
+        self.metrics.observe_routed(routed);
+        let wanted = generation.snapshot.access_log == Format::Json;
+        if wanted && !self.log.write_routed(generation.number, routed) {
+            self.metrics.count_dropped_log_line();
+        }
     }
 
     /// Takes in what became of an exchange.

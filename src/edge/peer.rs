@@ -1,0 +1,198 @@
+//! Owns what an upstream connection is opened to, and what tells the upstream who pays: addresses, trust,
+//! headers. Must never connect.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::utils::tls::{WrappedX509, parse_x509};
+
+use crate::config::snapshot::{BaseUrl, Provider, UpstreamAuth, UpstreamTls};
+use crate::core::names::{KeyName, ProviderName};
+use crate::edge::balance::Standing;
+
+/// Where an upstream is.
+#[derive(Debug)]
+pub enum Place {
+    Address(Arc<HttpPeer>),
+    /// The addresses that the configuration lists, tried by their standing.
+    Listed(Vec<(Arc<HttpPeer>, Arc<Standing>)>),
+    Host {
+        name: String,
+        port: u16,
+        /// Without its address, which the resolver knows.
+        peer: Box<HttpPeer>,
+    },
+}
+
+/// A generation cannot be built from a valid configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("provider `{provider}`: cannot read `{path}`: {cause}")]
+    Certificate {
+        provider: String,
+        path: String,
+        cause: String,
+    },
+    #[error("provider `{provider}`: {what} is not a valid header value")]
+    Header { provider: String, what: String },
+}
+
+/// How addresses do, over all generations: what one has learnt, the next one knows.
+#[derive(Debug, Default)]
+pub struct Standings {
+    known: Mutex<HashMap<Candidate, Arc<Standing>>>,
+}
+
+/// A provider's server; with a key, that key there.
+type Candidate = (ProviderName, Option<KeyName>, SocketAddr);
+
+impl Standings {
+    /// Of a server, whatever the key.
+    pub(crate) fn of_address(&self, provider: &ProviderName, at: SocketAddr) -> Arc<Standing> {
+        self.get((provider.clone(), None, at))
+    }
+
+    /// Of a key at a server.
+    pub(crate) fn of_key(
+        &self,
+        provider: &ProviderName,
+        key: &KeyName,
+        at: SocketAddr,
+    ) -> Arc<Standing> {
+        self.get((provider.clone(), Some(key.clone()), at))
+    }
+
+    fn get(&self, candidate: Candidate) -> Arc<Standing> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // DNS may move for ever: what nothing holds any more goes.
+        known.retain(|_, standing| Arc::strong_count(standing) > 1);
+        known.entry(candidate).or_default().clone()
+    }
+}
+
+/// Where a provider is.
+pub(crate) fn place(
+    name: &ProviderName,
+    provider: &Provider,
+    standings: &Standings,
+) -> Result<Place, BuildError> {
+    let base = &provider.base;
+    let peer = peer(name, base, &provider.tls)?;
+    if !provider.addresses.is_empty() {
+        let listed = provider.addresses.iter().map(|address| {
+            let peer = Arc::new(located(&peer, *address));
+            (peer, standings.of_address(name, *address))
+        });
+        return Ok(Place::Listed(listed.collect()));
+    }
+    Ok(match base.host.parse::<std::net::IpAddr>() {
+        Ok(address) => Place::Address(Arc::new(located(
+            &peer,
+            SocketAddr::new(address, base.port),
+        ))),
+        Err(_) => Place::Host {
+            name: base.host.clone(),
+            port: base.port,
+            peer: Box::new(peer),
+        },
+    })
+}
+
+/// The peer at an address.
+pub(crate) fn located(peer: &HttpPeer, address: SocketAddr) -> HttpPeer {
+    let mut peer = peer.clone();
+    peer._address = address.into();
+    peer
+}
+
+/// The provider's peer, without its address.
+pub(crate) fn peer(
+    provider: &ProviderName,
+    base: &BaseUrl,
+    tls: &UpstreamTls,
+) -> Result<HttpPeer, BuildError> {
+    let name = tls.server_name.clone().unwrap_or_else(|| base.host.clone());
+    let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
+    let mut peer = HttpPeer::new(nowhere, base.tls, name);
+    if let Some(path) = &tls.ca_file {
+        let trusted = authorities(path).map_err(|cause| BuildError::Certificate {
+            provider: provider.to_string(),
+            path: path.display().to_string(),
+            cause,
+        })?;
+        // The pool's key does not hold the authorities: connections must not be shared beyond them.
+        peer.group_key = fingerprint(&trusted);
+        peer.options.ca = Some(trusted);
+    }
+    Ok(peer)
+}
+
+fn fingerprint(authorities: &[WrappedX509]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    for authority in authorities {
+        authority.borrow_raw_cert().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let pem = fs::read(path).map_err(|error| error.to_string())?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        // Pingora's own parser panics on what this one refuses.
+        store
+            .add(certificate.clone())
+            .map_err(|error| error.to_string())?;
+    }
+    let wrapped = certificates
+        .into_iter()
+        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
+        .collect();
+    Ok(wrapped)
+}
+
+/// Sets the provider's own headers and its key. The error names what cannot be sent.
+pub(crate) fn identify(
+    head: &mut RequestHeader,
+    provider: &Provider,
+    key: &KeyName,
+) -> Result<(), String> {
+    for (name, value) in &provider.headers {
+        insert(head, name, value)?;
+    }
+    let key = provider.keys.iter().find(|(name, _)| name == key);
+    if let Some((_, Some(secret))) = key {
+        match &provider.auth {
+            UpstreamAuth::Bearer => {
+                let value = format!("Bearer {}", secret.expose());
+                insert(head, "authorization", &value)?;
+            }
+            UpstreamAuth::Header(name) => insert(head, name, secret.expose())?,
+            UpstreamAuth::None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sets a header whose value no debug text shows.
+pub(crate) fn insert(head: &mut RequestHeader, name: &str, value: &str) -> Result<(), String> {
+    let invalid = || format!("`{name}`");
+    let mut value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+    value.set_sensitive(true);
+    head.insert_header(name.to_owned(), value)
+        .map_err(|_| invalid())
+}

@@ -1,0 +1,311 @@
+//! Owns Pingora's hooks: AI routes are answered by hand in the first of them, everything else that a route
+//! takes goes through the stock proxy. In reading order: `passing` (one request), `outgoing` (what the provider
+//! sees). Must never leave a retry undecided, which Pingora answers with a panic, or send a body twice.
+
+mod passing;
+mod outgoing;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::EXPECT;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use crate::edge::proxy::{Gateway, downstream, refuse, reply, request};
+use crate::edge::telemetry::Routed;
+use crate::wire::client_error::ClientError;
+use crate::wire::openai::write::Skin;
+
+use outgoing::{address_to, clean, is_ambiguous};
+use passing::{has_answered, is_elsewhere_better, is_replayable, peer_of};
+use request::Ids;
+
+pub use passing::Passing;
+
+impl Gateway {
+    /// Admits a request that no model answers. `None`: it was refused.
+    pub(crate) async fn admit(&self, session: &mut Session, ids: Ids) -> Option<Box<Passing>> {
+        match self.routed(session, ids.clone()) {
+            Ok(passing) => {
+                prepare(session, passing.generation.snapshot.server.body_timeout).await;
+                Some(Box::new(passing))
+            }
+            Err(error) => {
+                refuse(session, &ids, &error, Skin::OpenAi).await;
+                None
+            }
+        }
+    }
+
+    fn routed(&self, session: &Session, ids: Ids) -> std::result::Result<Passing, ClientError> {
+        let generation = self.current.load_full();
+        let head = session.req_header();
+        let path = head.uri.path();
+        let no_such_path = || ClientError::new(404, "not_found", "no such path");
+        let prepared = generation
+            .routes
+            .find(path)
+            .ok_or_else(no_such_path)?
+            .clone();
+        let caller = request::caller(&generation, &head.headers)?;
+        if is_ambiguous(path) {
+            return Err(no_such_path());
+        }
+        let most = generation.snapshot.server.max_body;
+        if request::declared_length(&head.headers).is_some_and(|length| length > most) {
+            return Err(request::too_large(most));
+        }
+        let mut passing = Passing::new(generation, prepared, ids, caller, self.lifecycle.begin());
+        path.clone_into(&mut passing.path);
+        Ok(passing)
+    }
+
+    fn observe(&self, session: &Session, passing: &Passing, error: Option<&Error>) {
+        let provider = passing
+            .candidate()
+            .map(|candidate| candidate.source.name.as_str());
+        let written = session.response_written();
+        self.telemetry.observe_routed(
+            &passing.generation,
+            &Routed {
+                route: passing.prepared.route.path.as_str(),
+                path: &passing.path,
+                provider: provider.unwrap_or_default(),
+                key: passing.candidate().map(|candidate| candidate.key.as_str()),
+                request_id: &passing.ids.request,
+                caller: passing.caller.as_ref().map(|caller| &caller.name),
+                status: written.map_or(0, |head| head.status.as_u16()),
+                result: result(session, error),
+                tries: passing.tries(),
+                took: passing.started.elapsed(),
+            },
+        );
+    }
+}
+
+fn result(session: &Session, error: Option<&Error>) -> &'static str {
+    match error {
+        None => "answered",
+        Some(error) if *error.esource() == ErrorSource::Downstream => "client_gone",
+        Some(_) if has_answered(session) => "broken",
+        Some(_) => "failed",
+    }
+}
+
+/// Bounds what a client may take, and lets it send its body: nothing above us asks for it.
+async fn prepare(session: &mut Session, patience: Duration) {
+    let expects = session.req_header().headers.contains_key(EXPECT);
+    let downstream = session.as_downstream_mut();
+    if downstream.is_upgrade_req() {
+        return;
+    }
+    downstream.set_read_timeout(Some(patience));
+    if expects {
+        // A client that is gone is found out by the next read.
+        downstream.write_continue_response().await.ok();
+    }
+}
+
+fn error_of(error: &Error, most: u64) -> ClientError {
+    let unavailable = |status| {
+        ClientError::new(
+            status,
+            "provider_unavailable",
+            "the provider cannot be reached",
+        )
+    };
+    match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(413), _) => request::too_large(most),
+        (_, ErrorSource::Downstream) => request::unreadable(),
+        (ErrorType::ConnectNoRoute, _) => unavailable(503),
+        (
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout,
+            _,
+        ) => ClientError::new(504, "timeout", "the provider did not answer in time"),
+        (_, ErrorSource::Upstream) => unavailable(502),
+        (_, ErrorSource::Internal | ErrorSource::Unset) => {
+            ClientError::new(500, "server", "the request could not be passed on")
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    /// `None` for what is answered by hand.
+    type CTX = Option<Box<Passing>>;
+
+    fn new_ctx(&self) -> Self::CTX {
+        None
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
+        *ctx = self.handle(session).await;
+        Ok(ctx.is_none())
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Self::CTX,
+    ) -> Result<Box<HttpPeer>> {
+        let nobody = || Error::explain(ErrorType::ConnectNoRoute, "no candidate is left");
+        let passing = ctx.as_mut().ok_or_else(nobody)?;
+        let is_replayable = is_replayable(session);
+        let candidate = passing.next().await.ok_or_else(nobody)?;
+        Ok(Box::new(peer_of(candidate, is_replayable)))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Self::CTX,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent: any request may go on.
+        let passing = ctx.as_ref();
+        error.set_retry(passing.is_some_and(|passing| {
+            passing.blame();
+            passing.has_more()
+        }));
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut RequestHeader,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        let candidate = ctx.as_ref().and_then(|passing| passing.candidate());
+        let addressed = match candidate {
+            Some(candidate) => address_to(head, candidate),
+            None => Err("nobody".to_owned()),
+        };
+        addressed.map_err(|what| {
+            let cause = format!("{what} cannot be sent");
+            Error::explain(ErrorType::InvalidHTTPHeader, cause).into_in()
+        })
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        let Some(passing) = ctx else { return Ok(()) };
+        passing.read += body.as_ref().map_or(0, |piece| piece.len() as u64);
+        let most = passing.generation.snapshot.server.max_body;
+        // A conversation has no length.
+        if passing.read > most && !session.as_downstream().is_upgrade_req() {
+            let error = Error::explain(ErrorType::HTTPStatus(413), "the body is too long");
+            return Err(error.into_down());
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut Self::CTX,
+    ) -> Result<()> {
+        let Some(passing) = ctx else { return Ok(()) };
+        let switches = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+        if head.status.is_informational() && !switches {
+            return Ok(());
+        }
+        passing.judge(head);
+        if is_elsewhere_better(head.status) && is_replayable(session) && passing.has_more() {
+            let mut error = Error::explain(
+                ErrorType::HTTPStatus(head.status.as_u16()),
+                "another may do better",
+            );
+            error.as_up();
+            error.set_retry(true);
+            return Err(error);
+        }
+        clean(head);
+        reply::insert(head, "x-request-id", &passing.ids.request);
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Self::CTX,
+        _client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("peer: {peer}"));
+        let is_ours = *error.esource() == ErrorSource::Upstream;
+        let judged = matches!(error.etype(), ErrorType::HTTPStatus(_));
+        let retry = ctx.as_ref().is_some_and(|passing| {
+            if is_ours && !judged {
+                passing.blame();
+            }
+            is_ours && is_replayable(session) && passing.has_more()
+        });
+        error.set_retry(retry);
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Self::CTX,
+    ) -> FailToProxy {
+        let mut code = 0;
+        if let Some(passing) = ctx {
+            let most = passing.generation.snapshot.server.max_body;
+            let error = error_of(error, most);
+            if has_answered(session) {
+                downstream::abort(session, None).await;
+            } else {
+                code = error.status;
+                session.set_keepalive(None);
+                refuse(session, &passing.ids, &error, Skin::OpenAi).await;
+                // An answer must not be lost to the reset that unread bytes cause.
+                downstream::drain(session).await;
+            }
+        }
+        FailToProxy {
+            error_code: code,
+            can_reuse_downstream: false,
+        }
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _ctx: &Self::CTX,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        // The access log and the metrics hold every try.
+        true
+    }
+
+    /// Pingora's summary of a request: the path without its query, which may hold what is nobody's business.
+    fn request_summary(&self, session: &Session, _ctx: &Self::CTX) -> String {
+        let head = session.req_header();
+        format!("{} {}", head.method, head.uri.path())
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Self::CTX) {
+        if let Some(passing) = ctx.take() {
+            self.observe(session, &passing, error);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Owns what a provider sees of a routed request: the path at its API root, its own key, and nothing that
+//! proves who the client is. Must never let a client's credential through.
+
+use http::{HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::edge::peer::{identify, insert};
+use crate::edge::routes::Candidate;
+
+/// What a client proves or tells us with, and what our own proxies add.
+static WITHHELD: [HeaderName; 14] = [
+    http::header::AUTHORIZATION,
+    http::header::COOKIE,
+    http::header::EXPECT,
+    http::header::FORWARDED,
+    http::header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("x-real-ip"),
+];
+const SUBPROTOCOL: &str = "sec-websocket-protocol";
+/// How browsers, which cannot set headers, send their key to OpenAI's realtime API.
+const KEY_IN_SUBPROTOCOL: &str = "openai-insecure-api-key.";
+/// What belongs to the connection with the provider, or to its account.
+const NOT_PASSED_BACK: [&str; 3] = ["set-cookie", "alt-svc", "openai-organization"];
+
+/// Turns a client's head into the provider's. The error names what cannot be sent.
+pub(crate) fn address_to(head: &mut RequestHeader, candidate: &Candidate) -> Result<(), String> {
+    let provider = &candidate.source.provider;
+    for name in &WITHHELD {
+        head.remove_header(name);
+    }
+    withhold_key_in_subprotocol(head)?;
+    let target = target(&provider.base.path, head);
+    head.set_raw_path(target.as_bytes())
+        .map_err(|_| "the path".to_owned())?;
+    insert(head, "host", &provider.base.authority())?;
+    identify(head, provider, &candidate.key)
+}
+
+/// The path at the provider's root, with the query.
+fn target(root: &str, head: &RequestHeader) -> String {
+    let path = head.uri.path();
+    let rest = path.strip_prefix("/v1").unwrap_or(path);
+    match head.uri.query() {
+        Some(query) => format!("{root}{rest}?{query}"),
+        None => format!("{root}{rest}"),
+    }
+}
+
+fn withhold_key_in_subprotocol(head: &mut RequestHeader) -> Result<(), String> {
+    let offered = head.headers.get_all(SUBPROTOCOL).iter();
+    let offered: Vec<String> = offered
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|word| word.trim().to_owned()))
+        .collect();
+    if offered.is_empty() {
+        return Ok(());
+    }
+    head.remove_header(SUBPROTOCOL);
+    let kept: Vec<String> = offered
+        .into_iter()
+        .filter(|word| !word.starts_with(KEY_IN_SUBPROTOCOL))
+        .collect();
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let value = HeaderValue::from_str(&kept.join(", ")).map_err(|_| SUBPROTOCOL.to_owned())?;
+    head.insert_header(SUBPROTOCOL, value)
+        .map_err(|_| SUBPROTOCOL.to_owned())
+}
+
+/// Takes out of an answer what is not the client's.
+pub(crate) fn clean(head: &mut ResponseHeader) {
+    for name in NOT_PASSED_BACK {
+        head.remove_header(name);
+    }
+}
+
+/// Whether a path could mean another one to the provider than it does here.
+pub(crate) fn is_ambiguous(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    lower.contains("%2e")
+        || lower.contains("%2f")
+        || lower.contains("%5c")
+        || path.contains('\\')
+        || path.contains("//")
+        || path.split('/').any(|part| part == "." || part == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_found_out() {
+        for path in [
+            "/v1/files/../chat/completions",
+            "/v1/files/%2E%2e/models",
+            "/v1/files/.",
+            "/v1/files//x",
+            "/v1/files/..%2Fmodels",
+        ] {
+            assert!(is_ambiguous(path), "{path}");
+        }
+        assert!(!is_ambiguous("/v1/files/file-1.jsonl/content%20x"));
+    }
+
+    #[test]
+    fn a_key_in_the_subprotocol_stays_here() {
+        let mut head = RequestHeader::build("GET", b"/v1/realtime?model=x", None).unwrap();
+        let offered = "realtime, openai-insecure-api-key.sk-client, openai-beta.realtime-v1";
+        head.insert_header(SUBPROTOCOL, offered).unwrap();
+        withhold_key_in_subprotocol(&mut head).unwrap();
+        assert_eq!(
+            head.headers[SUBPROTOCOL],
+            "realtime, openai-beta.realtime-v1"
+        );
+        assert_eq!(target("/api", &head), "/api/realtime?model=x");
+    }
+}

@@ -1,0 +1,169 @@
+//! Owns one routed request on its way: who may take it, who was tried, and whether it may go to another.
+//! Must never allow a second sending of a body.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::RETRY_AFTER;
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::{HttpPeer, Peer};
+
+use crate::config::snapshot::Caller;
+use crate::edge::generation::Generation;
+use crate::edge::lifecycle::InFlight;
+use crate::edge::proxy::request::Ids;
+use crate::edge::routes::{Candidate, Prepared};
+
+/// The longest a server may take to accept a connection, and TLS with it.
+const CONNECT: Duration = Duration::from_secs(2);
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The longest one write to a server may block.
+const WRITE_STALL: Duration = Duration::from_secs(20);
+/// The longest silence of a server: a transcription of an hour, a quiet realtime session.
+const SILENCE: Duration = Duration::from_secs(600);
+/// How long an idle connection is kept.
+const POOL_IDLE: Duration = Duration::from_secs(60);
+
+/// A routed request under way.
+#[derive(Debug)]
+pub struct Passing {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) ids: Ids,
+    pub(crate) caller: Option<Arc<Caller>>,
+    pub(crate) path: String,
+    pub(crate) started: Instant,
+    /// Bytes of the body that were read.
+    pub(crate) read: u64,
+    tried: Vec<Arc<Candidate>>,
+    carried: Option<Carried>,
+    _in_flight: InFlight,
+}
+
+/// Counts as under way at its server until it is dropped.
+#[derive(Debug)]
+struct Carried {
+    candidate: Arc<Candidate>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        self.candidate.standing.leave();
+    }
+}
+
+impl Passing {
+    pub(crate) fn new(
+        generation: Arc<Generation>,
+        prepared: Arc<Prepared>,
+        ids: Ids,
+        caller: Option<Arc<Caller>>,
+        in_flight: InFlight,
+    ) -> Self {
+        Self {
+            generation,
+            prepared,
+            ids,
+            caller,
+            path: String::new(),
+            started: Instant::now(),
+            read: 0,
+            tried: Vec::new(),
+            carried: None,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// Takes the next candidate.
+    pub(crate) async fn next(&mut self) -> Option<&Arc<Candidate>> {
+        self.carried = None;
+        let candidate = self.prepared.pick(&self.tried).await?;
+        candidate.standing.enter();
+        self.tried.push(candidate.clone());
+        self.carried = Some(Carried { candidate });
+        self.candidate()
+    }
+
+    /// Who has it now.
+    pub(crate) fn candidate(&self) -> Option<&Arc<Candidate>> {
+        self.carried.as_ref().map(|carried| &carried.candidate)
+    }
+
+    pub(crate) fn has_more(&self) -> bool {
+        self.prepared.has_more(&self.tried)
+    }
+
+    pub(crate) fn tries(&self) -> usize {
+        self.tried.len()
+    }
+
+    /// The candidate failed.
+    pub(crate) fn blame(&self) {
+        if let Some(candidate) = self.candidate() {
+            candidate.standing.fail(None);
+        }
+    }
+
+    /// Takes in the status of an answer.
+    pub(crate) fn judge(&self, head: &ResponseHeader) {
+        let Some(candidate) = self.candidate() else {
+            return;
+        };
+        match head.status {
+            StatusCode::TOO_MANY_REQUESTS => candidate.standing.fail(asked(head)),
+            status if status.is_server_error() => candidate.standing.fail(asked(head)),
+            _ => candidate.standing.succeed(),
+        }
+    }
+}
+
+/// Whole seconds of a Retry-After; a date is left to the usual rest.
+fn asked(head: &ResponseHeader) -> Option<Duration> {
+    let seconds = head.headers.get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Whether an answer says that another server may do better.
+pub(crate) fn is_elsewhere_better(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE
+    )
+}
+
+/// Whether a request may be sent a second time: nothing of it is lost or done twice.
+pub(crate) fn is_replayable(session: &mut Session) -> bool {
+    let head = session.req_header();
+    let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    is_safe && !has_answered(session) && session.as_downstream_mut().is_body_empty()
+}
+
+/// Whether the client has got the head of an answer. A `100 Continue` is none; a switch of protocols is.
+pub(crate) fn has_answered(session: &Session) -> bool {
+    let is_final = |head: &ResponseHeader| {
+        !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
+    };
+    session.response_written().is_some_and(is_final)
+}
+
+/// What Pingora shall connect to. What cannot be sent again rides on no pooled connection, which may be dead
+/// already: it gets one of its own, that nobody else finds.
+pub(crate) fn peer_of(candidate: &Candidate, is_replayable: bool) -> HttpPeer {
+    let mut peer = candidate.peer();
+    if let Some(options) = peer.get_mut_peer_options() {
+        options.connection_timeout = Some(CONNECT);
+        options.total_connection_timeout = Some(HANDSHAKE);
+        options.write_timeout = Some(WRITE_STALL);
+        options.read_timeout = Some(SILENCE);
+        options.idle_timeout = Some(POOL_IDLE);
+        if !is_replayable {
+            options.idle_timeout = Some(Duration::from_millis(1));
+        }
+    }
+    if !is_replayable {
+        peer.group_key = fastrand::u64(..);
+    }
+    peer
+}

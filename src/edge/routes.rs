@@ -1,0 +1,247 @@
+//! Owns the routes of a generation, prepared: which pattern takes a path, and the candidates (provider, key,
+//! address) behind it, in a balancer that follows the configuration and DNS. Must never send anything.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora::lb::discovery::ServiceDiscovery;
+use pingora::lb::{Backend, Backends, LoadBalancer};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use crate::config::snapshot::{Provider, Route, Snapshot};
+use crate::core::names::{KeyName, ProviderName};
+use crate::edge::balance::{ByHealth, Standing};
+use crate::edge::dns::Resolver;
+use crate::edge::peer::{BuildError, Standings, located, peer};
+
+/// How often a route's candidates are listed anew. The resolver knows for itself when to ask DNS.
+const FOLLOW: Duration = Duration::from_secs(5);
+/// Keys of one provider that are told apart at one address.
+const SEATS: usize = 1 << 16;
+
+/// All routes of a generation, the longest pattern first.
+#[derive(Debug, Default)]
+pub struct Routes {
+    prepared: Vec<Arc<Prepared>>,
+    resolver: Arc<Resolver>,
+}
+
+/// A route with its candidates.
+pub struct Prepared {
+    pub route: Route,
+    pool: LoadBalancer<ByHealth>,
+    born: Instant,
+    /// Milliseconds since `born`.
+    due: AtomicU64,
+}
+
+/// One way to pass a request on.
+#[derive(Debug)]
+pub struct Candidate {
+    pub source: Arc<Source>,
+    pub key: KeyName,
+    pub address: SocketAddr,
+    pub standing: Arc<Standing>,
+}
+
+/// A provider of a route.
+pub struct Source {
+    pub name: ProviderName,
+    pub provider: Provider,
+    /// Those that may be used here.
+    keys: Vec<KeyName>,
+    /// Without its address.
+    peer: HttpPeer,
+}
+
+impl Routes {
+    /// Prepares the routes of a snapshot.
+    ///
+    /// # Errors
+    /// A file that a provider names cannot be used.
+    pub(crate) fn build(
+        snapshot: &Snapshot,
+        previous: Option<&Self>,
+        standings: &Arc<Standings>,
+    ) -> std::result::Result<Self, BuildError> {
+        let resolver = previous.map_or_else(Arc::default, |old| old.resolver.clone());
+        let mut prepared = Vec::new();
+        for route in &snapshot.routes {
+            let names = route.providers.iter();
+            let sources = names
+                .map(|name| source(name, &snapshot.providers[name], route.pin))
+                .collect::<std::result::Result<_, _>>()?;
+            let discovery = Discovery {
+                sources,
+                resolver: resolver.clone(),
+                standings: standings.clone(),
+            };
+            prepared.push(Arc::new(Prepared {
+                route: route.clone(),
+                pool: LoadBalancer::from_backends(Backends::new(Box::new(discovery))),
+                born: Instant::now(),
+                due: AtomicU64::new(0),
+            }));
+        }
+        Ok(Self { prepared, resolver })
+    }
+
+    /// The route that takes a path.
+    pub fn find(&self, path: &str) -> Option<&Arc<Prepared>> {
+        let mut routes = self.prepared.iter();
+        routes.find(|prepared| prepared.route.path.matches(path))
+    }
+}
+
+fn source(
+    name: &ProviderName,
+    provider: &Provider,
+    pin: bool,
+) -> std::result::Result<Arc<Source>, BuildError> {
+    let keys = provider.keys.iter().map(|(key, _)| key.clone());
+    let most = if pin { 1 } else { SEATS };
+    Ok(Arc::new(Source {
+        name: name.clone(),
+        keys: keys.take(most).collect(),
+        peer: peer(name, &provider.base, &provider.tls)?,
+        provider: provider.clone(),
+    }))
+}
+
+impl Prepared {
+    /// The next candidate for a request, by live health; `None` when all were tried.
+    pub(crate) async fn pick(&self, tried: &[Arc<Candidate>]) -> Option<Arc<Candidate>> {
+        self.follow().await;
+        let is_fresh = |backend: &Backend, _| of(backend).is_some_and(|it| !is_in(tried, it));
+        let chosen = self.pool.select_with(b"", usize::MAX, is_fresh)?;
+        of(&chosen).cloned()
+    }
+
+    /// Whether there is a candidate that was not tried.
+    pub(crate) fn has_more(&self, tried: &[Arc<Candidate>]) -> bool {
+        let backends = self.pool.backends().get_backend();
+        let mut candidates = backends.iter().filter_map(of);
+        candidates.any(|candidate| !is_in(tried, candidate))
+    }
+
+    /// Lists the candidates anew where it is time. Waits for DNS only where no address is known.
+    async fn follow(&self) {
+        let now = millis(self.born.elapsed());
+        let due = self.due.load(Relaxed);
+        let is_empty = self.pool.backends().get_backend().is_empty();
+        if now < due && !is_empty {
+            return;
+        }
+        self.due.store(now + millis(FOLLOW), Relaxed);
+        if let Err(error) = self.pool.update().await {
+            tracing::warn!(route = self.route.path.as_str(), %error, "no candidates were found");
+        }
+    }
+}
+
+fn of(backend: &Backend) -> Option<&Arc<Candidate>> {
+    backend.ext.get::<Arc<Candidate>>()
+}
+
+fn is_in(tried: &[Arc<Candidate>], candidate: &Candidate) -> bool {
+    tried.iter().any(|tried| {
+        tried.address == candidate.address
+            && tried.key == candidate.key
+            && tried.source.name == candidate.source.name
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Candidate {
+    /// What to connect to.
+    pub(crate) fn peer(&self) -> HttpPeer {
+        located(&self.source.peer, self.address)
+    }
+}
+
+/// Lists candidates: the providers' own addresses, or what DNS says.
+struct Discovery {
+    sources: Vec<Arc<Source>>,
+    resolver: Arc<Resolver>,
+    standings: Arc<Standings>,
+}
+
+impl Discovery {
+    async fn addresses(&self, source: &Source) -> Vec<SocketAddr> {
+        let provider = &source.provider;
+        if !provider.addresses.is_empty() {
+            return provider.addresses.clone();
+        }
+        let (host, port) = (&provider.base.host, provider.base.port);
+        let found = self.resolver.resolve(host, port).await;
+        found.unwrap_or_else(|error| {
+            tracing::warn!(
+                provider = source.name.as_str(),
+                ?error,
+                "no address is known"
+            );
+            Vec::new()
+        })
+    }
+
+    /// `seat` tells apart what shares an address: a balancer compares nothing but address and weight.
+    fn backend(&self, source: &Arc<Source>, key: &KeyName, at: SocketAddr, seat: usize) -> Backend {
+        let standing = self.standings.of_key(&source.name, key, at);
+        let mut backend = Backend {
+            addr: at.into(),
+            weight: seat,
+            ext: pingora::lb::Extensions::new(),
+        };
+        backend.ext.insert(standing.clone());
+        backend.ext.insert(Arc::new(Candidate {
+            source: source.clone(),
+            key: key.clone(),
+            address: at,
+            standing,
+        }));
+        backend
+    }
+}
+
+#[async_trait]
+impl ServiceDiscovery for Discovery {
+    async fn discover(&self) -> Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let mut backends = BTreeSet::new();
+        for (row, source) in self.sources.iter().enumerate() {
+            for address in self.addresses(source).await {
+                for (column, key) in source.keys.iter().enumerate() {
+                    let seat = row * SEATS + column + 1;
+                    backends.insert(self.backend(source, key, address, seat));
+                }
+            }
+        }
+        match backends.is_empty() {
+            true => Err(Error::explain(ErrorType::ConnectNoRoute, "no address")),
+            false => Ok((backends, HashMap::new())),
+        }
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared")
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
