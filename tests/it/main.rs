@@ -1,6 +1,6 @@
 //! The integration tests: the real binary between the scriptable provider and clients that judge raw bytes.
 //! `harness` (the proxy as a child process), `config`, `metrics`, `answer`, `raw` and `h2c` (the clients) and
-//! `upstream` carry the rest, one module a behaviour. No fixed port, no internet; what takes long in life is scaled
+//! `upstream`, `plain` carry the rest, one module a behaviour. No fixed port, no internet; what takes long in life is scaled
 //! down by configuration.
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
@@ -13,6 +13,8 @@ mod h2c;
 mod scenarios;
 mod recovery_time;
 mod upstream;
+mod plain;
+mod routes;
 mod bodies;
 mod fidelity;
 mod failover;
