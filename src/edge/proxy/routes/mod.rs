@@ -79,7 +79,7 @@ impl Gateway {
                 request_id: &passing.ids.request,
                 caller: passing.caller.as_ref().map(|caller| &caller.name),
                 status: written.map_or(0, |head| head.status.as_u16()),
-                result: result(session, error),
+                result: result(passing, error),
                 tries: passing.tries(),
                 took: passing.started.elapsed(),
             },
@@ -87,11 +87,11 @@ impl Gateway {
     }
 }
 
-fn result(session: &Session, error: Option<&Error>) -> &'static str {
+fn result(passing: &Passing, error: Option<&Error>) -> &'static str {
     match error {
         None => "answered",
         Some(error) if *error.esource() == ErrorSource::Downstream => "client_gone",
-        Some(_) if has_answered(session) => "broken",
+        Some(_) if passing.answered => "broken",
         Some(_) => "failed",
     }
 }
@@ -234,6 +234,7 @@ impl ProxyHttp for Gateway {
             error.set_retry(true);
             return Err(error);
         }
+        passing.answered = true;
         clean(head);
         reply::insert(head, "x-request-id", &passing.ids.request);
         Ok(())

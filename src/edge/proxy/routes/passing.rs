@@ -35,6 +35,8 @@ pub struct Passing {
     pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) path: String,
     pub(crate) started: Instant,
+    /// The provider's answer has begun.
+    pub(crate) answered: bool,
     /// Bytes of the body that were read.
     pub(crate) read: u64,
     tried: Vec<Arc<Candidate>>,
@@ -69,6 +71,7 @@ impl Passing {
             caller,
             path: String::new(),
             started: Instant::now(),
+            answered: false,
             read: 0,
             tried: Vec::new(),
             carried: None,
