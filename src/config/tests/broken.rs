@@ -498,7 +498,7 @@ fn doubts_do_not_stop_a_file() {
         "https://api.openai.com/v1",
         "http://x.test, tls: { server_name: x.test }",
     );
-    warnings(&tls, "2:37 `tls` has no effect: `base_url` is http");
+    warnings(&tls, "2:38 `tls` has no effect: `base_url` is http");
 }
 
 #[test]
