@@ -24,6 +24,18 @@ GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = (
     "#56A64B", "#F2CC0C", "#FF9830", "#C4162A", "#A352CC", "#3274D9", "#8E8E8E")
 STATES = [("closed", GREEN), ("ramp", YELLOW), ("half open", ORANGE), ("open", RED)]
 
+# Outcome classes by who can do something about them.
+OUTCOMES = [
+    ("success", GREEN),
+    ("auth_rejected|quota_exhausted|payment_required|forbidden|model_unavailable", BLUE),
+    ("rate_limited", YELLOW),
+    ("connect_failed|dns_failed|tls_failed", ORANGE),
+    ("server_error|overloaded|connection_lost|malformed_response|error_in_200|empty_completion|stream_broken", RED),
+    ("first_token_timeout|answer_timeout|stalled", PURPLE),
+    ("context_too_long|content_filtered|refused|unsupported_parameter|invalid_request|client_gone|superseded"
+     "|local_fault", GREY),
+]
+
 
 def target(expr, legend, ref="A"):
     return {"refId": ref, "datasource": SOURCE, "editorMode": "code", "expr": expr,
@@ -150,12 +162,14 @@ def panels():
             "s", overrides=[override(("byRegexp", "/ p50$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
         timeseries(
             "Attempts by outcome",
-            "What providers did to single attempts; clients did not see most of it. The class names the remedy: "
-            "auth_rejected, quota_exhausted, payment_required: the key or its account. rate_limited: too much for "
-            "its limit. connect_failed, dns_failed, tls_failed: the host or the way there. server_error, overloaded, "
-            "*_timeout: theirs; see their status page. local_fault: this machine.",
+            "What providers did to single attempts; clients did not see most of it. The colour names the remedy. Blue: "
+            "the key, its account or its rights. Yellow: too much for its rate limit. Orange: the host or the way "
+            "there. Red (errors) and purple (silence): theirs, see their status page. Grey: the request, the client, "
+            "or (local_fault) this machine.",
             [target(rate("mainstay_attempts_total", ENDPOINT, "outcome"), "{{outcome}}")],
-            "reqps", stack=True, overrides=[colour("success", GREEN)]),
+            "reqps", stack=True,
+            overrides=[override(("byRegexp", f"/^({classes})$/"), color={"mode": "fixed", "fixedColor": value})
+                       for classes, value in OUTCOMES]),
         timeseries(
             "Requests by result",
             "What clients got. failed: an error answer (callers' own bad requests included). broken: an answer that "

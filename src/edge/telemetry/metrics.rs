@@ -18,7 +18,7 @@ use crate::edge::lifecycle::Lifecycle;
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Seconds lost to failed attempts.
-const RECOVERY_BUCKETS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+const RECOVERY_BUCKETS: [f64; 9] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 const ENDPOINT: [&str; 3] = ["endpoint", "model", "provider"];
 /// What becomes of a reload.
