@@ -93,7 +93,7 @@ def state_timeline(title, description, targets, states):
         "fieldConfig": {
             "defaults": {
                 "color": {"mode": "thresholds"},
-                "custom": {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False},
+                "custom": {"fillOpacity": 80, "lineWidth": 0},
                 "mappings": [{"type": "value", "options": options}],
                 "thresholds": {"mode": "absolute", "steps": steps},
             },
@@ -101,7 +101,7 @@ def state_timeline(title, description, targets, states):
         },
         "options": {
             "mergeValues": True, "showValue": "auto", "alignValue": "left", "rowHeight": 0.85,
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
             "tooltip": {"mode": "single", "sort": "none"},
         },
     }
@@ -143,7 +143,8 @@ def panels():
             "Rate limits (429) do not count here.",
             [target(f"min by (endpoint) (mainstay_endpoint_health_ratio{{{ENDPOINT}}})", "{{endpoint}}")],
             "percentunit", high=1,
-            thresholds=[{"color": RED, "value": None}, {"color": ORANGE, "value": 0.5}, {"color": GREEN, "value": 0.9}]),
+            thresholds=[{"color": RED, "value": None}, {"color": ORANGE, "value": 0.5},
+                        {"color": GREEN, "value": 0.9}]),
         timeseries(
             "Share of attempts",
             "Where the attempts go. A sick endpoint's band should shrink within seconds and grow back in steps. If it "

@@ -127,7 +127,8 @@ class Chart:
                     floor = [f"{self.x(moment):.1f} {height(base):.1f}" for moment, _, base in reversed(run)]
                     self.out.append(f'<path d="M{"L".join(place + floor)}Z" fill="{colour}" fill-opacity="0.35"/>')
                 dash = 'stroke-dasharray="5 3"' if "lineStyle" in look else ""
-                self.out.append(f'<path d="M{"L".join(place)}" fill="none" stroke="{colour}" stroke-width="1.6" {dash}/>')
+                self.out.append(f'<path d="M{"L".join(place)}" fill="none" stroke="{colour}" '
+                                f'stroke-width="1.6" {dash}/>')
 
     def legend(self, entries):
         x, y = LEFT, HEIGHT - BOTTOM + 29

@@ -12,14 +12,31 @@ use crate::config::{raw, value};
 
 const MINIMAL: &str = include_str!("../../../conf/minimal.yaml");
 const START: &str = include_str!("../../../conf/mainstay.yaml");
+const COMPOSED: &str = include_str!("../../../conf/compose/config.yaml");
 const REFERENCE: &str = include_str!("../../../conf/reference.yaml");
 
 #[test]
 fn every_example_loads_without_a_doubt() {
-    for text in [MINIMAL, START, REFERENCE] {
+    let composed = COMPOSED.replace("${MAINSTAY_ADMIN_TOKEN}", "set");
+    for text in [MINIMAL, START, &composed, REFERENCE] {
         assert!(text.starts_with("# "), "the first line says what it is for");
         assert_eq!(load(text).warnings, [], "{text}");
     }
+}
+
+#[test]
+fn compose_mounts_its_configuration_and_publishes_on_loopback_only() {
+    let text = include_str!("../../../compose.yaml");
+    let compose: Value = serde_yaml::from_str(text).expect("YAML");
+    let services = compose["services"].as_mapping().expect("services");
+    for (name, service) in services {
+        for port in service["ports"].as_sequence().expect("ports") {
+            let port = port.as_str().expect("text");
+            assert!(port.starts_with("127.0.0.1:"), "{name:?} {port}");
+        }
+    }
+    let mounted = compose["services"]["mainstay"]["volumes"][0].as_str();
+    assert_eq!(mounted, Some("./conf/compose:/etc/mainstay:ro"));
 }
 
 #[test]
