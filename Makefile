@@ -8,7 +8,7 @@ has = command -v $(1) >/dev/null 2>&1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: prereqs ## build what changed and watch a provider fail without a client noticing
@@ -30,7 +30,7 @@ test: prereqs ## run all tests
 check: fmt-check clippy doc deny machete hadolint ## everything a review should not have to say
 
 # `.ci/run` takes these one by one and holds each against its time budget.
-CI_STEPS = fmt-check prereqs clippy doc build test deny machete hadolint
+CI_STEPS = fmt-check prereqs clippy doc build test metrics-test deny machete hadolint
 
 .PHONY: ci
 ci: $(CI_STEPS) ## what CI runs, in its order
@@ -124,3 +124,6 @@ prereqs: ## install cmake if it is missing
 .PHONY: clean
 clean: ## throw builds away
 	$(CARGO) clean
+
+# Real programs around the real binary have their own rooms, and their targets there.
+include tests/metrics/targets.mk

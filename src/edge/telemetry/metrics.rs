@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry, TextEncoder,
 };
 
 use crate::core::catalog::{EndpointIx, ModelIx};
@@ -16,11 +16,14 @@ use crate::core::time::Time;
 use crate::edge::clock::unix_seconds;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::Lifecycle;
+use crate::edge::telemetry::families::{
+    counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges,
+};
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Seconds lost to failed attempts.
-const RECOVERY_BUCKETS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+const RECOVERY_BUCKETS: [f64; 9] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 const ENDPOINT: [&str; 3] = ["endpoint", "model", "provider"];
 const ENDINGS: [Ending; 4] = [
@@ -29,6 +32,8 @@ const ENDINGS: [Ending; 4] = [
     Ending::Broken,
     Ending::ClientGone,
 ];
+/// What becomes of a reload.
+const RELOADS: [&str; 2] = ["applied", "refused"];
 const STATES: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
 
 /// All families, on a registry of their own.
@@ -203,6 +208,8 @@ impl Metrics {
     /// The handles of one endpoint, resolved when its generation is built.
     pub fn endpoint(&self, labels: &[&str; 3]) -> EndpointMetrics {
         let [endpoint, model, provider] = *labels;
+        // A counter that is born as 1 shows no increase: the first trip would be on no chart.
+        let _at_zero = self.trips.with_label_values(labels);
         let latency = |kind: Kind| {
             self.latency
                 .with_label_values(&[endpoint, model, provider, kind.as_str()])
@@ -220,6 +227,16 @@ impl Metrics {
 
     /// The handles of one model.
     pub fn model(&self, model: &str) -> ModelMetrics {
+        // As with trips: the first failure and the first recovery must show as an increase.
+        for ending in [
+            Ending::Failed(Class::LocalFault),
+            Ending::Broken,
+            Ending::ClientGone,
+        ] {
+            let _at_zero = self.requests.with_label_values(&[model, ending.as_str()]);
+        }
+        let _at_zero = self.recovered.with_label_values(&[model]);
+        let _at_zero = self.recovery.with_label_values(&[model]);
         ModelMetrics {
             answered: self
                 .requests
@@ -296,10 +313,10 @@ impl Metrics {
 
     /// A reload was tried: `Ok` with the number of the new generation, or not.
     pub fn observe_reload(&self, generation: Option<u64>) {
-        let result = if generation.is_some() {
-            "applied"
-        } else {
-            "refused"
+        let [applied, refused] = RELOADS;
+        let result = match generation {
+            Some(_) => applied,
+            None => refused,
         };
         self.reloads.with_label_values(&[result]).inc();
         self.reload_ok.set(i64::from(generation.is_some()));
@@ -310,6 +327,9 @@ impl Metrics {
 
     /// The first generation serves.
     pub fn observe_start(&self) {
+        for result in RELOADS {
+            let _at_zero = self.reloads.with_label_values(&[result]);
+        }
         self.reload_ok.set(1);
         self.reload_time.set(unix_seconds() as f64);
     }
@@ -432,55 +452,4 @@ impl Default for Metrics {
 
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-const VALID: &str = "the family's name and labels are valid, and it is registered once";
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("mainstay")
-}
-
-/// Registers a family and hands it on.
-fn register<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    family: prometheus::Result<C>,
-) -> C {
-    let family = family.expect(VALID);
-    registry.register(Box::new(family.clone())).expect(VALID);
-    family
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    register(registry, IntCounter::with_opts(opts(name, help)))
-}
-
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register(registry, IntCounterVec::new(opts(name, help), labels))
-}
-
-fn int_gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
-    register(registry, IntGauge::with_opts(opts(name, help)))
-}
-
-fn float_gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
-    register(registry, Gauge::with_opts(opts(name, help)))
-}
-
-fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register(registry, IntGaugeVec::new(opts(name, help), labels))
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    register(registry, GaugeVec::new(opts(name, help), labels))
-}
-
-fn histograms(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> HistogramVec {
-    let options = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
-    register(registry, HistogramVec::new(options, labels))
 }

@@ -1,6 +1,7 @@
-//! Owns what operators see: metrics and the access log. In reading order: `metrics`, `access_log`.
+//! Owns what operators see: metrics and the access log. In reading order: `families`, `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
+mod families;
 mod metrics;
 mod access_log;
 
