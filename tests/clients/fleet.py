@@ -58,7 +58,7 @@ ODD = {
     "limited": {"kind": "status", "status": 429, "retry_after": "7"},
     "down": {"kind": "status", "status": 500},
     "silent": {"kind": "silence"},
-    "badkey": {"kind": "status", "status": 401},
+    "badkey": None,  # at the provider `locked`
     "drip": {"kind": "slow_drip", "pace": "100ms"},
     "torn": {"kind": "malformed_event", "at": 4},
     "cut": {"kind": "cut_after", "tokens": CUT_AFTER},
@@ -123,7 +123,7 @@ def config(first, second):
         for odd in ODD:
             for way in WAYS:
                 name = f"{suite}-{odd}/{way}"
-                providers = ["first", "second"] if odd in WITH_SECOND else ["first"]
+                providers = ["first", "second"] if odd in WITH_SECOND else ["locked" if odd == "badkey" else "first"]
                 add(name, *providers, fallbacks=[f"{suite}-chat/ok0"] if odd in WITH_FALLBACK else [])
     key = [{"value": PROVIDER_KEY}]
     return {
@@ -132,10 +132,11 @@ def config(first, second):
         "providers": {
             "first": {"base_url": f"{first}/v1", "keys": key},
             "second": {"base_url": f"{second}/v1", "keys": key},
-            # Of the same listener as `first`, with a key that it does not take.
+            # The listener of `first`, and a key that it does not take. A rejected key rests for all models that use it,
+            # so no other test may use this one.
             "locked": {"base_url": f"{first}/v1", "keys": [{"value": "a-revoked-key"}]},
         },
-        "models": models | {"locked/model": {"endpoints": [{"provider": "locked", "model": "locked_model"}]}},
+        "models": models,
         "policies": {
             "default": {
                 "sort": "ordered",
@@ -296,11 +297,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=str(ROOT / "target" / "debug" / "mainstay"))
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has the SDKs")
+    parser.add_argument("--logs", type=pathlib.Path, help="a folder that gets everything the processes said")
     parser.add_argument("command", nargs="*", help="one command instead of the suites")
     arguments = parser.parse_args()
     commands = {"command": arguments.command} if arguments.command else suites(arguments.python)
     with fleet(arguments.binary) as (env, processes):
         fine = run(commands, os.environ | env | {"PYTHONDONTWRITEBYTECODE": "1"}, len(commands) == 1)
+        for process in processes if arguments.logs else ():
+            arguments.logs.mkdir(parents=True, exist_ok=True)
+            (arguments.logs / f"{process.name}.log").write_text("\n".join(process.lines), "utf-8")
         if not fine:
             for process in processes:
                 lines = [line for line in process.lines if '"result":"answered"' not in line]

@@ -48,7 +48,7 @@ def test_a_stream_with_its_usage_is_taken(router):
 
 
 def test_the_list_of_models_is_taken(router):
-    assert f"{SUITE}-chat/ok0" in [model.id for model in router.models.list().data]
+    assert f"{SUITE}-chat/ok0" in [model.id for model in router.models.list().result.data]
 
 
 def test_a_broken_stream_ends_in_an_error_that_is_taken(router):
