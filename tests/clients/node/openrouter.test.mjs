@@ -40,8 +40,8 @@ describe("OpenRouter's SDK takes the answers", () => {
   });
 
   it("the list of models", async () => {
-    const { data } = await router().models.list();
-    assert.ok(data.some((model) => model.id === `${SUITE}-chat/ok0`));
+    const { result } = await router().models.list();
+    assert.ok(result.data.some((model) => model.id === `${SUITE}-chat/ok0`));
   });
 
   it("the error at the end of a broken stream", async () => {
