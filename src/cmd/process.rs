@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
-use pingora::apps::http_app::HttpServer;
 use pingora::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::stream::L4BufferSettings;
@@ -18,11 +16,8 @@ use pingora::services::listening::Service;
 
 use crate::cmd::listen::{Reserved, reserve};
 use crate::config::Loaded;
-use crate::edge::admin::{Admin, ReloadLog};
-use crate::edge::clock::Clock;
-use crate::edge::generation::{Current, Generation};
-use crate::edge::lifecycle::Lifecycle;
-use crate::edge::proxy::{Connector, Gateway};
+use crate::edge::plugin::Mainstay;
+use crate::edge::proxy::Gateway;
 use crate::edge::telemetry::Telemetry;
 
 /// Buffers of a client's connection: the defaults of 64 KiB cost 50 KiB more a stream.
@@ -37,21 +32,11 @@ const POOL_PER_THREAD: usize = 256;
 /// A process that is ready to serve.
 pub(crate) struct Process {
     server: Server,
-    pub(crate) shared: Shared,
+    pub(crate) mainstay: Mainstay,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     /// Kept until the listeners are bound, and beyond.
     _reserved: Vec<Reserved>,
-}
-
-/// What the services and the tasks beside them share.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) current: Current,
-    pub(crate) clock: Clock,
-    pub(crate) lifecycle: Arc<Lifecycle>,
-    pub(crate) telemetry: Arc<Telemetry>,
-    pub(crate) reloads: Arc<ReloadLog>,
 }
 
 impl Process {
@@ -60,16 +45,8 @@ impl Process {
     /// # Errors
     /// A file that the configuration names cannot be used, or a listener cannot be bound.
     pub(crate) fn new(loaded: Loaded, telemetry: Arc<Telemetry>) -> anyhow::Result<Self> {
-        let generation = Generation::build(loaded, None, &telemetry)?;
-        telemetry.metrics.observe_start();
-        let settings = generation.snapshot.server.clone();
-        let shared = Shared {
-            current: Arc::new(ArcSwap::from_pointee(generation)),
-            clock: Clock::start(),
-            lifecycle: Arc::default(),
-            telemetry,
-            reloads: Arc::default(),
-        };
+        let mainstay = Mainstay::with_telemetry(loaded, telemetry)?;
+        let settings = mainstay.current().load().snapshot.server.clone();
         let listeners = settings
             .listen
             .iter()
@@ -83,11 +60,13 @@ impl Process {
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
         server.bootstrap();
-        server.add_service(data_service(&server, &shared, &listeners, threads));
-        server.add_service(admin_service(&shared, &admin));
+        server.add_service(data_service(&server, &mainstay, &listeners, threads));
+        let mut operators = mainstay.admin_service();
+        operators.add_listener(listener_config(&admin));
+        server.add_service(operators);
         Ok(Self {
             server,
-            shared,
+            mainstay,
             addresses: listeners.iter().map(|listener| listener.address).collect(),
             admin: admin.address,
             _reserved: listeners.into_iter().chain([admin]).collect(),
@@ -115,17 +94,11 @@ fn server_conf(threads: usize) -> ServerConf {
 
 fn data_service(
     server: &Server,
-    shared: &Shared,
+    mainstay: &Mainstay,
     listeners: &[Reserved],
     threads: usize,
 ) -> Service<pingora::proxy::HttpProxy<Gateway>> {
-    let gateway = Gateway {
-        current: shared.current.clone(),
-        connector: Arc::new(Connector::new()),
-        clock: shared.clock,
-        lifecycle: shared.lifecycle.clone(),
-        telemetry: shared.telemetry.clone(),
-    };
+    let gateway = mainstay.clone().into_gateway();
     let mut service = http_proxy_service_with_name(&server.configuration, gateway, "data");
     service.threads = Some(threads);
     for listener in listeners {
@@ -140,20 +113,6 @@ fn data_service(
             .max_header_list_size(H2_HEADER_BYTES);
         proxy.h2_options = Some(h2);
     }
-    service
-}
-
-fn admin_service(shared: &Shared, listener: &Reserved) -> Service<HttpServer<Admin>> {
-    let admin = Admin {
-        current: shared.current.clone(),
-        clock: shared.clock,
-        lifecycle: shared.lifecycle.clone(),
-        telemetry: shared.telemetry.clone(),
-        reloads: shared.reloads.clone(),
-    };
-    let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
-    service.threads = Some(1);
-    service.add_listener(listener_config(listener));
     service
 }
 

@@ -10,10 +10,9 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cmd::process::Shared;
 use crate::config::snapshot::Server;
 use crate::config::{self, Loaded};
-use crate::edge::generation::Generation;
+use crate::edge::plugin::Mainstay;
 
 /// After a file event, how long its writer may go on before the file is read.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -24,7 +23,7 @@ const POLL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Reloader {
     path: PathBuf,
-    shared: Shared,
+    mainstay: Mainstay,
     /// The hash of the text that was tried last, good or bad.
     tried: String,
 }
@@ -109,11 +108,11 @@ fn is_about(event: &notify::Event, file: Option<&OsStr>) -> bool {
 }
 
 impl Reloader {
-    pub(crate) fn new(path: PathBuf, shared: Shared) -> Self {
-        let tried = shared.current.load().hash.clone();
+    pub(crate) fn new(path: PathBuf, mainstay: Mainstay) -> Self {
+        let tried = mainstay.current().load().hash.clone();
         Self {
             path,
-            shared,
+            mainstay,
             tried,
         }
     }
@@ -140,7 +139,7 @@ impl Reloader {
                 return;
             }
         };
-        if loaded.hash == self.shared.current.load().hash {
+        if loaded.hash == self.mainstay.current().load().hash {
             self.unchanged(&loaded, reason);
             return;
         }
@@ -155,9 +154,7 @@ impl Reloader {
     fn unchanged(&mut self, loaded: &Loaded, reason: Reason) {
         if self.tried != loaded.hash {
             tracing::info!(?reason, "the file is again the one that serves");
-            self.shared.reloads.mended();
-            let number = self.shared.current.load().number;
-            self.shared.telemetry.metrics.observe_reload(Some(number));
+            self.mainstay.mend();
         } else if reason == Reason::Signal {
             tracing::info!("reload asked for; the file has not changed");
         }
@@ -168,30 +165,29 @@ impl Reloader {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let last = self.shared.current.load_full();
-        let next = match Generation::build(loaded, Some(&last), &self.shared.telemetry) {
-            Ok(next) => Arc::new(next),
-            Err(error) => return self.refuse(&error.to_string(), reason),
+        let last = self.mainstay.current().load_full();
+        let generation = match self.mainstay.apply(loaded) {
+            Ok(generation) => generation,
+            Err(error) => return self.say_refused(&error.to_string(), reason),
         };
+        let next = self.mainstay.current().load_full();
         for what in needs_restart(&last.snapshot.server, &next.snapshot.server) {
             tracing::warn!("`{what}` has changed: that takes a restart");
         }
-        let metrics = &self.shared.telemetry.metrics;
-        self.shared.current.store(next.clone());
-        metrics.forget_removed(&last, &next);
-        metrics.observe_reload(Some(next.number));
-        self.shared.reloads.applied();
-        tracing::info!(generation = next.number, ?reason, "configuration applied");
+        tracing::info!(generation, ?reason, "configuration applied");
     }
 
     fn refuse(&self, why: &str, reason: Reason) {
-        let generation = self.shared.current.load().number;
+        self.mainstay.refuse(why.to_owned());
+        self.say_refused(why, reason);
+    }
+
+    fn say_refused(&self, why: &str, reason: Reason) {
+        let generation = self.mainstay.current().load().number;
         tracing::error!(
             ?reason,
             "configuration refused, generation {generation} serves on\n{why}"
         );
-        self.shared.telemetry.metrics.observe_reload(None);
-        self.shared.reloads.refused(why.to_owned());
     }
 }
 

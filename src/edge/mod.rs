@@ -1,5 +1,6 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `generation`, `telemetry`, `proxy`, `admin`.
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `generation`, `telemetry`, `proxy`, `admin`,
+//! `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
@@ -10,3 +11,4 @@ pub mod generation;
 pub mod telemetry;
 pub mod proxy;
 pub mod admin;
+pub mod plugin;

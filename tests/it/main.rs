@@ -27,3 +27,4 @@ mod reload_storm;
 mod shutdown;
 mod command_line;
 mod telemetry;
+mod embed;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
+use pingora::http::RequestHeader;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
@@ -38,7 +39,7 @@ use request::{Ids, Incoming, Route};
 pub use upstream::Connector;
 
 /// The service behind the data listeners.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Gateway {
     pub current: Current,
     pub connector: Arc<Connector>,
@@ -48,6 +49,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Whether the request's path is one of ours, whatever its method.
+    pub fn knows(head: &RequestHeader) -> bool {
+        request::route(&head.method, head.uri.path()) != Route::Unknown
+    }
+
     /// Answers a request, or aborts it. Nothing is left to do on the session afterwards but to finish it.
     pub async fn handle(&self, session: &mut Session) {
         let head = session.req_header();
