@@ -31,11 +31,12 @@ pub(crate) struct Attempt {
     stage: Stage,
 }
 
+/// A connection is kilobytes, and changes hands at every step: boxed, it stays where it is.
 enum Stage {
     New(Reuse),
-    Connected(Connection),
-    Sent(Connection),
-    Answering(Connection),
+    Connected(Box<Connection>),
+    Sent(Box<Connection>),
+    Answering(Box<Connection>),
     Over,
 }
 
@@ -92,22 +93,23 @@ impl Attempt {
     /// Gives the connection of a finished answer back.
     pub(crate) async fn release(self) {
         if let Stage::Answering(connection) = self.stage {
-            self.connector.release(connection).await;
+            Box::pin(self.connector.release(*connection)).await;
         }
     }
 
     async fn connect(&mut self, reuse: Reuse) -> Seen {
         let place = &self.generation.upstream(self.endpoint).place;
-        match self.connector.connect(place, reuse).await {
+        // Boxed like the release: long futures that an open stream has no use for.
+        match Box::pin(self.connector.connect(place, reuse)).await {
             Ok(connection) => {
-                self.stage = Stage::Connected(connection);
+                self.stage = Stage::Connected(Box::new(connection));
                 Seen::Connected
             }
             Err(fault) => Seen::Failed(Failure::Connect(fault)),
         }
     }
 
-    async fn send(&mut self, mut connection: Connection) -> Seen {
+    async fn send(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.send(&self.outgoing).await {
             Err(lost) if lost.stale => self.reconnect(),
             // An upstream that refuses a long body answers before it has read it, and closes: its answer
@@ -124,26 +126,31 @@ impl Attempt {
         Seen::Reconnecting
     }
 
-    async fn read_head(&mut self, mut connection: Connection) -> Seen {
+    async fn read_head(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.read_head().await {
-            Ok(head) => self.on_head(connection, &head).await,
+            Ok(()) => self.on_head(connection).await,
             Err(lost) if lost.stale => self.reconnect(),
             Err(lost) => self.on_lost(&lost),
         }
     }
 
-    async fn on_head(&mut self, connection: Connection, head: &ResponseHeader) -> Seen {
+    async fn on_head(&mut self, connection: Box<Connection>) -> Seen {
+        let Some(head) = connection.head() else {
+            return Seen::Failed(Failure::Lost);
+        };
         if !head.status.is_success() {
-            return self.refuse(connection, head).await;
+            let head = head.clone();
+            return self.refuse(connection, &head).await;
         }
         if is_encoded(&head.headers) {
             return Seen::Failed(Failure::Malformed);
         }
+        let content = content(&head.headers);
         self.stage = Stage::Answering(connection);
-        Seen::Head(content(&head.headers))
+        Seen::Head(content)
     }
 
-    async fn read_chunk(&mut self, mut connection: Connection) -> Seen {
+    async fn read_chunk(&mut self, mut connection: Box<Connection>) -> Seen {
         loop {
             match connection.read_chunk().await {
                 Ok(Some(chunk)) if chunk.is_empty() => {}
@@ -160,13 +167,13 @@ impl Attempt {
         }
     }
 
-    async fn refuse(&mut self, mut connection: Connection, head: &ResponseHeader) -> Seen {
+    async fn refuse(&mut self, mut connection: Box<Connection>, head: &ResponseHeader) -> Seen {
         let mut body = BytesMut::new();
         let read = read_error(&mut connection, &mut body);
         let whole = tokio::time::timeout(ERROR_BODY_WAIT, read).await == Ok(true);
         let facts = error_facts(head.status.as_u16(), &head.headers, &body, wall_clock());
         if whole {
-            self.connector.release(connection).await;
+            Box::pin(self.connector.release(*connection)).await;
         }
         Seen::Refused(Box::new(facts))
     }

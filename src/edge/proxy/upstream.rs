@@ -211,7 +211,7 @@ impl Connection {
     }
 
     /// Reads the head of the answer, past interim ones.
-    pub(crate) async fn read_head(&mut self) -> Result<ResponseHeader, Lost> {
+    pub(crate) async fn read_head(&mut self) -> Result<(), Lost> {
         loop {
             if let Err(cause) = self.session.read_response_header().await {
                 return Err(self.lost(cause));
@@ -219,13 +219,18 @@ impl Connection {
             self.answered = true;
             match self.session.response_header() {
                 Some(head) if head.status.is_informational() => {}
-                Some(head) => return Ok(head.clone()),
+                Some(_) => return Ok(()),
                 None => {
                     let cause = Error::explain(ErrorType::ReadError, "no head was read");
                     return Err(self.lost(cause));
                 }
             }
         }
+    }
+
+    /// The head that was read last.
+    pub(crate) fn head(&self) -> Option<&ResponseHeader> {
+        self.session.response_header()
     }
 
     /// The next bytes of the body, `None` at its end.
