@@ -15,6 +15,7 @@ mod recovery_time;
 mod upstream;
 mod bodies;
 mod fidelity;
+mod operations;
 mod failover;
 mod surface;
 mod limits;

@@ -19,15 +19,19 @@ use crate::edge::proxy::attempt::{Attempt, Content, Seen};
 use crate::edge::proxy::downstream;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
-use crate::edge::proxy::request::Incoming;
+use crate::edge::proxy::request::{Incoming, path_of};
 use crate::edge::proxy::upstream::Outgoing;
 use crate::edge::telemetry::Observed;
 use crate::wire::client_error::ClientError;
+use crate::wire::openai::operation::Operation;
 use crate::wire::openai::write::stream_error;
 use crate::wire::rope::Rope;
 
 /// What may be held back beyond three times the request (design section 4).
 const HOLD: usize = 64 * 1024;
+/// What may be held back of embeddings: nobody can use a part of them, and their model and usage stand behind
+/// the vectors. Room for 120 vectors of 3072 numbers as JSON, four times as many in base64.
+const EMBEDDINGS_HOLD: usize = 8 * 1024 * 1024;
 /// A write to the client that took this long was the client's slowness, not the upstream's silence.
 const SLOW_WRITE: Duration = Duration::from_millis(100);
 /// One exchange being driven.
@@ -136,10 +140,11 @@ impl<'a> Drive<'a> {
         let entry = self.generation.snapshot.catalog.endpoint(endpoint);
         let body = self
             .incoming
-            .chat
+            .request
             .rewrite(&self.incoming.body, &entry.upstream_model);
-        let mut head = Box::new(self.generation.upstream(endpoint).head.clone());
-        let accept = match self.incoming.chat.facts.stream {
+        let upstream = self.generation.upstream(endpoint);
+        let mut head = Box::new(upstream.head(self.operation()).clone());
+        let accept = match self.incoming.request.facts.stream {
             true => "text/event-stream",
             false => "application/json",
         };
@@ -201,7 +206,7 @@ impl<'a> Drive<'a> {
     }
 
     fn describe_body(&mut self, head: &mut ResponseHeader) {
-        let stream = self.incoming.chat.facts.stream;
+        let stream = self.incoming.request.facts.stream;
         match stream {
             true => reply::stream_headers(head),
             false => reply::insert(head, "content-type", "application/json"),
@@ -241,6 +246,18 @@ impl<'a> Drive<'a> {
 
     fn hold_cap(&self) -> usize {
         HOLD + 3 * self.incoming.body.len()
+    }
+
+    /// What is held of an answer that is no stream.
+    fn whole_cap(&self) -> usize {
+        match self.operation() {
+            Operation::Chat | Operation::Completions => self.hold_cap(),
+            Operation::Embeddings => self.hold_cap().max(EMBEDDINGS_HOLD),
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        self.incoming.request.expects.operation
     }
 
     // --- what is seen -------------------------------------------------------------------------
@@ -338,10 +355,10 @@ impl<'a> Drive<'a> {
             let endpoint = catalog.endpoint(attempt.endpoint);
             catalog.model(endpoint.model).name.as_str()
         });
-        match (self.incoming.chat.facts.stream, content) {
-            (true, Content::Events) => Reader::events(&self.incoming.chat, model),
+        match (self.incoming.request.facts.stream, content) {
+            (true, Content::Events) => Reader::events(&self.incoming.request, model),
             (true, Content::Other) | (false, _) => {
-                Reader::json(&self.incoming.chat, model, self.hold_cap())
+                Reader::json(&self.incoming.request, model, self.whole_cap())
             }
         }
     }
@@ -383,10 +400,10 @@ impl<'a> Drive<'a> {
     /// The dialect's error event, then a cut: a client must never take a part for the whole.
     async fn break_off(&mut self, verdict: &Verdict) {
         let head = self.reader.as_ref().and_then(Reader::head);
-        let streams = self.incoming.chat.facts.stream;
+        let streams = self.incoming.request.facts.stream;
         let event = head.filter(|_| streams).map(|head| {
             let error = ClientError::of(verdict);
-            stream_error(&error, self.incoming.skin, head)
+            stream_error(&error, self.incoming.skin, self.operation(), head)
         });
         self.settle();
         downstream::abort(self.session, event).await;
@@ -404,8 +421,8 @@ impl<'a> Drive<'a> {
             request_id: &self.incoming.ids.request,
             caller: self.incoming.caller.as_ref().map(|caller| &caller.name),
             status: self.status,
-            stream: self.incoming.chat.facts.stream,
-            path: self.incoming.path,
+            stream: self.incoming.request.facts.stream,
+            path: path_of(self.operation(), self.incoming.skin),
         };
         self.gateway.telemetry.observe(&self.generation, &observed);
     }

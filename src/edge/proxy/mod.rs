@@ -29,6 +29,7 @@ use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::Telemetry;
 use crate::wire::client_error::ClientError;
+use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::scan;
 use crate::wire::openai::write::Skin;
 
@@ -58,7 +59,7 @@ impl Gateway {
         }
         downstream::prepare(session);
         match route {
-            Route::Chat(skin) => self.chat(session, ids, skin).await,
+            Route::Ask(operation, skin) => self.ask(session, ids, operation, skin).await,
             Route::Models(skin) => self.list_models(session, &ids, skin).await,
             Route::WrongMethod(skin, allowed) => wrong_method(session, &ids, skin, allowed).await,
             Route::Unknown => {
@@ -68,10 +69,11 @@ impl Gateway {
         }
     }
 
-    async fn chat(&self, session: &mut Session, ids: Ids, skin: Skin) {
+    async fn ask(&self, session: &mut Session, ids: Ids, operation: Operation, skin: Skin) {
         let _in_flight = self.lifecycle.begin();
         let generation = self.current.load_full();
-        let incoming = match self.receive(session, &generation, ids.clone(), skin).await {
+        let (asked, known) = ((operation, skin), ids.clone());
+        let incoming = match self.receive(session, &generation, known, asked).await {
             Ok(incoming) => incoming,
             Err(error) => return refuse(session, &ids, &error, skin).await,
         };
@@ -84,29 +86,25 @@ impl Gateway {
         }
     }
 
-    /// Reads a chat request whole.
+    /// Reads a request whole.
     async fn receive(
         &self,
         session: &mut Session,
         generation: &Generation,
         ids: Ids,
-        skin: Skin,
+        (operation, skin): (Operation, Skin),
     ) -> std::result::Result<Incoming, ClientError> {
         let headers = &session.req_header().headers;
         let caller = request::caller(generation, headers)?;
         let forwarded = request::forwarded(headers);
         let mut held = self.lifecycle.hold();
         let body = request::read_body(session, generation, &mut held).await?;
-        let chat = scan(&body)?;
+        let request = scan(operation, &body)?;
         Ok(Incoming {
             ids,
             skin,
-            path: match skin {
-                Skin::OpenAi => "/v1/chat/completions",
-                Skin::OpenRouter => "/api/v1/chat/completions",
-            },
             caller,
-            chat,
+            request,
             body,
             _held: held,
             forwarded,
@@ -135,7 +133,7 @@ fn plan(generation: &Generation, incoming: &Incoming) -> std::result::Result<Pla
     let catalog = &snapshot.catalog;
     let caller = incoming.caller.as_deref();
     let may_use = |ix: ModelIx| caller.is_none_or(|caller| caller.may_use(&catalog.model(ix).name));
-    let facts = incoming.chat.facts.clone();
+    let facts = incoming.request.facts.clone();
     let Some(model) = catalog.resolve(&facts.model) else {
         return Err(unknown_model(snapshot, caller, &facts.model));
     };

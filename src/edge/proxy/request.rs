@@ -15,7 +15,8 @@ use crate::edge::auth::Admission;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::HeldBytes;
 use crate::wire::client_error::ClientError;
-use crate::wire::openai::request::ChatRequest;
+use crate::wire::openai::operation::Operation;
+use crate::wire::openai::request::ClientRequest;
 use crate::wire::openai::write::Skin;
 
 /// What is set aside for a body before any of it has come.
@@ -34,7 +35,8 @@ static FORWARDED: [HeaderName; 5] = [
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    Chat(Skin),
+    /// A model is asked.
+    Ask(Operation, Skin),
     Models(Skin),
     /// One of ours, with a method it does not take; the one it takes.
     WrongMethod(Skin, &'static str),
@@ -48,12 +50,28 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
         (None, Some(rest)) => (Skin::OpenAi, rest),
         (None, None) => return Route::Unknown,
     };
+    if let Some(operation) = Operation::at(rest) {
+        return match method {
+            &Method::POST => Route::Ask(operation, skin),
+            _ => Route::WrongMethod(skin, "POST"),
+        };
+    }
     match (rest, method) {
-        ("/chat/completions", &Method::POST) => Route::Chat(skin),
-        ("/chat/completions", _) => Route::WrongMethod(skin, "POST"),
         ("/models", &Method::GET | &Method::HEAD) => Route::Models(skin),
         ("/models", _) => Route::WrongMethod(skin, "GET"),
         _ => Route::Unknown,
+    }
+}
+
+/// Our own path of an operation, as logs name it.
+pub(crate) const fn path_of(operation: Operation, skin: Skin) -> &'static str {
+    match (operation, skin) {
+        (Operation::Chat, Skin::OpenAi) => "/v1/chat/completions",
+        (Operation::Chat, Skin::OpenRouter) => "/api/v1/chat/completions",
+        (Operation::Completions, Skin::OpenAi) => "/v1/completions",
+        (Operation::Completions, Skin::OpenRouter) => "/api/v1/completions",
+        (Operation::Embeddings, Skin::OpenAi) => "/v1/embeddings",
+        (Operation::Embeddings, Skin::OpenRouter) => "/api/v1/embeddings",
     }
 }
 
@@ -85,14 +103,13 @@ fn acceptable(id: &HeaderValue) -> Option<String> {
     fits.then(|| id.to_owned())
 }
 
-/// A chat request that may be tried.
+/// A request that may be tried.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) ids: Ids,
     pub(crate) skin: Skin,
-    pub(crate) path: &'static str,
     pub(crate) caller: Option<Arc<Caller>>,
-    pub(crate) chat: ChatRequest,
+    pub(crate) request: ClientRequest,
     pub(crate) body: Bytes,
     /// Given back when the exchange is over.
     pub(crate) _held: HeldBytes,
@@ -207,20 +224,17 @@ mod tests {
 
     #[test]
     fn paths_of_both_skins_are_known() {
+        for operation in Operation::ALL {
+            for skin in [Skin::OpenAi, Skin::OpenRouter] {
+                let path = path_of(operation, skin);
+                assert_eq!(route(&Method::POST, path), Route::Ask(operation, skin));
+                let wrong = Route::WrongMethod(skin, "POST");
+                assert_eq!(route(&Method::GET, path), wrong);
+            }
+        }
         let table = [
-            ("POST", "/v1/chat/completions", Route::Chat(Skin::OpenAi)),
-            (
-                "POST",
-                "/api/v1/chat/completions",
-                Route::Chat(Skin::OpenRouter),
-            ),
             ("GET", "/v1/models", Route::Models(Skin::OpenAi)),
             ("GET", "/api/v1/models", Route::Models(Skin::OpenRouter)),
-            (
-                "GET",
-                "/v1/chat/completions",
-                Route::WrongMethod(Skin::OpenAi, "POST"),
-            ),
             ("POST", "/v1/files", Route::Unknown),
             ("POST", "/chat/completions", Route::Unknown),
             ("POST", "/v1/chat/completions/", Route::Unknown),
