@@ -241,6 +241,8 @@ impl<'a> Fields<'a> {
         let limit = self.max_completion_tokens.and_then(number);
         RequestFacts {
             model,
+            // A provider that chats with a model may not have it for the rest, and the file does not say.
+            unproven: self.operation != Operation::Chat,
             stream,
             tools: [self.tools, self.functions]
                 .into_iter()
