@@ -16,6 +16,7 @@ mod upstream;
 mod bodies;
 mod fidelity;
 mod operations;
+mod naming;
 mod failover;
 mod surface;
 mod limits;

@@ -40,6 +40,8 @@ pub(crate) struct Drive<'a> {
     session: &'a mut Session,
     generation: Arc<Generation>,
     incoming: &'a Incoming,
+    /// The model's name as it was asked for, where a wildcard has it.
+    wild: Option<String>,
     exchange: Exchange,
     rng: fastrand::Rng,
     attempt: Option<Attempt>,
@@ -60,7 +62,7 @@ impl<'a> Drive<'a> {
         gateway: &'a Gateway,
         session: &'a mut Session,
         generation: Arc<Generation>,
-        incoming: &'a Incoming,
+        (incoming, wild): (&'a Incoming, Option<String>),
         plan: Plan,
     ) -> Self {
         Self {
@@ -69,6 +71,7 @@ impl<'a> Drive<'a> {
             session,
             generation,
             incoming,
+            wild,
             rng: fastrand::Rng::new(),
             attempt: None,
             reader: None,
@@ -137,11 +140,9 @@ impl<'a> Drive<'a> {
     }
 
     fn outgoing(&self, endpoint: EndpointIx) -> Outgoing {
-        let entry = self.generation.snapshot.catalog.endpoint(endpoint);
-        let body = self
-            .incoming
-            .request
-            .rewrite(&self.incoming.body, &entry.upstream_model);
+        let catalog = &self.generation.snapshot.catalog;
+        let model = catalog.upstream_name_of(endpoint, self.wild.as_deref());
+        let body = self.incoming.request.rewrite(&self.incoming.body, model);
         let upstream = self.generation.upstream(endpoint);
         let mut head = Box::new(upstream.head(self.operation()).clone());
         let accept = match self.incoming.request.facts.stream {
@@ -188,6 +189,7 @@ impl<'a> Drive<'a> {
     async fn commit(&mut self) {
         let mut head = reply::head(200, &self.incoming.ids);
         let served = self.attempt.as_ref().map(|attempt| attempt.endpoint);
+        let served = served.map(|endpoint| (endpoint, self.wild.as_deref()));
         reply::describe(&mut head, &self.generation, &self.exchange, served);
         self.describe_body(&mut head);
         if self.gateway.lifecycle.is_draining() {
@@ -353,7 +355,7 @@ impl<'a> Drive<'a> {
         let catalog = &self.generation.snapshot.catalog;
         let model = self.attempt.as_ref().map_or("", |attempt| {
             let endpoint = catalog.endpoint(attempt.endpoint);
-            catalog.model(endpoint.model).name.as_str()
+            catalog.name_of(endpoint.model, self.wild.as_deref())
         });
         match (self.incoming.request.facts.stream, content) {
             (true, Content::Events) => Reader::events(&self.incoming.request, model),

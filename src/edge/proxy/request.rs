@@ -33,11 +33,15 @@ static FORWARDED: [HeaderName; 5] = [
 ];
 
 /// What a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A model is asked.
     Ask(Operation, Skin),
     Models(Skin),
+    /// One model, by its name.
+    Model(Skin, String),
+    /// What answers here.
+    Root,
     /// One of ours, with a method it does not take; the one it takes.
     WrongMethod(Skin, &'static str),
     Unknown,
@@ -45,6 +49,10 @@ pub(crate) enum Route {
 
 /// Finds what a method and path ask for. A query string does not matter.
 pub(crate) fn route(method: &Method, path: &str) -> Route {
+    let reads = matches!(method, &Method::GET | &Method::HEAD);
+    if path == "/" && reads {
+        return Route::Root;
+    }
     let (skin, rest) = match (path.strip_prefix("/api/v1"), path.strip_prefix("/v1")) {
         (Some(rest), _) => (Skin::OpenRouter, rest),
         (None, Some(rest)) => (Skin::OpenAi, rest),
@@ -56,11 +64,36 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
             _ => Route::WrongMethod(skin, "POST"),
         };
     }
-    match (rest, method) {
-        ("/models", &Method::GET | &Method::HEAD) => Route::Models(skin),
-        ("/models", _) => Route::WrongMethod(skin, "GET"),
-        _ => Route::Unknown,
+    let name = match rest.strip_prefix("/models") {
+        Some("") => None,
+        Some(name) if name.starts_with('/') => name.get(1..).and_then(decoded),
+        Some(_) | None => return Route::Unknown,
+    };
+    match (name, reads) {
+        (_, false) => Route::WrongMethod(skin, "GET"),
+        (None, true) if rest == "/models" => Route::Models(skin),
+        (Some(name), true) => Route::Model(skin, name),
+        (None, true) => Route::Unknown,
     }
+}
+
+/// Text from a path with its `%xx` resolved, none where it is empty or no text.
+fn decoded(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let mut digit = || char::from(*rest.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                bytes.push(u8::try_from(high * 16 + low).ok()?);
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 /// Our own path of an operation, as logs name it.
@@ -235,6 +268,28 @@ mod tests {
         let table = [
             ("GET", "/v1/models", Route::Models(Skin::OpenAi)),
             ("GET", "/api/v1/models", Route::Models(Skin::OpenRouter)),
+            (
+                "GET",
+                "/v1/models/a/m%2E1",
+                Route::Model(Skin::OpenAi, "a/m.1".to_owned()),
+            ),
+            (
+                "HEAD",
+                "/api/v1/models/a%2fm:free",
+                Route::Model(Skin::OpenRouter, "a/m:free".to_owned()),
+            ),
+            ("GET", "/v1/models/", Route::Unknown),
+            ("GET", "/v1/models/a%2", Route::Unknown),
+            ("GET", "/v1/models/a%ff", Route::Unknown),
+            ("GET", "/v1/modelsa", Route::Unknown),
+            (
+                "DELETE",
+                "/v1/models/a/m",
+                Route::WrongMethod(Skin::OpenAi, "GET"),
+            ),
+            ("GET", "/", Route::Root),
+            ("HEAD", "/", Route::Root),
+            ("POST", "/", Route::Unknown),
             ("POST", "/v1/files", Route::Unknown),
             ("POST", "/chat/completions", Route::Unknown),
             ("POST", "/v1/chat/completions/", Route::Unknown),
