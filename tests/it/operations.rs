@@ -144,6 +144,25 @@ async fn long_embeddings_are_held_whole_so_that_a_cut_is_recovered() {
     }
 }
 
+/// Memory is bounded: beyond the hold they pass as they come, whole, with the name that the provider gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn embeddings_too_long_to_hold_pass_as_they_come() {
+    let mock = mock(fast()).await;
+    let proxy = Config::new()
+        .provider("one", mock.addr())
+        .model("acme/m-1", &["one"])
+        .start();
+    let inputs = [r#""a""#; 30].join(",");
+    let fields = format!(r#""input":[{inputs}],"dimensions":90000"#);
+    for via in BOTH {
+        let answer = proxy.call(via, &ask("/v1/embeddings", &fields)).await;
+        assert_eq!((answer.status, answer.end), (200, Ended::Whole));
+        assert!(answer.body.len() > 10_000_000);
+        assert_eq!(answer.header("content-length"), None);
+        assert_eq!(answer.model(), "m-1");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_text_that_breaks_ends_in_a_typed_error() {
     for how in [Cut::Close, Cut::Reset, Cut::CleanEnd] {

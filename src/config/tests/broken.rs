@@ -399,7 +399,7 @@ fn wildcard_rules() {
     );
     wildcard(
         "{ fallbacks: [a/b], endpoints: [{ provider: openai }] }",
-        "5:28 unknown model",
+        "5:27 unknown model",
     );
     let fallback = "\
 \x20 openai/*: { endpoints: [{ provider: openai }] }
