@@ -50,19 +50,17 @@ fn check_hiding(name: &str, config: &raw::Config, at: &Trail, report: &mut Repor
         }
         return;
     }
-    let slug_of = |model: &&str| model.split_once('/').is_some_and(|(_, slug)| slug == name);
-    let message = match models.clone().any(|model| model == name) {
-        true => format!("a model is named \"{name}\" already"),
-        false => {
-            // Where several authors have the slug, it names none of them, and the alias may.
-            let mut named = models.filter(slug_of);
-            match (named.next(), named.next()) {
-                (Some(model), None) => format!("\"{name}\" already names \"{model}\""),
-                _ => return,
-            }
-        }
-    };
-    report.key_error(at, message, None);
+    if models.clone().any(|model| model == name) {
+        report.key_error(at, format!("a model is named \"{name}\" already"), None);
+        return;
+    }
+    // Where several authors have the slug, it names none of them, and the alias may.
+    let mut named =
+        models.filter(|model| model.split_once('/').is_some_and(|(_, slug)| slug == name));
+    if let (Some(model), None) = (named.next(), named.next()) {
+        let message = format!("\"{name}\" already names \"{model}\"");
+        report.key_error(at, message, None);
+    }
 }
 
 fn check_target(target: &str, config: &raw::Config, at: &Trail, report: &mut Report<'_>) {

@@ -36,9 +36,10 @@ pub(super) fn compile(
 fn check_aliases(model: &Model, aliases: &Named<Text>, at: &Trail, report: &mut Report<'_>) {
     for (written, fallback) in model.fallbacks.0.iter().enumerate() {
         let mut named = aliases.0.iter();
-        if let Some((alias, target)) = named.find(|(alias, _)| *alias == fallback.0) {
+        if let Some((alias, _)) = named.find(|(alias, _)| *alias == fallback.0) {
             let at = at.index(written);
-            let hint = format!("name the model: \"{}\"", target.0);
+            let model = report.quoted(&Trail::top("aliases").key(alias));
+            let hint = format!("name the model: {model}");
             report.error_with(&at, format!("\"{alias}\" is an alias"), hint);
             report.settle(&at);
         }
