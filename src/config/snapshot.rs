@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::config::secret::Secret;
 use crate::core::catalog::Catalog;
 use crate::core::health::{BudgetSettings, HealthSettings};
-use crate::core::names::{CallerName, KeyName, ModelName, PolicyName, ProviderName};
+use crate::core::names::{CallerName, KeyName, PolicyName, ProviderName};
 use crate::core::policy::Policy;
 
 /// The validated configuration of one generation.
@@ -69,15 +69,15 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether the caller may ask for the model.
-    pub fn may_use(&self, model: &ModelName) -> bool {
+    /// Whether the caller may ask for the model of this name, which of a wildcard is the name asked for.
+    pub fn may_use(&self, model: &str) -> bool {
         self.models.is_empty()
             || self
                 .models
                 .iter()
                 .any(|pattern| match pattern.strip_suffix('*') {
-                    Some(prefix) => model.as_str().starts_with(prefix),
-                    None => model.as_str() == pattern,
+                    Some(prefix) => model.starts_with(prefix),
+                    None => model == pattern,
                 })
     }
 }

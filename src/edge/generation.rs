@@ -18,6 +18,7 @@ use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::wire::openai::operation::Operation;
 
 /// The generation that serves, and the only place to get it.
 pub type Current = Arc<ArcSwap<Generation>>;
@@ -41,8 +42,8 @@ pub struct Generation {
 pub struct Upstream {
     /// The host to look up, or the peer itself where the base URL holds an address.
     pub place: Place,
-    /// The request's head but for its length and what the client adds.
-    pub head: RequestHeader,
+    /// The heads of its requests but for the length and what the client adds, one an operation.
+    heads: [RequestHeader; Operation::ALL.len()],
     metrics: EndpointMetrics,
 }
 
@@ -69,6 +70,13 @@ pub enum BuildError {
     },
     #[error("provider `{provider}`: {what} is not a valid header value")]
     Header { provider: String, what: String },
+}
+
+impl Upstream {
+    /// The head of a request for `operation`.
+    pub fn head(&self, operation: Operation) -> &RequestHeader {
+        &self.heads[operation.index()]
+    }
 }
 
 impl Generation {
@@ -154,7 +162,7 @@ fn upstream(
     };
     Ok(Upstream {
         place: place(&provider.base, &provider.tls, endpoint)?,
-        head: head(provider, endpoint).map_err(|what| header_error(&what))?,
+        heads: heads(provider, endpoint).map_err(|what| header_error(&what))?,
         metrics: telemetry.metrics.endpoint(&labels),
     })
 }
@@ -219,9 +227,25 @@ fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
     Ok(wrapped)
 }
 
-/// The head of every request to an endpoint. The error names what cannot be sent.
-fn head(provider: &Provider, endpoint: &Endpoint) -> Result<RequestHeader, String> {
-    let path = format!("{}{}", provider.base.path, chat_path(provider));
+/// The heads of all requests to an endpoint, each at its operation's place. The error names what cannot be sent.
+fn heads(
+    provider: &Provider,
+    endpoint: &Endpoint,
+) -> Result<[RequestHeader; Operation::ALL.len()], String> {
+    let [chat, completions, embeddings] = Operation::ALL;
+    Ok([
+        head(provider, endpoint, chat)?,
+        head(provider, endpoint, completions)?,
+        head(provider, endpoint, embeddings)?,
+    ])
+}
+
+fn head(
+    provider: &Provider,
+    endpoint: &Endpoint,
+    operation: Operation,
+) -> Result<RequestHeader, String> {
+    let path = format!("{}{}", provider.base.path, path(provider, operation));
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
     insert(&mut head, "host", &provider.base.authority())?;
@@ -253,8 +277,8 @@ fn insert(head: &mut RequestHeader, name: &str, value: &str) -> Result<(), Strin
         .map_err(|_| invalid())
 }
 
-fn chat_path(provider: &Provider) -> &'static str {
+fn path(provider: &Provider, operation: Operation) -> &'static str {
     match provider.dialects.first() {
-        Some(DialectName::OpenAi) | None => "/chat/completions",
+        Some(DialectName::OpenAi) | None => operation.path(),
     }
 }

@@ -15,6 +15,8 @@ mod recovery_time;
 mod upstream;
 mod bodies;
 mod fidelity;
+mod operations;
+mod naming;
 mod failover;
 mod surface;
 mod limits;

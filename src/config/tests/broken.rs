@@ -359,7 +359,12 @@ fn model_rules() {
         "gpt-5-mini",
         "4:3 the model name \"gpt-5-mini\" has no author",
     );
-    named("openai/*", "4:3 wildcard models are not supported yet");
+    for name in ["openai/gpt-*", "\"*/mini\"", "\"*\""] {
+        named(
+            name,
+            "4:3 a model's name may hold no `*` but as the whole slug",
+        );
+    }
     named("openai/a@b", "4:3 a model name may hold no spaces");
 }
 
@@ -381,6 +386,69 @@ fn chain_rules() {
   a/y: { endpoints: [{ provider: openai }] }
 ";
     check_lines(twice, "5:27 \"a/y\" is listed twice");
+}
+
+#[test]
+fn wildcard_rules() {
+    let wildcard = |model: &str, expected: &str| {
+        check_lines(&format!("\x20 openai/*: {model}\n"), expected);
+    };
+    wildcard(
+        "{ endpoints: [{ provider: openai, model: gpt-5 }] }",
+        "5:54 `model` would send every model of the wildcard to one",
+    );
+    wildcard(
+        "{ fallbacks: [a/b], endpoints: [{ provider: openai }] }",
+        "5:27 unknown model",
+    );
+    let fallback = "\
+\x20 openai/*: { endpoints: [{ provider: openai }] }
+  a/x: { fallbacks: [openai/*], endpoints: [{ provider: openai }] }
+";
+    check_lines(fallback, "6:22 unknown model \"openai/*\"");
+}
+
+#[test]
+fn alias_rules() {
+    let alias = |alias: &str, expected: &str| {
+        check_lines(&format!("aliases: {{ {alias} }}\n"), expected);
+    };
+    alias(
+        "fast: openai/gpt-5-nano",
+        "5:18 unknown model \"openai/gpt-5-nano\"",
+    );
+    alias("fast: openai/*", "5:18 an alias stands for one model");
+    alias(
+        "a*b: openai/gpt-5-mini",
+        "5:12 an alias may hold one `*`, at its end",
+    );
+    alias(
+        "\"a b\": openai/gpt-5-mini",
+        "5:12 an alias may hold no spaces",
+    );
+    alias("\"\": openai/gpt-5-mini", "5:12 the alias is empty");
+    alias(
+        "openai/gpt-5-mini: openai/gpt-5-mini",
+        "5:12 a model is named \"openai/gpt-5-mini\" already",
+    );
+    alias(
+        "gpt-5-mini: openai/gpt-5-mini",
+        "5:12 \"gpt-5-mini\" already names \"openai/gpt-5-mini\"",
+    );
+    alias(
+        "fast: openai/gpt-5-mini, quick: fast",
+        "5:44 \"fast\" is an alias itself",
+    );
+    let hidden = "\
+\x20 openai/*: { endpoints: [{ provider: openai }] }
+aliases: { openai/*: openai/gpt-5-mini }
+";
+    check_lines(hidden, "6:12 the alias hides the model \"openai/*\"");
+    let chain = "\
+\x20 a/x: { fallbacks: [fast], endpoints: [{ provider: openai }] }
+aliases: { fast: openai/gpt-5-mini }
+";
+    check_lines(chain, "5:22 \"fast\" is an alias");
 }
 
 #[test]

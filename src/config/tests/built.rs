@@ -16,7 +16,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "server: { admin: { token_file: /run/token } }",
         "server: { admin: { metrics_token: x } }",
         "auth: { keys: [{ name: batch, key_file: /run/secrets/batch }] }",
-        "aliases: { fast: openai/gpt-5-mini }",
         "policies: { p: { sort: cost } }",
         "policies: { p: { sort: latency } }",
         "policies: { p: { sort: throughput } }",
@@ -80,7 +79,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "{ provider: openai }",
         "{ provider: openai, quantization: bf16 }",
     ));
-    refused(BASE.replace("openai/gpt-5-mini", "openai/*"));
 }
 
 #[test]
@@ -162,4 +160,37 @@ fn the_hash_is_of_the_text() {
     assert_ne!(one.hash, two.hash);
     assert_eq!(one.hash, load(BASE).hash);
     assert_eq!((one.hash.len(), one.short_hash().len()), (64, 16));
+}
+
+#[test]
+fn aliases_and_wildcards_find_their_models() {
+    let text = "\
+\x20 openai/*: { fallbacks: [openai/gpt-5-mini], endpoints: [{ provider: openai, price: { prompt: 1, completion: 2 } }] }
+  a/dup: { endpoints: [{ provider: openai }] }
+  b/dup: { endpoints: [{ provider: openai }] }
+aliases: { fast: openai/gpt-5-mini, claude-haiku-*: a/dup, new: openai/gpt-9, dup: b/dup, openai/gpt-4*: openai/gpt-5-mini }
+auth: { keys: [{ name: k, key: k-1, models: [openai/gpt-9] }] }
+";
+    let loaded = load(&with(text));
+    assert_eq!(loaded.warnings, []);
+    let catalog = &loaded.snapshot.catalog;
+    let named = |asked: &str| {
+        let found = catalog.resolve(asked).unwrap();
+        let name = catalog.name_of(found.model, found.wild).to_owned();
+        let endpoint = catalog.model(found.model).endpoints[0];
+        let sent = catalog.upstream_name_of(endpoint, found.wild).to_owned();
+        (catalog.endpoint(endpoint).id.to_string(), name, sent)
+    };
+    let check = |asked: &str, id: &str, name: &str, sent: &str| {
+        let expected = (id.to_owned(), name.to_owned(), sent.to_owned());
+        assert_eq!(named(asked), expected, "{asked}");
+    };
+    let mini = "openai/gpt-5-mini@openai/default";
+    check("fast", mini, "openai/gpt-5-mini", "gpt-5-mini");
+    check("openai/gpt-4o", mini, "openai/gpt-5-mini", "gpt-5-mini");
+    check("claude-haiku-4.5", "a/dup@openai/default", "a/dup", "dup");
+    check("dup", "b/dup@openai/default", "b/dup", "dup");
+    let any = "openai/*@openai/default";
+    check("new", any, "openai/gpt-9", "gpt-9");
+    check("openai/o3", any, "openai/o3", "o3");
 }

@@ -57,7 +57,7 @@ impl Message<'_> {
 }
 
 /// Whether a value is there and holds something: not null, `""`, `[]` or `{}`.
-fn is_filled(value: Option<&RawValue>) -> bool {
+pub(super) fn is_filled(value: Option<&RawValue>) -> bool {
     let Some(value) = value else { return false };
     let bytes = value.get().as_bytes();
     match bytes {

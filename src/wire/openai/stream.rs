@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors;
+use super::operation::Operation;
 use super::request::Expects;
 use super::shape::{ModelValue, is_error, usage};
 use crate::core::exchange::{Progress, StreamEvent};
@@ -26,7 +27,7 @@ const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
 /// Reads the events of one upstream attempt.
 #[derive(Debug)]
-pub struct ChatStream {
+pub struct AnswerStream {
     expects: Expects,
     model: ModelValue,
     head: StreamHead,
@@ -82,9 +83,9 @@ struct Chunk<'a> {
     detail: Option<&'a RawValue>,
 }
 
-// === impl ChatStream ===
+// === impl AnswerStream ===
 
-impl ChatStream {
+impl AnswerStream {
     /// A reader for an answer to a request that expects so much, in the name of the catalogue's `model`.
     pub fn new(expects: Expects, model: &str) -> Self {
         Self {
@@ -161,7 +162,10 @@ impl ChatStream {
         self.remember(&chunk);
         self.choices.merge(seen.choices);
         let progress = Progress {
-            content: seen.content,
+            content: match self.expects.operation {
+                Operation::Chat | Operation::Embeddings => seen.content,
+                Operation::Completions => seen.text,
+            },
             finished: self.is_finished(),
             usage: usage(chunk.usage),
         };

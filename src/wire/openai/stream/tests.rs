@@ -4,6 +4,7 @@ use crate::core::outcome::Hint;
 use crate::wire::sse::Splitter;
 
 const PLAIN: Expects = Expects {
+    operation: Operation::Chat,
     choices: 1,
     usage: false,
     structured: false,
@@ -26,8 +27,8 @@ fn chunk(choices: &str) -> Event {
     ))
 }
 
-fn stream() -> ChatStream {
-    ChatStream::new(PLAIN, "a/m")
+fn stream() -> AnswerStream {
+    AnswerStream::new(PLAIN, "a/m")
 }
 
 fn progress(reading: &Reading) -> Progress {
@@ -140,7 +141,7 @@ fn a_stream_is_finished_when_every_choice_is() {
         choices: 2,
         ..PLAIN
     };
-    let mut stream = ChatStream::new(expects, "a/m");
+    let mut stream = AnswerStream::new(expects, "a/m");
     let mut finished = |choice: &str| progress(&stream.read(&chunk(choice))).finished;
     assert!(!finished(r#"{"index":0,"delta":{"content":"a"}}"#));
     assert!(!finished(
@@ -189,7 +190,7 @@ fn the_usage_chunk_goes_to_those_who_asked() {
         ..PLAIN
     };
     assert_eq!(
-        ChatStream::new(expects, "a/m").read(&usage).relay,
+        AnswerStream::new(expects, "a/m").read(&usage).relay,
         Relay::AsIs
     );
     let beside_content =
@@ -254,7 +255,7 @@ fn a_broken_event_is_fatal_while_a_tool_call_or_a_structure_is_open() {
         );
         assert_eq!(reading.relay, Relay::Nothing);
     }
-    let fatal = |stream: &mut ChatStream| {
+    let fatal = |stream: &mut AnswerStream| {
         stream.read(&data("{")).event == StreamEvent::Malformed { fatal: true }
     };
     let mut tools = stream();
@@ -270,7 +271,7 @@ fn a_broken_event_is_fatal_while_a_tool_call_or_a_structure_is_open() {
         structured: true,
         ..PLAIN
     };
-    assert!(fatal(&mut ChatStream::new(expects, "a/m")));
+    assert!(fatal(&mut AnswerStream::new(expects, "a/m")));
     let raw = Bytes::from_static(b"data: {\"choices\":[],\"a\":\"\xff\"}\n\n");
     let mut splitter = Splitter::new(100);
     splitter.push(raw);
