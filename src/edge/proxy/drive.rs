@@ -358,7 +358,9 @@ impl<'a> Drive<'a> {
             catalog.name_of(endpoint.model, self.wild.as_deref())
         });
         match (self.incoming.request.facts.stream, content) {
-            (true, Content::Events) => Reader::events(&self.incoming.request, model),
+            (true, Content::Events) => {
+                Reader::events(&self.incoming.request, model, self.incoming.skin)
+            }
             (true, Content::Other) | (false, _) => {
                 Reader::json(&self.incoming.request, model, self.whole_cap())
             }

@@ -8,6 +8,7 @@ use crate::wire::openai::answer::{self, Answer};
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::ClientRequest;
 use crate::wire::openai::stream::{AnswerStream, Relay, StreamHead};
+use crate::wire::openai::write::Skin;
 use crate::wire::rope::Rope;
 use crate::wire::sse::Splitter;
 
@@ -63,10 +64,14 @@ impl Piece {
 
 impl Reader {
     /// A reader of events.
-    pub(crate) fn events(request: &ClientRequest, model: &str) -> Self {
+    pub(crate) fn events(request: &ClientRequest, model: &str, skin: Skin) -> Self {
+        let stream = AnswerStream::new(request.expects, model);
         Self::Events(EventReader {
             splitter: Splitter::new(LONGEST_EVENT),
-            stream: AnswerStream::new(request.expects, model),
+            stream: match skin {
+                Skin::OpenAi => stream,
+                Skin::OpenRouter => stream.without_null_usage(),
+            },
             ended: false,
         })
     }

@@ -69,6 +69,13 @@ pub(super) fn is_filled(value: Option<&RawValue>) -> bool {
     }
 }
 
+/// Reads a field that is there as `Some`, also where it is null.
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(
+    json: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(json).map(Some)
+}
+
 /// A finish reason as it stands in the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {

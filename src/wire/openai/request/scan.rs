@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
-use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -15,6 +14,7 @@ use super::{ClientRequest, Expects};
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::openai::operation::Operation;
+use crate::wire::openai::shape::present;
 use crate::wire::splice::{Edit, span_of};
 
 /// Fields that speak to a router, not to a model: `contracts/openrouter.md` section 1.
@@ -323,10 +323,6 @@ struct StreamOptions<'a> {
     /// `Some` for a null too: the key stands there.
     #[serde(borrow, default, deserialize_with = "present")]
     include_usage: Option<&'a RawValue>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(json).map(Some)
 }
 
 /// Anything of another type is left to the upstream to refuse.

@@ -294,3 +294,39 @@ fn the_head_is_remembered_from_the_first_chunk_that_has_one() {
         ("c", "a/m", 9)
     );
 }
+
+#[test]
+fn a_null_usage_is_left_out_for_clients_that_do_not_take_it() {
+    let left = |json: &str| {
+        let event = event(&format!("data: {json}\n\n"));
+        let mut stream = AnswerStream::new(PLAIN, "a/m").without_null_usage();
+        let bytes = stream.read(&event).relay.bytes(&event).unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let data = text.strip_prefix("data: ").unwrap().strip_suffix("\n\n");
+        data.unwrap().to_owned()
+    };
+    for (json, expected) in [
+        (
+            r#"{"id":"c","model":"up","choices":[],"usage":null}"#,
+            r#"{"id":"c","model":"a/m","choices":[]}"#,
+        ),
+        (
+            r#"{ "usage" : null , "id":"c","model":"up","choices":[]}"#,
+            r#"{ "id":"c","model":"a/m","choices":[]}"#,
+        ),
+        (
+            r#"{"id":"c","usage":null,"model":"a/m","choices":[]}"#,
+            r#"{"id":"c","model":"a/m","choices":[]}"#,
+        ),
+        (
+            r#"{"id":"c","choices":[{"index":0,"delta":{"content":"\"usage\":null"}}]}"#,
+            r#"{"id":"c","choices":[{"index":0,"delta":{"content":"\"usage\":null"}}]}"#,
+        ),
+    ] {
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let found = left(json);
+        assert_eq!(parsed(&found), parsed(expected), "{found}");
+    }
+    let kept = event("data: {\"id\":\"c\",\"choices\":[],\"usage\":null}\n\n");
+    assert_eq!(stream().read(&kept).relay, Relay::AsIs);
+}
