@@ -207,7 +207,7 @@ async fn requests(
         for (nth, proxy) in proxies.iter().enumerate() {
             let before = proxy.cpu()?;
             load::drive(proxy.address, request, *connections, *total).await?;
-            let each = (proxy.cpu()? - before).as_secs_f64() * 1e6 / *total as f64;
+            let each = proxy.cpu()?.saturating_sub(before).as_secs_f64() * 1e6 / *total as f64;
             report.add(*figure, nth, each);
         }
     }

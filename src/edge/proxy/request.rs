@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::config::snapshot::Caller;
 use crate::edge::auth::Admission;
+use crate::edge::clock::unix_time;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::HeldBytes;
 use crate::wire::client_error::ClientError;
@@ -120,13 +121,23 @@ pub(crate) struct Ids {
 impl Ids {
     /// The names for a request with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let own = Uuid::now_v7().simple().to_string();
+        let own = unique().simple().to_string();
         let given = headers.get("x-request-id").and_then(acceptable);
         Self {
             request: given.unwrap_or_else(|| own.clone()),
             generation: format!("gen-{own}"),
         }
     }
+}
+
+/// A UUID of version 7. It has to be unique, not hard to guess: its random bits come from the thread's own
+/// generator, as the system's is one call to the kernel a request.
+fn unique() -> Uuid {
+    let now = unix_time();
+    let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 fn acceptable(id: &HeaderValue) -> Option<String> {
