@@ -8,6 +8,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
+use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::stream::L4BufferSettings;
@@ -24,6 +25,7 @@ use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::proxy::{Connector, Gateway};
 use crate::edge::telemetry::Telemetry;
+use crate::edge::tls::Shown;
 
 /// Buffers of a client's connection: the defaults of 64 KiB cost 50 KiB more a stream.
 const READ_BUFFER: usize = 4096;
@@ -52,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) reloads: Arc<ReloadLog>,
+    pub(crate) shown: Arc<Shown>,
 }
 
 impl Process {
@@ -63,18 +66,16 @@ impl Process {
         let generation = Generation::build(loaded, None, &telemetry)?;
         telemetry.metrics.observe_start();
         let settings = generation.snapshot.server.clone();
+        let mut shown = Shown::default();
+        let listeners = listeners(&generation, &mut shown)?;
         let shared = Shared {
             current: Arc::new(ArcSwap::from_pointee(generation)),
             clock: Clock::start(),
             lifecycle: Arc::default(),
             telemetry,
             reloads: Arc::default(),
+            shown: Arc::new(shown),
         };
-        let listeners = settings
-            .listen
-            .iter()
-            .map(|address| reserve(*address).with_context(|| format!("cannot listen on {address}")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
         let admin = reserve(settings.admin.listen)
             .with_context(|| format!("cannot listen on {}", settings.admin.listen))?;
         let threads = match settings.threads {
@@ -83,14 +84,16 @@ impl Process {
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
         server.bootstrap();
-        server.add_service(data_service(&server, &shared, &listeners, threads));
+        let addresses = listeners.iter().map(|open| open.reserved.address).collect();
+        let (reserved, data) = data_service(&server, &shared, listeners, threads);
+        server.add_service(data);
         server.add_service(admin_service(&shared, &admin));
         Ok(Self {
             server,
             shared,
-            addresses: listeners.iter().map(|listener| listener.address).collect(),
+            addresses,
             admin: admin.address,
-            _reserved: listeners.into_iter().chain([admin]).collect(),
+            _reserved: reserved.into_iter().chain([admin]).collect(),
         })
     }
 
@@ -100,6 +103,27 @@ impl Process {
             shutdown_signal: shutdown,
         });
     }
+}
+
+/// A listener that can be bound.
+struct Open {
+    reserved: Reserved,
+    tls: Option<TlsSettings>,
+}
+
+fn listeners(generation: &Generation, shown: &mut Shown) -> anyhow::Result<Vec<Open>> {
+    let listen = generation.snapshot.server.listen.iter();
+    listen
+        .map(|listener| {
+            let address = listener.address;
+            let mut identities = generation.identities();
+            let identity = identities.find(|(with_tls, _)| *with_tls == listener);
+            let tls = identity.map(|(_, identity)| shown.listener(address, identity));
+            let reserved =
+                reserve(address).with_context(|| format!("cannot listen on {address}"))?;
+            Ok(Open { reserved, tls })
+        })
+        .collect()
 }
 
 fn server_conf(threads: usize) -> ServerConf {
@@ -116,9 +140,9 @@ fn server_conf(threads: usize) -> ServerConf {
 fn data_service(
     server: &Server,
     shared: &Shared,
-    listeners: &[Reserved],
+    listeners: Vec<Open>,
     threads: usize,
-) -> Service<pingora::proxy::HttpProxy<Gateway>> {
+) -> (Vec<Reserved>, Service<pingora::proxy::HttpProxy<Gateway>>) {
     let gateway = Gateway {
         current: shared.current.clone(),
         connector: Arc::new(Connector::new()),
@@ -128,8 +152,18 @@ fn data_service(
     };
     let mut service = http_proxy_service_with_name(&server.configuration, gateway, "data");
     service.threads = Some(threads);
-    for listener in listeners {
-        service.add_listener(listener_config(listener));
+    let mut reserved = Vec::new();
+    for Open {
+        reserved: open,
+        tls,
+    } in listeners
+    {
+        let config = listener_config(&open);
+        service.add_listener(match tls {
+            Some(settings) => config.tls(settings),
+            None => config,
+        });
+        reserved.push(open);
     }
     if let Some(proxy) = service.app_logic_mut() {
         let mut options = HttpServerOptions::default();
@@ -140,7 +174,7 @@ fn data_service(
             .max_header_list_size(H2_HEADER_BYTES);
         proxy.h2_options = Some(h2);
     }
-    service
+    (reserved, service)
 }
 
 fn admin_service(shared: &Shared, listener: &Reserved) -> Service<HttpServer<Admin>> {

@@ -2,6 +2,7 @@
 //! cannot be used leaves the old generation serving. Must never drop a request.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,11 +174,12 @@ impl Reloader {
             Ok(next) => Arc::new(next),
             Err(error) => return self.refuse(&error.to_string(), reason),
         };
-        for what in needs_restart(&last.snapshot.server, &next.snapshot.server) {
+        for what in needs_restart(&last, &next) {
             tracing::warn!("`{what}` has changed: that takes a restart");
         }
         let metrics = &self.shared.telemetry.metrics;
         self.shared.current.store(next.clone());
+        self.shared.shown.replace(next.identities());
         metrics.forget_removed(&last, &next);
         metrics.observe_reload(Some(next.number));
         self.shared.reloads.applied();
@@ -196,17 +198,33 @@ impl Reloader {
 }
 
 /// What a running process cannot change.
-fn needs_restart(last: &Server, next: &Server) -> Vec<&'static str> {
+fn needs_restart(last: &Generation, next: &Generation) -> Vec<&'static str> {
+    let (from, to) = (&last.snapshot.server, &next.snapshot.server);
     let changes = [
-        (last.listen != next.listen, "server.listen"),
-        (
-            last.admin.listen != next.admin.listen,
-            "server.admin.listen",
-        ),
-        (last.threads != next.threads, "server.threads"),
+        (sockets(from) != sockets(to), "server.listen"),
+        (asks_others(last, next), "client_ca_file"),
+        (from.admin.listen != to.admin.listen, "server.admin.listen"),
+        (from.threads != to.threads, "server.threads"),
     ];
     changes
         .into_iter()
         .filter_map(|(changed, what)| changed.then_some(what))
         .collect()
+}
+
+/// What a listener is bound to. The certificate it shows can change.
+fn sockets(server: &Server) -> Vec<(SocketAddr, bool)> {
+    let listen = server.listen.iter();
+    listen
+        .map(|listener| (listener.address, listener.tls.is_some()))
+        .collect()
+}
+
+/// Whether a listener that stays asks its clients for other certificates.
+fn asks_others(last: &Generation, next: &Generation) -> bool {
+    last.identities().any(|(listener, identity)| {
+        let mut next = next.identities();
+        let same = next.find(|(other, _)| other.address == listener.address);
+        same.is_some_and(|(_, other)| !identity.asks_like(other))
+    })
 }

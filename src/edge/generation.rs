@@ -1,23 +1,24 @@
 //! Owns what serves right now: a snapshot with the health of its endpoints, their prepared upstreams and
 //! metric handles, swapped as one. Must never be read twice in one request.
 
-use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::utils::tls::{WrappedX509, parse_x509};
+use pingora::utils::tls::WrappedX509;
 
 use crate::config::Loaded;
 use crate::config::snapshot::{
-    BaseUrl, DialectName, Provider, Snapshot, UpstreamAuth, UpstreamTls,
+    BaseUrl, DialectName, Listener, Provider, Snapshot, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::edge::tls::{self, FileError, Identity};
 
 /// The generation that serves, and the only place to get it.
 pub type Current = Arc<ArcSwap<Generation>>;
@@ -32,6 +33,8 @@ pub struct Generation {
     pub snapshot: Snapshot,
     pub health: Health,
     pub callers: Callers,
+    /// Of the listeners, in their order; `None` without TLS.
+    identities: Vec<Option<Identity>>,
     upstreams: Vec<Upstream>,
     models: Vec<ModelMetrics>,
 }
@@ -61,11 +64,12 @@ pub enum Place {
 /// A generation cannot be built from a valid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("provider `{provider}`: cannot read `{path}`: {cause}")]
-    Certificate {
-        provider: String,
-        path: String,
-        cause: String,
+    #[error("provider `{provider}`: {cause}")]
+    Provider { provider: String, cause: FileError },
+    #[error("listener {address}: {cause}")]
+    Listener {
+        address: SocketAddr,
+        cause: FileError,
     },
     #[error("provider `{provider}`: {what} is not a valid header value")]
     Header { provider: String, what: String },
@@ -90,6 +94,8 @@ impl Generation {
             .iter()
             .map(|endpoint| upstream(&snapshot, endpoint, telemetry))
             .collect::<Result<_, _>>()?;
+        let listeners = snapshot.server.listen.iter();
+        let identities = listeners.map(identity).collect::<Result<_, _>>()?;
         let names = catalog.models().iter();
         let models = names
             .map(|model| telemetry.metrics.model(model.name.as_str()))
@@ -99,10 +105,17 @@ impl Generation {
             hash: loaded.hash,
             callers: Callers::new(&snapshot.callers),
             health,
+            identities,
             upstreams,
             models,
             snapshot,
         })
+    }
+
+    /// The listeners with TLS, each with what it shows.
+    pub fn identities(&self) -> impl Iterator<Item = (&Listener, &Identity)> + Clone {
+        let listeners = self.snapshot.server.listen.iter().zip(&self.identities);
+        listeners.filter_map(|(listener, identity)| Some((listener, identity.as_ref()?)))
     }
 
     /// The prepared upstream of an endpoint.
@@ -140,6 +153,14 @@ impl Generation {
     }
 }
 
+fn identity(listener: &Listener) -> Result<Option<Identity>, BuildError> {
+    let read = listener.tls.as_ref().map(Identity::read).transpose();
+    read.map_err(|cause| BuildError::Listener {
+        address: listener.address,
+        cause,
+    })
+}
+
 fn upstream(
     snapshot: &Snapshot,
     endpoint: &Endpoint,
@@ -159,14 +180,16 @@ fn upstream(
     })
 }
 
-fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place, BuildError> {
-    let name = tls.server_name.clone().unwrap_or_else(|| base.host.clone());
+fn place(base: &BaseUrl, wanted: &UpstreamTls, endpoint: &Endpoint) -> Result<Place, BuildError> {
+    let name = wanted
+        .server_name
+        .clone()
+        .unwrap_or_else(|| base.host.clone());
     let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
     let mut peer = HttpPeer::new(nowhere, base.tls, name);
-    if let Some(path) = &tls.ca_file {
-        let trusted = authorities(path).map_err(|cause| BuildError::Certificate {
+    if let Some(path) = &wanted.ca_file {
+        let trusted = tls::trusted(path).map_err(|cause| BuildError::Provider {
             provider: endpoint.provider.to_string(),
-            path: path.display().to_string(),
             cause,
         })?;
         // The pool's key does not hold the authorities: connections must not be shared beyond them.
@@ -175,7 +198,7 @@ fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place
     }
     Ok(match base.host.parse::<std::net::IpAddr>() {
         Ok(address) => {
-            peer._address = std::net::SocketAddr::new(address, base.port).into();
+            peer._address = SocketAddr::new(address, base.port).into();
             Place::Address(Arc::new(peer))
         }
         Err(_) => Place::Host {
@@ -193,30 +216,6 @@ fn fingerprint(authorities: &[WrappedX509]) -> u64 {
         authority.borrow_raw_cert().hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &certificates {
-        // Pingora's own parser panics on what this one refuses.
-        store
-            .add(certificate.clone())
-            .map_err(|error| error.to_string())?;
-    }
-    let wrapped = certificates
-        .into_iter()
-        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
-        .collect();
-    Ok(wrapped)
 }
 
 /// The head of every request to an endpoint. The error names what cannot be sent.

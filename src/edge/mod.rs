@@ -1,11 +1,12 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `generation`, `telemetry`, `proxy`, `admin`.
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `generation`, `telemetry`, `proxy`, `admin`.
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
 pub mod lifecycle;
 pub mod dns;
 pub mod auth;
+pub mod tls;
 pub mod generation;
 pub mod telemetry;
 pub mod proxy;

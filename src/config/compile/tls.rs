@@ -1,11 +1,11 @@
 //! Owns the rules of a provider's `tls`: there is always a name to check a certificate against. Must never
 //! read a certificate.
 
-use std::path::PathBuf;
-
 use crate::config::compile::base_url::is_ip;
+use crate::config::compile::server::path;
 use crate::config::raw::providers::Tls;
 use crate::config::report::Report;
+use crate::config::scalar::Text;
 use crate::config::snapshot::{BaseUrl, UpstreamTls};
 use crate::config::trail::Trail;
 
@@ -16,17 +16,17 @@ pub(super) fn compile(
     at: &Trail,
     report: &mut Report<'_>,
 ) -> UpstreamTls {
-    let ca_file = written.ca_file.as_ref().map(|file| file.0.as_str());
     let server_name = written.server_name.as_ref().map(|name| name.0.as_str());
-    if ca_file == Some("") {
-        report.error(&at.key("tls").key("ca_file"), "the file's name is empty");
-    }
+    let file = |file: &Option<Text>, field: &str, report: &mut Report<'_>| {
+        path(file.as_ref(), &at.key("tls").key(field), report)
+    };
+    let ca_file = file(&written.ca_file, "ca_file", report);
     if server_name.is_some_and(|name| !is_host_name(name)) {
         let at = at.key("tls").key("server_name");
         report.error(&at, format!("{} is not a host name", report.quoted(&at)));
     }
     let tls = UpstreamTls {
-        ca_file: ca_file.map(PathBuf::from),
+        ca_file,
         server_name: server_name.map(str::to_owned),
     };
     if let Some(base) = base {
