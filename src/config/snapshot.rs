@@ -199,11 +199,17 @@ pub struct UpstreamTls {
     pub ca_file: Option<PathBuf>,
     /// The name to ask for and to check; `None` = the base URL's host.
     pub server_name: Option<String>,
+    /// PEM files of the certificate that it is shown, and of its key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 impl UpstreamTls {
     fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.ca_file.iter()
+        let client = self
+            .client
+            .iter()
+            .flat_map(|(certificate, key)| [certificate, key]);
+        self.ca_file.iter().chain(client)
     }
 }
 

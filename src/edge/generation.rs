@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -19,6 +20,11 @@ use crate::core::health::Health;
 use crate::edge::auth::Callers;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
 use crate::edge::tls::{self, FileError, Identity};
+
+/// Streams that share one connection to an upstream, which may allow fewer.
+const H2_STREAMS: usize = 100;
+/// How often an h2 connection to an upstream is asked whether it lives.
+const H2_PING: Duration = Duration::from_secs(10);
 
 /// The generation that serves, and the only place to get it.
 pub type Current = Arc<ArcSwap<Generation>>;
@@ -185,16 +191,26 @@ fn place(base: &BaseUrl, wanted: &UpstreamTls, endpoint: &Endpoint) -> Result<Pl
         .server_name
         .clone()
         .unwrap_or_else(|| base.host.clone());
+    let unusable = |cause| BuildError::Provider {
+        provider: endpoint.provider.to_string(),
+        cause,
+    };
     let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
     let mut peer = HttpPeer::new(nowhere, base.tls, name);
     if let Some(path) = &wanted.ca_file {
-        let trusted = tls::trusted(path).map_err(|cause| BuildError::Provider {
-            provider: endpoint.provider.to_string(),
-            cause,
-        })?;
+        let trusted = tls::trusted(path).map_err(&unusable)?;
         // The pool's key does not hold the authorities: connections must not be shared beyond them.
         peer.group_key = fingerprint(&trusted);
         peer.options.ca = Some(trusted);
+    }
+    if base.tls {
+        peer.options.set_http_version(2, 1);
+        peer.options.max_h2_streams = H2_STREAMS;
+        peer.options.h2_ping_interval = Some(H2_PING);
+    }
+    if let Some((certificate, key)) = &wanted.client {
+        let shown = tls::client_identity(certificate, key).map_err(&unusable)?;
+        peer.client_cert_key = Some(Arc::new(shown));
     }
     Ok(match base.host.parse::<std::net::IpAddr>() {
         Ok(address) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pingora::listeners::tls::TlsSettings;
-use pingora::utils::tls::{WrappedX509, parse_x509};
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -132,6 +132,23 @@ impl Shown {
 pub fn trusted(path: &Path) -> Result<Arc<[WrappedX509]>, FileError> {
     let wrap = |der: CertificateDer<'_>| WrappedX509::new(der.to_vec(), parse_x509);
     Ok(authorities(path)?.into_iter().map(wrap).collect())
+}
+
+/// What upstreams are shown that ask for a certificate.
+///
+/// # Errors
+/// One of the files cannot be used, or the key is another certificate's.
+pub fn client_identity(certificate: &Path, key: &Path) -> Result<CertKey, FileError> {
+    let chain = certificates(certificate)?;
+    // Pingora's own parser panics on what this one refuses.
+    store(&chain).map_err(|error| unusable(certificate, &error))?;
+    let private = private_key(key)?;
+    let der = private.secret_der().to_vec();
+    let ders = chain.iter().map(|der| der.to_vec()).collect();
+    // Pingora guesses the key's format from its bytes, and panics where it cannot.
+    let guessed = PrivateKeyDer::try_from(der.clone()).map_err(|cause| unusable(key, &cause))?;
+    certified(chain, guessed, key)?;
+    Ok(CertKey::new(ders, der))
 }
 
 fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {

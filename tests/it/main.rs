@@ -24,6 +24,7 @@ mod keepalive;
 mod authority;
 mod tls;
 mod downstream_tls;
+mod upstream_h2;
 mod reload;
 mod reload_storm;
 mod shutdown;

@@ -1,6 +1,8 @@
 //! Owns the rules of a provider's `tls`: there is always a name to check a certificate against. Must never
 //! read a certificate.
 
+use std::path::PathBuf;
+
 use crate::config::compile::base_url::is_ip;
 use crate::config::compile::server::path;
 use crate::config::raw::providers::Tls;
@@ -28,11 +30,25 @@ pub(super) fn compile(
     let tls = UpstreamTls {
         ca_file,
         server_name: server_name.map(str::to_owned),
+        client: client(written, &at.key("tls"), report),
     };
     if let Some(base) = base {
         check_against(base, &tls, at, report);
     }
     tls
+}
+
+/// The certificate that the provider is shown, and its key.
+fn client(written: &Tls, at: &Trail, report: &mut Report<'_>) -> Option<(PathBuf, PathBuf)> {
+    let (at_cert, at_key) = (at.key("client_cert_file"), at.key("client_key_file"));
+    let certificate = path(written.client_cert_file.as_ref(), &at_cert, report);
+    let key = path(written.client_key_file.as_ref(), &at_key, report);
+    match (&certificate, &key) {
+        (Some(_), None) => report.error(&at_cert, "`client_cert_file` needs `client_key_file`"),
+        (None, Some(_)) => report.error(&at_key, "`client_key_file` needs `client_cert_file`"),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    certificate.zip(key)
 }
 
 fn check_against(base: &BaseUrl, tls: &UpstreamTls, at: &Trail, report: &mut Report<'_>) {

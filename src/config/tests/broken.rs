@@ -331,6 +331,14 @@ fn provider_rules() {
         "2:80 the header `a` is written twice",
     );
     provider(
+        &format!("{good}, tls: {{ client_cert_file: c }}"),
+        "2:88 `client_cert_file` needs `client_key_file`",
+    );
+    provider(
+        &format!("{good}, tls: {{ client_key_file: k }}"),
+        "2:87 `client_key_file` needs `client_cert_file`",
+    );
+    provider(
         &format!("{good}, tls: {{ server_name: \"\" }}"),
         "2:83 \"\" is not a host name",
     );

@@ -51,8 +51,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "limits: { concurrency: 200 }",
         "addresses: [10.0.0.11:8000]",
         "health_check: { path: /health }",
-        "tls: { client_cert_file: null }",
-        "tls: { client_key_file: null }",
         "credentials: { access_key_id: a }",
         "api_version: \"2024-10-21\"",
     ];

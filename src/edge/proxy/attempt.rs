@@ -109,7 +109,7 @@ impl Attempt {
 
     async fn send(&mut self, mut connection: Connection) -> Seen {
         match connection.send(&self.outgoing).await {
-            Err(lost) if lost.stale => self.reconnect(),
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
             // An upstream that refuses a long body answers before it has read it, and closes: its answer
             // may still be there.
             Ok(()) | Err(_) => {
@@ -119,7 +119,10 @@ impl Attempt {
         }
     }
 
-    fn reconnect(&mut self) -> Seen {
+    async fn reconnect(&mut self, connection: Connection, lost: &Lost) -> Seen {
+        if lost.wants_h1 {
+            self.connector.prefer_h1(connection).await;
+        }
         self.stage = Stage::New(Reuse::Never);
         Seen::Reconnecting
     }
@@ -127,7 +130,7 @@ impl Attempt {
     async fn read_head(&mut self, mut connection: Connection) -> Seen {
         match connection.read_head().await {
             Ok(head) => self.on_head(connection, &head).await,
-            Err(lost) if lost.stale => self.reconnect(),
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
             Err(lost) => self.on_lost(&lost),
         }
     }

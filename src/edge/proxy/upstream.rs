@@ -10,12 +10,14 @@ use bytes::Bytes;
 use pingora::connectors::http::Connector as PingoraConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v2::client::Http2Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
 
 use crate::core::outcome::ConnectFault;
 use crate::edge::dns::{Resolver, Unresolved};
 use crate::edge::generation::Place;
+use crate::edge::proxy::http2::{self, Unanswered};
 use crate::wire::rope::Rope;
 
 /// An idle pooled connection is closed after this long.
@@ -66,17 +68,23 @@ pub(crate) struct Connection {
     peer: Arc<HttpPeer>,
     reused: bool,
     began: Instant,
+    /// The head left us. An h2 stream without it has nothing to read.
+    opened: bool,
     /// When the whole request was written. Until then the connection must never be used for another.
     written: Option<Instant>,
     /// Something of an answer has come.
     answered: bool,
+    /// On h2, once the request was written.
+    unanswered: Option<Unanswered>,
 }
 
 /// Established, and then broken.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// The connection was dead before this request used it.
+    /// The upstream cannot have worked on the request: the connection was dead before, or the upstream says so.
     pub(crate) stale: bool,
+    /// The upstream wants the request over HTTP/1.1.
+    pub(crate) wants_h1: bool,
     pub(crate) cause: BError,
 }
 
@@ -126,7 +134,13 @@ impl Connector {
 
     async fn open(&self, peer: Arc<HttpPeer>, reuse: Reuse) -> Result<Connection, ConnectFault> {
         let opened = match reuse {
-            Reuse::Allowed => self.pool.get_http_session(&*peer).await,
+            Reuse::Allowed => match self.pool.get_http_session(&*peer).await {
+                // A pooled h2 connection that the upstream has closed to new streams.
+                Err(error) if http2::of(&error).is_some() => {
+                    self.pool.get_http_session(&unpooled(&peer)).await
+                }
+                opened => opened,
+            },
             Reuse::Never => self.pool.get_http_session(&unpooled(&peer)).await,
         };
         let (mut session, reused) = opened.map_err(|error| fault(&error))?;
@@ -136,9 +150,22 @@ impl Connector {
             peer,
             reused,
             began: Instant::now(),
+            opened: false,
             written: None,
             answered: false,
+            unanswered: None,
         })
+    }
+
+    /// Speaks HTTP/1.1 with this upstream from now on. Its h2 connection must go: Pingora looks there first.
+    pub(crate) async fn prefer_h1(&self, connection: Connection) {
+        let Connection { session, peer, .. } = connection;
+        self.pool.prefer_h1(&*peer);
+        self.pool.prefer_h1(&unpooled(&peer));
+        if let Some(stream) = session.as_http2() {
+            stream.conn.mark_shutdown();
+        }
+        self.pool.release_http_session(session, &*peer, None).await;
     }
 
     /// Keeps the connection of an exchange that is whole in both directions, drops any other: a next request
@@ -171,10 +198,12 @@ fn located(peer: &HttpPeer, address: SocketAddr) -> HttpPeer {
     peer
 }
 
-/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one.
+/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one. Nor does
+/// Pingora keep an h2 connection with a single stream for others to join.
 fn unpooled(peer: &HttpPeer) -> HttpPeer {
     let mut peer = peer.clone();
     peer.group_key = !peer.group_key;
+    peer.options.max_h2_streams = 1;
     peer
 }
 
@@ -185,6 +214,8 @@ impl Connection {
         match self.write(outgoing).await {
             Ok(()) => {
                 self.written = Some(Instant::now());
+                let stream = self.session.as_http2();
+                self.unanswered = stream.map(|stream| Unanswered::new(stream.conn.clone()));
                 Ok(())
             }
             Err(cause) => Err(self.lost(cause)),
@@ -192,8 +223,12 @@ impl Connection {
     }
 
     async fn write(&mut self, outgoing: &Outgoing) -> Result<(), BError> {
-        let head = outgoing.head.clone();
+        let mut head = outgoing.head.clone();
+        if self.session.as_http2().is_some() {
+            http2::address(&mut head)?;
+        }
         self.session.write_request_header(head).await?;
+        self.opened = true;
         for segment in outgoing.body.segments() {
             let mut rest = segment.clone();
             while !rest.is_empty() {
@@ -213,10 +248,17 @@ impl Connection {
     /// Reads the head of the answer, past interim ones.
     pub(crate) async fn read_head(&mut self) -> Result<ResponseHeader, Lost> {
         loop {
+            if !self.is_readable() {
+                let cause = Error::explain(ErrorType::ReadError, "nothing to read a head from");
+                return Err(self.lost(cause));
+            }
             if let Err(cause) = self.session.read_response_header().await {
                 return Err(self.lost(cause));
             }
             self.answered = true;
+            if let Some(unanswered) = &mut self.unanswered {
+                unanswered.answered = true;
+            }
             match self.session.response_header() {
                 Some(head) if head.status.is_informational() => {}
                 Some(head) => return Ok(head.clone()),
@@ -228,13 +270,20 @@ impl Connection {
         }
     }
 
+    /// An h2 stream has one head, and only after the request's own; Pingora panics where it is asked for more.
+    fn is_readable(&self) -> bool {
+        let is_h2 = self.session.as_http2().is_some();
+        !is_h2 || (self.opened && !self.answered)
+    }
+
     /// The next bytes of the body, `None` at its end.
     pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, Lost> {
         let chunk = self.session.read_response_body().await;
-        chunk.map_err(|cause| Lost {
-            stale: false,
-            cause,
-        })
+        match (chunk, &mut self.session) {
+            (Ok(None), HttpSession::H2(stream)) => whole(stream).await.map(|()| None),
+            (chunk, _) => chunk,
+        }
+        .map_err(cut)
     }
 
     async fn read_to_end(&mut self) -> bool {
@@ -248,12 +297,37 @@ impl Connection {
     }
 
     fn lost(&self, cause: BError) -> Lost {
-        let since = self.written.unwrap_or(self.began);
-        let untouched = !self.answered && says_nothing_came(&cause);
+        let fresh = self.written.unwrap_or(self.began).elapsed() < DEAD_ALREADY;
+        let untouched = match &self.session {
+            HttpSession::H2(_) => {
+                let refused = !self.opened || http2::was_refused(&cause);
+                refused || (http2::has_broken(&cause) && fresh)
+            }
+            HttpSession::H1(_) | HttpSession::Custom(()) => says_nothing_came(&cause) && fresh,
+        };
         Lost {
-            stale: self.reused && untouched && since.elapsed() < DEAD_ALREADY,
+            stale: self.reused && !self.answered && untouched,
+            wants_h1: !self.answered && http2::wants_h1(&cause),
             cause,
         }
+    }
+}
+
+/// An h2 stream can end with a reset that says no error: that is no end of an answer.
+async fn whole(stream: &mut Http2Session) -> Result<(), BError> {
+    stream.read_trailers().await?;
+    match stream.response_finished() {
+        true => Ok(()),
+        false => Err(Error::explain(ErrorType::ReadError, "reset without an end")),
+    }
+}
+
+/// What breaks once an answer has begun is never silently sent again.
+fn cut(cause: BError) -> Lost {
+    Lost {
+        stale: false,
+        wants_h1: false,
+        cause,
     }
 }
 
