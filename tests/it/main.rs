@@ -25,6 +25,7 @@ mod authority;
 mod tls;
 mod downstream_tls;
 mod upstream_h2;
+mod compressed;
 mod reload;
 mod reload_storm;
 mod shutdown;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use pingora::http::ResponseHeader;
 
 use crate::core::catalog::EndpointIx;
@@ -13,6 +13,7 @@ use crate::core::exchange::{AttemptId, Failure};
 use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
+use crate::edge::proxy::decode::Coding;
 use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing, Reuse};
 use crate::wire::openai::errors::error_facts;
 
@@ -135,11 +136,13 @@ impl Attempt {
         }
     }
 
-    async fn on_head(&mut self, connection: Connection, head: &ResponseHeader) -> Seen {
+    async fn on_head(&mut self, mut connection: Connection, head: &ResponseHeader) -> Seen {
+        let coding = Coding::of(&head.headers);
+        connection.decode(coding);
         if !head.status.is_success() {
             return self.refuse(connection, head).await;
         }
-        if is_encoded(&head.headers) {
+        if coding == Coding::Unknown {
             return Seen::Failed(Failure::Malformed);
         }
         self.stage = Stage::Answering(connection);
@@ -194,12 +197,6 @@ async fn read_error(connection: &mut Connection, body: &mut BytesMut) -> bool {
         }
     }
     false
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Providers name streams in many ways; what calls itself a document is none.

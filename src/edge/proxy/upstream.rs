@@ -17,6 +17,7 @@ use pingora::{BError, Error, ErrorType};
 use crate::core::outcome::ConnectFault;
 use crate::edge::dns::{Resolver, Unresolved};
 use crate::edge::generation::Place;
+use crate::edge::proxy::decode::{Coding, Decoder};
 use crate::edge::proxy::http2::{self, Unanswered};
 use crate::wire::rope::Rope;
 
@@ -76,6 +77,8 @@ pub(crate) struct Connection {
     answered: bool,
     /// On h2, once the request was written.
     unanswered: Option<Unanswered>,
+    /// Where the answer is compressed.
+    decoder: Option<Decoder>,
 }
 
 /// Established, and then broken.
@@ -154,6 +157,7 @@ impl Connector {
             written: None,
             answered: false,
             unanswered: None,
+            decoder: None,
         })
     }
 
@@ -276,8 +280,31 @@ impl Connection {
         !is_h2 || (self.opened && !self.answered)
     }
 
-    /// The next bytes of the body, `None` at its end.
+    /// Reads the body as coded so.
+    pub(crate) fn decode(&mut self, coding: Coding) {
+        self.decoder = Decoder::new(coding);
+    }
+
+    /// The next bytes of the body, decoded, `None` at its end.
     pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, Lost> {
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.next().map_err(undecodable)?
+            {
+                return Ok(Some(piece));
+            }
+            match (self.read_coded().await?, &mut self.decoder) {
+                (Some(chunk), Some(decoder)) => decoder.push(chunk),
+                (None, Some(decoder)) => {
+                    decoder.end().map_err(undecodable)?;
+                    return Ok(None);
+                }
+                (chunk, None) => return Ok(chunk),
+            }
+        }
+    }
+
+    async fn read_coded(&mut self) -> Result<Option<Bytes>, Lost> {
         let chunk = self.session.read_response_body().await;
         match (chunk, &mut self.session) {
             (Ok(None), HttpSession::H2(stream)) => whole(stream).await.map(|()| None),
@@ -288,7 +315,7 @@ impl Connection {
 
     async fn read_to_end(&mut self) -> bool {
         loop {
-            match self.read_chunk().await {
+            match self.read_coded().await {
                 Ok(Some(_)) => {}
                 Ok(None) => return self.session.response_done(),
                 Err(_) => return false,
@@ -311,6 +338,14 @@ impl Connection {
             cause,
         }
     }
+}
+
+fn undecodable(error: std::io::Error) -> Lost {
+    cut(Error::because(
+        ErrorType::ReadError,
+        "decoding the answer",
+        error,
+    ))
 }
 
 /// An h2 stream can end with a reset that says no error: that is no end of an answer.
