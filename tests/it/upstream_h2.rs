@@ -25,6 +25,8 @@ enum Act {
     /// Answers after a while.
     Slowly,
     ResetBefore(Reason),
+    /// Refuses it at once, and takes no more of its body than a window.
+    RefuseEarly,
     /// The head and one piece of content, then a reset.
     ResetAfter(Reason),
     /// The connection says that it will end, before or after content.
@@ -119,13 +121,21 @@ async fn serve(
         }
         let got = got.clone();
         answers.spawn(async move {
-            if act != Act::ResetBefore(Reason::REFUSED_STREAM) {
+            if !matches!(
+                act,
+                Act::ResetBefore(Reason::REFUSED_STREAM) | Act::RefuseEarly
+            ) {
                 while let Some(Ok(data)) = body.data().await {
                     body.flow_control().release_capacity(data.len()).unwrap();
                     got.lock().unwrap()[mine].body += data.len();
                 }
             }
             answer(respond, act).await;
+            if act == Act::RefuseEarly {
+                // The body is neither read nor given up.
+                std::future::pending::<()>().await;
+                drop(body);
+            }
         });
         if act == Act::GoAwayAfter {
             // The connection is driven by `accept` alone: let the piece out, then end it.
@@ -147,6 +157,11 @@ const REST: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"c
 async fn answer(mut respond: SendResponse<Bytes>, act: Act) {
     if let Act::ResetBefore(reason) = act {
         return respond.send_reset(reason);
+    }
+    if act == Act::RefuseEarly {
+        let head = http::Response::builder().status(503).body(()).unwrap();
+        respond.send_response(head, true).unwrap();
+        return;
     }
     if act == Act::GoAwayBefore {
         return std::future::pending().await;
@@ -347,6 +362,35 @@ async fn a_refused_stream_of_a_used_connection_is_sent_again_silently() {
         log[1]
     );
     assert_eq!(story.spare.received().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_heard_while_the_body_is_still_being_written() {
+    let story = story(&[Act::RefuseEarly]).await;
+    let begun = std::time::Instant::now();
+    let long = format!(r#","stream":true,"user":"{}""#, "x".repeat(1 << 20));
+    let answer = story.proxy.send(&Request::chat_with("t/m", &long)).await;
+    assert_eq!(
+        (answer.status, answer.content()),
+        (200, Script::default().answer())
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    let log = story.proxy.access_log(1).await;
+    assert_eq!(
+        log[0]["attempts"].as_array().unwrap().len(),
+        2,
+        "{}",
+        log[0]
+    );
+    assert_ne!(
+        log[0]["attempts"][0]["outcome"], "connection_lost",
+        "{}",
+        log[0]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

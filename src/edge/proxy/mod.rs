@@ -1,6 +1,6 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`. In
 //! reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
-//! `http2`, `decode`, `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
+//! `http2`, `decode`, `upload`, `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod request;
 mod downstream;
@@ -9,6 +9,7 @@ mod attempt;
 mod upstream;
 mod http2;
 mod decode;
+mod upload;
 mod reader;
 mod reply;
 mod models;

@@ -19,14 +19,11 @@ use crate::edge::dns::{Resolver, Unresolved};
 use crate::edge::generation::Place;
 use crate::edge::proxy::decode::{Coding, Decoder};
 use crate::edge::proxy::http2::{self, Unanswered};
+use crate::edge::proxy::upload::{self, Upload, WRITE_STALL, upload};
 use crate::wire::rope::Rope;
 
 /// An idle pooled connection is closed after this long.
 const POOL_IDLE: Duration = Duration::from_secs(60);
-/// The longest one write may block before the connection counts as lost.
-const WRITE_STALL: Duration = Duration::from_secs(20);
-/// A body is written in pieces of at most so many bytes, each under that limit.
-const PIECE: usize = 256 * 1024;
 /// A reused connection that dies this soon after the request was written was dead before it: the request
 /// cannot have been worked on, so sending it again costs nobody anything (design section 4).
 const DEAD_ALREADY: Duration = Duration::from_secs(1);
@@ -71,6 +68,8 @@ pub(crate) struct Connection {
     began: Instant,
     /// The head left us. An h2 stream without it has nothing to read.
     opened: bool,
+    /// The answer's side has failed while the request was still being written.
+    unreadable: bool,
     /// When the whole request was written. Until then the connection must never be used for another.
     written: Option<Instant>,
     /// Something of an answer has come.
@@ -154,6 +153,7 @@ impl Connector {
             reused,
             began: Instant::now(),
             opened: false,
+            unreadable: false,
             written: None,
             answered: false,
             unanswered: None,
@@ -216,37 +216,29 @@ impl Connection {
     pub(crate) async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
         self.began = Instant::now();
         match self.write(outgoing).await {
-            Ok(()) => {
+            // It is heard now, and its connection never used again: the request was not sent whole.
+            Ok(Upload::Refused) => Ok(()),
+            Ok(Upload::Whole) => {
                 self.written = Some(Instant::now());
                 let stream = self.session.as_http2();
                 self.unanswered = stream.map(|stream| Unanswered::new(stream.conn.clone()));
                 Ok(())
             }
-            Err(cause) => Err(self.lost(cause)),
+            Err(failed) => {
+                self.unreadable = failed.unreadable;
+                Err(self.lost(failed.cause))
+            }
         }
     }
 
-    async fn write(&mut self, outgoing: &Outgoing) -> Result<(), BError> {
+    async fn write(&mut self, outgoing: &Outgoing) -> Result<Upload, upload::Failed> {
         let mut head = outgoing.head.clone();
         if self.session.as_http2().is_some() {
             http2::address(&mut head)?;
         }
         self.session.write_request_header(head).await?;
         self.opened = true;
-        for segment in outgoing.body.segments() {
-            let mut rest = segment.clone();
-            while !rest.is_empty() {
-                let piece = rest.split_to(rest.len().min(PIECE));
-                self.session.write_request_body(piece, false).await?;
-            }
-        }
-        match tokio::time::timeout(WRITE_STALL, self.session.finish_request_body()).await {
-            Ok(finished) => finished,
-            Err(_) => Err(Error::explain(
-                ErrorType::WriteTimedout,
-                "flushing the request",
-            )),
-        }
+        upload(&mut self.session, &outgoing.body).await
     }
 
     /// Reads the head of the answer, past interim ones.
@@ -256,7 +248,9 @@ impl Connection {
                 let cause = Error::explain(ErrorType::ReadError, "nothing to read a head from");
                 return Err(self.lost(cause));
             }
-            if let Err(cause) = self.session.read_response_header().await {
+            if !self.has_head()
+                && let Err(cause) = self.session.read_response_header().await
+            {
                 return Err(self.lost(cause));
             }
             self.answered = true;
@@ -277,7 +271,13 @@ impl Connection {
     /// An h2 stream has one head, and only after the request's own; Pingora panics where it is asked for more.
     fn is_readable(&self) -> bool {
         let is_h2 = self.session.as_http2().is_some();
-        !is_h2 || (self.opened && !self.answered)
+        !self.unreadable && (!is_h2 || (self.opened && !self.answered))
+    }
+
+    /// Whether the head was read while the request was still being written.
+    fn has_head(&self) -> bool {
+        let head = self.session.response_header();
+        head.is_some_and(|head| !head.status.is_informational())
     }
 
     /// Reads the body as coded so.
