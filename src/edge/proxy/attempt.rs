@@ -180,7 +180,10 @@ impl Attempt {
     fn on_lost(&self, lost: &Lost) -> Seen {
         let endpoint = self.generation.id(self.endpoint);
         tracing::debug!(endpoint, error = %lost.cause, "connection lost");
-        Seen::Failed(Failure::Lost)
+        Seen::Failed(match lost.is_malformed {
+            true => Failure::Malformed,
+            false => Failure::Lost,
+        })
     }
 }
 

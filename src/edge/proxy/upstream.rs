@@ -87,6 +87,8 @@ pub(crate) struct Lost {
     pub(crate) stale: bool,
     /// The upstream wants the request over HTTP/1.1.
     pub(crate) wants_h1: bool,
+    /// All of it came, and it cannot be decoded.
+    pub(crate) is_malformed: bool,
     pub(crate) cause: BError,
 }
 
@@ -335,17 +337,18 @@ impl Connection {
         Lost {
             stale: self.reused && !self.answered && untouched,
             wants_h1: !self.answered && http2::wants_h1(&cause),
+            is_malformed: false,
             cause,
         }
     }
 }
 
 fn undecodable(error: std::io::Error) -> Lost {
-    cut(Error::because(
-        ErrorType::ReadError,
-        "decoding the answer",
-        error,
-    ))
+    let cause = Error::because(ErrorType::ReadError, "decoding the answer", error);
+    Lost {
+        is_malformed: true,
+        ..cut(cause)
+    }
 }
 
 /// An h2 stream can end with a reset that says no error: that is no end of an answer.
@@ -362,6 +365,7 @@ fn cut(cause: BError) -> Lost {
     Lost {
         stale: false,
         wants_h1: false,
+        is_malformed: false,
         cause,
     }
 }
