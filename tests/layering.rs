@@ -81,7 +81,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/lifecycle", &[]),
     ("edge/dns", &[]),
     ("edge/auth", &[]),
-    ("edge/generation", &["edge/auth"]),
+    ("edge/tls", &[]),
+    ("edge/generation", &["edge/auth", "edge/tls"]),
     ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
     ("edge/proxy", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/generation", "edge/telemetry",

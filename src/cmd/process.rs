@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pingora::apps::HttpServerOptions;
+use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::stream::L4BufferSettings;
@@ -16,9 +17,11 @@ use pingora::services::listening::Service;
 
 use crate::cmd::listen::{Reserved, reserve};
 use crate::config::Loaded;
+use crate::edge::generation::Generation;
 use crate::edge::plugin::Mainstay;
 use crate::edge::proxy::Gateway;
 use crate::edge::telemetry::Telemetry;
+use crate::edge::tls::Shown;
 
 /// Buffers of a client's connection: the defaults of 64 KiB cost 50 KiB more a stream.
 const READ_BUFFER: usize = 4096;
@@ -33,6 +36,8 @@ const POOL_PER_THREAD: usize = 256;
 pub(crate) struct Process {
     server: Server,
     pub(crate) mainstay: Mainstay,
+    /// The certificates that TLS listeners show, replaced by a reload.
+    pub(crate) shown: Arc<Shown>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     /// Kept until the listeners are bound, and beyond.
@@ -46,12 +51,10 @@ impl Process {
     /// A file that the configuration names cannot be used, or a listener cannot be bound.
     pub(crate) fn new(loaded: Loaded, telemetry: Arc<Telemetry>) -> anyhow::Result<Self> {
         let mainstay = Mainstay::with_telemetry(loaded, telemetry)?;
-        let settings = mainstay.current().load().snapshot.server.clone();
-        let listeners = settings
-            .listen
-            .iter()
-            .map(|address| reserve(*address).with_context(|| format!("cannot listen on {address}")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let generation = mainstay.current().load_full();
+        let settings = generation.snapshot.server.clone();
+        let mut shown = Shown::default();
+        let listeners = listeners(&generation, &mut shown)?;
         let admin = reserve(settings.admin.listen)
             .with_context(|| format!("cannot listen on {}", settings.admin.listen))?;
         let threads = match settings.threads {
@@ -60,16 +63,19 @@ impl Process {
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
         server.bootstrap();
-        server.add_service(data_service(&server, &mainstay, &listeners, threads));
+        let addresses = listeners.iter().map(|open| open.reserved.address).collect();
+        let (reserved, data) = data_service(&server, &mainstay, listeners, threads);
+        server.add_service(data);
         let mut operators = mainstay.admin_service();
         operators.add_listener(listener_config(&admin));
         server.add_service(operators);
         Ok(Self {
             server,
             mainstay,
-            addresses: listeners.iter().map(|listener| listener.address).collect(),
+            shown: Arc::new(shown),
+            addresses,
             admin: admin.address,
-            _reserved: listeners.into_iter().chain([admin]).collect(),
+            _reserved: reserved.into_iter().chain([admin]).collect(),
         })
     }
 
@@ -79,6 +85,27 @@ impl Process {
             shutdown_signal: shutdown,
         });
     }
+}
+
+/// A listener that can be bound.
+struct Open {
+    reserved: Reserved,
+    tls: Option<TlsSettings>,
+}
+
+fn listeners(generation: &Generation, shown: &mut Shown) -> anyhow::Result<Vec<Open>> {
+    let listen = generation.snapshot.server.listen.iter();
+    listen
+        .map(|listener| {
+            let address = listener.address;
+            let mut identities = generation.identities();
+            let identity = identities.find(|(with_tls, _)| *with_tls == listener);
+            let tls = identity.map(|(_, identity)| shown.listener(address, identity));
+            let reserved =
+                reserve(address).with_context(|| format!("cannot listen on {address}"))?;
+            Ok(Open { reserved, tls })
+        })
+        .collect()
 }
 
 fn server_conf(threads: usize) -> ServerConf {
@@ -95,14 +122,24 @@ fn server_conf(threads: usize) -> ServerConf {
 fn data_service(
     server: &Server,
     mainstay: &Mainstay,
-    listeners: &[Reserved],
+    listeners: Vec<Open>,
     threads: usize,
-) -> Service<pingora::proxy::HttpProxy<Gateway>> {
+) -> (Vec<Reserved>, Service<pingora::proxy::HttpProxy<Gateway>>) {
     let gateway = mainstay.clone().into_gateway();
     let mut service = http_proxy_service_with_name(&server.configuration, gateway, "data");
     service.threads = Some(threads);
-    for listener in listeners {
-        service.add_listener(listener_config(listener));
+    let mut reserved = Vec::new();
+    for Open {
+        reserved: open,
+        tls,
+    } in listeners
+    {
+        let config = listener_config(&open);
+        service.add_listener(match tls {
+            Some(settings) => config.tls(settings),
+            None => config,
+        });
+        reserved.push(open);
     }
     if let Some(proxy) = service.app_logic_mut() {
         let mut options = HttpServerOptions::default();
@@ -113,7 +150,7 @@ fn data_service(
             .max_header_list_size(H2_HEADER_BYTES);
         proxy.h2_options = Some(h2);
     }
-    service
+    (reserved, service)
 }
 
 fn listener_config(listener: &Reserved) -> ListenerConfig {

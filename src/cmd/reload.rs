@@ -2,6 +2,7 @@
 //! cannot be used leaves the old generation serving. Must never drop a request.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use tokio::sync::Notify;
 
 use crate::config::snapshot::Server;
 use crate::config::{self, Loaded};
+use crate::edge::generation::Generation;
 use crate::edge::plugin::Mainstay;
+use crate::edge::tls::Shown;
 
 /// After a file event, how long its writer may go on before the file is read.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -24,6 +27,8 @@ const POLL: Duration = Duration::from_secs(10);
 pub(crate) struct Reloader {
     path: PathBuf,
     mainstay: Mainstay,
+    /// The certificates that listeners show.
+    shown: Arc<Shown>,
     /// The hash of the text that was tried last, good or bad.
     tried: String,
 }
@@ -108,11 +113,12 @@ fn is_about(event: &notify::Event, file: Option<&OsStr>) -> bool {
 }
 
 impl Reloader {
-    pub(crate) fn new(path: PathBuf, mainstay: Mainstay) -> Self {
+    pub(crate) fn new(path: PathBuf, mainstay: Mainstay, shown: Arc<Shown>) -> Self {
         let tried = mainstay.current().load().hash.clone();
         Self {
             path,
             mainstay,
+            shown,
             tried,
         }
     }
@@ -171,7 +177,8 @@ impl Reloader {
             Err(error) => return self.say_refused(&error.to_string(), reason),
         };
         let next = self.mainstay.current().load_full();
-        for what in needs_restart(&last.snapshot.server, &next.snapshot.server) {
+        self.shown.replace(next.identities());
+        for what in needs_restart(&last, &next) {
             tracing::warn!("`{what}` has changed: that takes a restart");
         }
         tracing::info!(generation, ?reason, "configuration applied");
@@ -192,17 +199,33 @@ impl Reloader {
 }
 
 /// What a running process cannot change.
-fn needs_restart(last: &Server, next: &Server) -> Vec<&'static str> {
+fn needs_restart(last: &Generation, next: &Generation) -> Vec<&'static str> {
+    let (from, to) = (&last.snapshot.server, &next.snapshot.server);
     let changes = [
-        (last.listen != next.listen, "server.listen"),
-        (
-            last.admin.listen != next.admin.listen,
-            "server.admin.listen",
-        ),
-        (last.threads != next.threads, "server.threads"),
+        (sockets(from) != sockets(to), "server.listen"),
+        (asks_others(last, next), "client_ca_file"),
+        (from.admin.listen != to.admin.listen, "server.admin.listen"),
+        (from.threads != to.threads, "server.threads"),
     ];
     changes
         .into_iter()
         .filter_map(|(changed, what)| changed.then_some(what))
         .collect()
+}
+
+/// What a listener is bound to. The certificate it shows can change.
+fn sockets(server: &Server) -> Vec<(SocketAddr, bool)> {
+    let listen = server.listen.iter();
+    listen
+        .map(|listener| (listener.address, listener.tls.is_some()))
+        .collect()
+}
+
+/// Whether a listener that stays asks its clients for other certificates.
+fn asks_others(last: &Generation, next: &Generation) -> bool {
+    last.identities().any(|(listener, identity)| {
+        let mut next = next.identities();
+        let same = next.find(|(other, _)| other.address == listener.address);
+        same.is_some_and(|(_, other)| !identity.asks_like(other))
+    })
 }

@@ -38,7 +38,8 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         admin = %process.admin,
         "serving"
     );
-    let reloading = beside.spawn(Reloader::new(path, process.mainstay.clone()).run(triggers));
+    let reloading = beside
+        .spawn(Reloader::new(path, process.mainstay.clone(), process.shown.clone()).run(triggers));
     let shutdown = Box::new(OnSignal {
         mainstay: process.mainstay.clone(),
     });

@@ -1,24 +1,31 @@
 //! Owns what serves right now: a snapshot with the health of its endpoints, their prepared upstreams and
 //! metric handles, swapped as one. Must never be read twice in one request.
 
-use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::utils::tls::{WrappedX509, parse_x509};
+use pingora::utils::tls::WrappedX509;
 
 use crate::config::Loaded;
 use crate::config::snapshot::{
-    BaseUrl, DialectName, Provider, Snapshot, UpstreamAuth, UpstreamTls,
+    BaseUrl, DialectName, Listener, Provider, Snapshot, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::edge::tls::{self, FileError, Identity};
 use crate::wire::openai::operation::Operation;
+
+/// Streams that share one connection to an upstream, which may allow fewer.
+const H2_STREAMS: usize = 100;
+/// How often an h2 connection to an upstream is asked whether it lives.
+const H2_PING: Duration = Duration::from_secs(10);
 
 /// The generation that serves, and the only place to get it.
 pub type Current = Arc<ArcSwap<Generation>>;
@@ -33,6 +40,8 @@ pub struct Generation {
     pub snapshot: Snapshot,
     pub health: Health,
     pub callers: Callers,
+    /// Of the listeners, in their order; `None` without TLS.
+    identities: Vec<Option<Identity>>,
     upstreams: Vec<Upstream>,
     models: Vec<ModelMetrics>,
 }
@@ -62,11 +71,12 @@ pub enum Place {
 /// A generation cannot be built from a valid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("provider `{provider}`: cannot read `{path}`: {cause}")]
-    Certificate {
-        provider: String,
-        path: String,
-        cause: String,
+    #[error("provider `{provider}`: {cause}")]
+    Provider { provider: String, cause: FileError },
+    #[error("listener {address}: {cause}")]
+    Listener {
+        address: SocketAddr,
+        cause: FileError,
     },
     #[error("provider `{provider}`: {what} is not a valid header value")]
     Header { provider: String, what: String },
@@ -98,6 +108,8 @@ impl Generation {
             .iter()
             .map(|endpoint| upstream(&snapshot, endpoint, telemetry))
             .collect::<Result<_, _>>()?;
+        let listeners = snapshot.server.listen.iter();
+        let identities = listeners.map(identity).collect::<Result<_, _>>()?;
         let names = catalog.models().iter();
         let models = names
             .map(|model| telemetry.metrics.model(model.name.as_str()))
@@ -107,10 +119,17 @@ impl Generation {
             hash: loaded.hash,
             callers: Callers::new(&snapshot.callers),
             health,
+            identities,
             upstreams,
             models,
             snapshot,
         })
+    }
+
+    /// The listeners with TLS, each with what it shows.
+    pub fn identities(&self) -> impl Iterator<Item = (&Listener, &Identity)> + Clone {
+        let listeners = self.snapshot.server.listen.iter().zip(&self.identities);
+        listeners.filter_map(|(listener, identity)| Some((listener, identity.as_ref()?)))
     }
 
     /// The prepared upstream of an endpoint.
@@ -148,6 +167,14 @@ impl Generation {
     }
 }
 
+fn identity(listener: &Listener) -> Result<Option<Identity>, BuildError> {
+    let read = listener.tls.as_ref().map(Identity::read).transpose();
+    read.map_err(|cause| BuildError::Listener {
+        address: listener.address,
+        cause,
+    })
+}
+
 fn upstream(
     snapshot: &Snapshot,
     endpoint: &Endpoint,
@@ -167,23 +194,35 @@ fn upstream(
     })
 }
 
-fn place(base: &BaseUrl, tls: &UpstreamTls, endpoint: &Endpoint) -> Result<Place, BuildError> {
-    let name = tls.server_name.clone().unwrap_or_else(|| base.host.clone());
+fn place(base: &BaseUrl, wanted: &UpstreamTls, endpoint: &Endpoint) -> Result<Place, BuildError> {
+    let name = wanted
+        .server_name
+        .clone()
+        .unwrap_or_else(|| base.host.clone());
+    let unusable = |cause| BuildError::Provider {
+        provider: endpoint.provider.to_string(),
+        cause,
+    };
     let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
     let mut peer = HttpPeer::new(nowhere, base.tls, name);
-    if let Some(path) = &tls.ca_file {
-        let trusted = authorities(path).map_err(|cause| BuildError::Certificate {
-            provider: endpoint.provider.to_string(),
-            path: path.display().to_string(),
-            cause,
-        })?;
+    if let Some(path) = &wanted.ca_file {
+        let trusted = tls::trusted(path).map_err(&unusable)?;
         // The pool's key does not hold the authorities: connections must not be shared beyond them.
         peer.group_key = fingerprint(&trusted);
         peer.options.ca = Some(trusted);
     }
+    if base.tls {
+        peer.options.set_http_version(2, 1);
+        peer.options.max_h2_streams = H2_STREAMS;
+        peer.options.h2_ping_interval = Some(H2_PING);
+    }
+    if let Some((certificate, key)) = &wanted.client {
+        let shown = tls::client_identity(certificate, key).map_err(&unusable)?;
+        peer.client_cert_key = Some(Arc::new(shown));
+    }
     Ok(match base.host.parse::<std::net::IpAddr>() {
         Ok(address) => {
-            peer._address = std::net::SocketAddr::new(address, base.port).into();
+            peer._address = SocketAddr::new(address, base.port).into();
             Place::Address(Arc::new(peer))
         }
         Err(_) => Place::Host {
@@ -201,30 +240,6 @@ fn fingerprint(authorities: &[WrappedX509]) -> u64 {
         authority.borrow_raw_cert().hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &certificates {
-        // Pingora's own parser panics on what this one refuses.
-        store
-            .add(certificate.clone())
-            .map_err(|error| error.to_string())?;
-    }
-    let wrapped = certificates
-        .into_iter()
-        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
-        .collect();
-    Ok(wrapped)
 }
 
 /// The heads of all requests to an endpoint, each at its operation's place. The error names what cannot be sent.

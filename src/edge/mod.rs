@@ -1,5 +1,5 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `generation`, `telemetry`, `proxy`, `admin`,
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `generation`, `telemetry`, `proxy`, `admin`,
 //! `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
@@ -7,6 +7,7 @@ pub mod clock;
 pub mod lifecycle;
 pub mod dns;
 pub mod auth;
+pub mod tls;
 pub mod generation;
 pub mod telemetry;
 pub mod proxy;

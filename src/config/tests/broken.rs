@@ -202,10 +202,33 @@ fn server_rules() {
         "admin: { listen: 0.0.0.0:81, token: \"${EMPTY}\" }",
         "5:28 the admin listener is",
     );
-    server(
-        "listen: [{ address: 1.1.1.1:1, tls: {} }]",
-        "5:20 their own TLS are not supported yet",
+    let tls = |fields: &str, expected: &str| {
+        let listen = format!("listen: [{{ address: \"127.0.0.1:1\", tls: {{ {fields} }} }}]");
+        server(&listen, expected);
+    };
+    tls("key_file: k", "5:46 needs a `cert_file`");
+    tls("cert_file: c", "5:46 needs a `key_file`");
+    tls(
+        "cert_file: \"\", key_file: k",
+        "5:64 the file's name is empty",
     );
+    tls(
+        "cert_file: c, key_file: k, client_ca_file: \"\"",
+        "5:96 the file's name is empty",
+    );
+    tls(
+        "cert_file: c, key_file: k, ca_file: x",
+        "5:80 unknown field \"ca_file\"",
+    );
+    server(
+        "listen: [{ tls: null }]",
+        "5:20 this listener has no `address`",
+    );
+    server(
+        "listen: [{ address: 1.1.1.1:1, tls: { cert_file: c, key_file: k } }]",
+        "5:31 reachable from outside and no keys",
+    );
+    server("listen: [8080]", "5:20 expected an address and port");
     server("max_body: 0", "5:21 at least 1 byte");
     server("max_body: 2GiB", "5:21 larger than `max_inflight_bytes`");
     server("body_timeout: 0s", "5:25 more than 0s");
@@ -306,6 +329,14 @@ fn provider_rules() {
     provider(
         &format!("{good}, headers: {{ a: x, A: y }}"),
         "2:80 the header `a` is written twice",
+    );
+    provider(
+        &format!("{good}, tls: {{ client_cert_file: c }}"),
+        "2:88 `client_cert_file` needs `client_key_file`",
+    );
+    provider(
+        &format!("{good}, tls: {{ client_key_file: k }}"),
+        "2:87 `client_key_file` needs `client_cert_file`",
     );
     provider(
         &format!("{good}, tls: {{ server_name: \"\" }}"),

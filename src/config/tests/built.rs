@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BASE, load, read, with};
-use crate::config::snapshot::UpstreamAuth;
+use crate::config::snapshot::{Listener, ListenerTls, UpstreamAuth};
 use crate::core::policy::Sort;
 
 #[test]
@@ -12,7 +12,7 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "server: { max_connections: 20000 }",
         "server: { trusted_proxies: [10.0.0.0/8] }",
         "server: { cors: { origins: [] } }",
-        "server: { listen: [{ address: 127.0.0.1:8443, tls: { cert_file: a, key_file: b } }] }",
+        "server: { admin: { listen: { address: \"127.0.0.1:81\", tls: {} } } }",
         "server: { admin: { token_file: /run/token } }",
         "server: { admin: { metrics_token: x } }",
         "auth: { keys: [{ name: batch, key_file: /run/secrets/batch }] }",
@@ -50,8 +50,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "limits: { concurrency: 200 }",
         "addresses: [10.0.0.11:8000]",
         "health_check: { path: /health }",
-        "tls: { client_cert_file: null }",
-        "tls: { client_key_file: null }",
         "credentials: { access_key_id: a }",
         "api_version: \"2024-10-21\"",
     ];
@@ -79,6 +77,33 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "{ provider: openai }",
         "{ provider: openai, quantization: bf16 }",
     ));
+}
+
+#[test]
+fn a_listener_loads_with_and_without_tls() {
+    let check = |listen: &str, expected: Option<ListenerTls>| {
+        let server = load(&with(&format!("server: {{ listen: [{listen}] }}\n")))
+            .snapshot
+            .server;
+        let address = "127.0.0.1:8443".parse().unwrap();
+        let tls = expected;
+        assert_eq!(server.listen, [Listener { address, tls }], "{listen}");
+    };
+    let files = |client_ca_file: Option<&str>| ListenerTls {
+        cert_file: "c.pem".into(),
+        key_file: "k.pem".into(),
+        client_ca_file: client_ca_file.map(Into::into),
+    };
+    check("\"127.0.0.1:8443\"", None);
+    check("{ address: \"127.0.0.1:8443\" }", None);
+    check("{ address: \"127.0.0.1:8443\", tls: null }", None);
+    let with_tls = |tls: &str| format!("{{ address: \"127.0.0.1:8443\", tls: {{ {tls} }} }}");
+    let tls = with_tls("cert_file: c.pem, key_file: k.pem");
+    check(&tls, Some(files(None)));
+    let tls = with_tls("cert_file: c.pem, key_file: k.pem, client_ca_file: null");
+    check(&tls, Some(files(None)));
+    let tls = with_tls("cert_file: c.pem, key_file: k.pem, client_ca_file: ca.pem");
+    check(&tls, Some(files(Some("ca.pem"))));
 }
 
 #[test]

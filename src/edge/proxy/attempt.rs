@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use pingora::http::ResponseHeader;
 
 use crate::core::catalog::EndpointIx;
@@ -13,6 +13,7 @@ use crate::core::exchange::{AttemptId, Failure};
 use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
+use crate::edge::proxy::decode::Coding;
 use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing, Reuse};
 use crate::wire::openai::errors::error_facts;
 
@@ -111,7 +112,7 @@ impl Attempt {
 
     async fn send(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.send(&self.outgoing).await {
-            Err(lost) if lost.stale => self.reconnect(),
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
             // An upstream that refuses a long body answers before it has read it, and closes: its answer
             // may still be there.
             Ok(()) | Err(_) => {
@@ -121,7 +122,10 @@ impl Attempt {
         }
     }
 
-    fn reconnect(&mut self) -> Seen {
+    async fn reconnect(&mut self, connection: Box<Connection>, lost: &Lost) -> Seen {
+        if lost.wants_h1 {
+            self.connector.prefer_h1(*connection).await;
+        }
         self.stage = Stage::New(Reuse::Never);
         Seen::Reconnecting
     }
@@ -129,20 +133,21 @@ impl Attempt {
     async fn read_head(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.read_head().await {
             Ok(()) => self.on_head(connection).await,
-            Err(lost) if lost.stale => self.reconnect(),
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
             Err(lost) => self.on_lost(&lost),
         }
     }
 
-    async fn on_head(&mut self, connection: Box<Connection>) -> Seen {
-        let Some(head) = connection.head() else {
+    async fn on_head(&mut self, mut connection: Box<Connection>) -> Seen {
+        let Some(head) = connection.head().cloned() else {
             return Seen::Failed(Failure::Lost);
         };
+        let coding = Coding::of(&head.headers);
+        connection.decode(coding);
         if !head.status.is_success() {
-            let head = head.clone();
             return self.refuse(connection, &head).await;
         }
-        if is_encoded(&head.headers) {
+        if coding == Coding::Unknown {
             return Seen::Failed(Failure::Malformed);
         }
         let content = content(&head.headers);
@@ -181,7 +186,10 @@ impl Attempt {
     fn on_lost(&self, lost: &Lost) -> Seen {
         let endpoint = self.generation.id(self.endpoint);
         tracing::debug!(endpoint, error = %lost.cause, "connection lost");
-        Seen::Failed(Failure::Lost)
+        Seen::Failed(match lost.is_malformed {
+            true => Failure::Malformed,
+            false => Failure::Lost,
+        })
     }
 }
 
@@ -198,12 +206,6 @@ async fn read_error(connection: &mut Connection, body: &mut BytesMut) -> bool {
         }
     }
     false
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Providers name streams in many ways; what calls itself a document is none.

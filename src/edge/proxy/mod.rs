@@ -1,12 +1,15 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`. In
 //! reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
-//! `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
+//! `http2`, `decode`, `upload`, `reader`, `reply`, `models`. Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod request;
 mod downstream;
 mod drive;
 mod attempt;
 mod upstream;
+mod http2;
+mod decode;
+mod upload;
 mod reader;
 mod reply;
 mod models;

@@ -10,20 +10,20 @@ use bytes::Bytes;
 use pingora::connectors::http::Connector as PingoraConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v2::client::Http2Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
 
 use crate::core::outcome::ConnectFault;
 use crate::edge::dns::{Resolver, Unresolved};
 use crate::edge::generation::Place;
+use crate::edge::proxy::decode::{Coding, Decoder};
+use crate::edge::proxy::http2::{self, Unanswered};
+use crate::edge::proxy::upload::{self, Upload, WRITE_STALL, upload};
 use crate::wire::rope::Rope;
 
 /// An idle pooled connection is closed after this long.
 const POOL_IDLE: Duration = Duration::from_secs(60);
-/// The longest one write may block before the connection counts as lost.
-const WRITE_STALL: Duration = Duration::from_secs(20);
-/// A body is written in pieces of at most so many bytes, each under that limit.
-const PIECE: usize = 256 * 1024;
 /// A reused connection that dies this soon after the request was written was dead before it: the request
 /// cannot have been worked on, so sending it again costs nobody anything (design section 4).
 const DEAD_ALREADY: Duration = Duration::from_secs(1);
@@ -66,17 +66,29 @@ pub(crate) struct Connection {
     peer: Arc<HttpPeer>,
     reused: bool,
     began: Instant,
+    /// The head left us. An h2 stream without it has nothing to read.
+    opened: bool,
+    /// The answer's side has failed while the request was still being written.
+    unreadable: bool,
     /// When the whole request was written. Until then the connection must never be used for another.
     written: Option<Instant>,
     /// Something of an answer has come.
     answered: bool,
+    /// On h2, once the request was written.
+    unanswered: Option<Unanswered>,
+    /// Where the answer is compressed.
+    decoder: Option<Decoder>,
 }
 
 /// Established, and then broken.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// The connection was dead before this request used it.
+    /// The upstream cannot have worked on the request: the connection was dead before, or the upstream says so.
     pub(crate) stale: bool,
+    /// The upstream wants the request over HTTP/1.1.
+    pub(crate) wants_h1: bool,
+    /// All of it came, and it cannot be decoded.
+    pub(crate) is_malformed: bool,
     pub(crate) cause: BError,
 }
 
@@ -126,7 +138,13 @@ impl Connector {
 
     async fn open(&self, peer: Arc<HttpPeer>, reuse: Reuse) -> Result<Connection, ConnectFault> {
         let opened = match reuse {
-            Reuse::Allowed => self.pool.get_http_session(&*peer).await,
+            Reuse::Allowed => match self.pool.get_http_session(&*peer).await {
+                // A pooled h2 connection that the upstream has closed to new streams.
+                Err(error) if http2::of(&error).is_some() => {
+                    self.pool.get_http_session(&unpooled(&peer)).await
+                }
+                opened => opened,
+            },
             Reuse::Never => self.pool.get_http_session(&unpooled(&peer)).await,
         };
         let (mut session, reused) = opened.map_err(|error| fault(&error))?;
@@ -136,9 +154,24 @@ impl Connector {
             peer,
             reused,
             began: Instant::now(),
+            opened: false,
+            unreadable: false,
             written: None,
             answered: false,
+            unanswered: None,
+            decoder: None,
         })
+    }
+
+    /// Speaks HTTP/1.1 with this upstream from now on. Its h2 connection must go: Pingora looks there first.
+    pub(crate) async fn prefer_h1(&self, connection: Connection) {
+        let Connection { session, peer, .. } = connection;
+        self.pool.prefer_h1(&*peer);
+        self.pool.prefer_h1(&unpooled(&peer));
+        if let Some(stream) = session.as_http2() {
+            stream.conn.mark_shutdown();
+        }
+        self.pool.release_http_session(session, &*peer, None).await;
     }
 
     /// Keeps the connection of an exchange that is whole in both directions, drops any other: a next request
@@ -171,10 +204,12 @@ fn located(peer: &HttpPeer, address: SocketAddr) -> HttpPeer {
     peer
 }
 
-/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one.
+/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one. Nor does
+/// Pingora keep an h2 connection with a single stream for others to join.
 fn unpooled(peer: &HttpPeer) -> HttpPeer {
     let mut peer = peer.clone();
     peer.group_key = !peer.group_key;
+    peer.options.max_h2_streams = 1;
     peer
 }
 
@@ -183,40 +218,47 @@ impl Connection {
     pub(crate) async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
         self.began = Instant::now();
         match self.write(outgoing).await {
-            Ok(()) => {
+            // It is heard now, and its connection never used again: the request was not sent whole.
+            Ok(Upload::Refused) => Ok(()),
+            Ok(Upload::Whole) => {
                 self.written = Some(Instant::now());
+                let stream = self.session.as_http2();
+                self.unanswered = stream.map(|stream| Unanswered::new(stream.conn.clone()));
                 Ok(())
             }
-            Err(cause) => Err(self.lost(cause)),
+            Err(failed) => {
+                self.unreadable = failed.unreadable;
+                Err(self.lost(failed.cause))
+            }
         }
     }
 
-    async fn write(&mut self, outgoing: &Outgoing) -> Result<(), BError> {
-        let head = outgoing.head.clone();
+    async fn write(&mut self, outgoing: &Outgoing) -> Result<Upload, upload::Failed> {
+        let mut head = outgoing.head.clone();
+        if self.session.as_http2().is_some() {
+            http2::address(&mut head)?;
+        }
         self.session.write_request_header(head).await?;
-        for segment in outgoing.body.segments() {
-            let mut rest = segment.clone();
-            while !rest.is_empty() {
-                let piece = rest.split_to(rest.len().min(PIECE));
-                self.session.write_request_body(piece, false).await?;
-            }
-        }
-        match tokio::time::timeout(WRITE_STALL, self.session.finish_request_body()).await {
-            Ok(finished) => finished,
-            Err(_) => Err(Error::explain(
-                ErrorType::WriteTimedout,
-                "flushing the request",
-            )),
-        }
+        self.opened = true;
+        upload(&mut self.session, &outgoing.body).await
     }
 
     /// Reads the head of the answer, past interim ones.
     pub(crate) async fn read_head(&mut self) -> Result<(), Lost> {
         loop {
-            if let Err(cause) = self.session.read_response_header().await {
+            if !self.is_readable() {
+                let cause = Error::explain(ErrorType::ReadError, "nothing to read a head from");
+                return Err(self.lost(cause));
+            }
+            if !self.has_head()
+                && let Err(cause) = self.session.read_response_header().await
+            {
                 return Err(self.lost(cause));
             }
             self.answered = true;
+            if let Some(unanswered) = &mut self.unanswered {
+                unanswered.answered = true;
+            }
             match self.session.response_header() {
                 Some(head) if head.status.is_informational() => {}
                 Some(_) => return Ok(()),
@@ -233,18 +275,54 @@ impl Connection {
         self.session.response_header()
     }
 
-    /// The next bytes of the body, `None` at its end.
+    /// An h2 stream has one head, and only after the request's own; Pingora panics where it is asked for more.
+    fn is_readable(&self) -> bool {
+        let is_h2 = self.session.as_http2().is_some();
+        !self.unreadable && (!is_h2 || (self.opened && !self.answered))
+    }
+
+    /// Whether the head was read while the request was still being written.
+    fn has_head(&self) -> bool {
+        self.head()
+            .is_some_and(|head| !head.status.is_informational())
+    }
+
+    /// Reads the body as coded so.
+    pub(crate) fn decode(&mut self, coding: Coding) {
+        self.decoder = Decoder::new(coding);
+    }
+
+    /// The next bytes of the body, decoded, `None` at its end.
     pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, Lost> {
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.next().map_err(undecodable)?
+            {
+                return Ok(Some(piece));
+            }
+            match (self.read_coded().await?, &mut self.decoder) {
+                (Some(chunk), Some(decoder)) => decoder.push(chunk),
+                (None, Some(decoder)) => {
+                    decoder.end().map_err(undecodable)?;
+                    return Ok(None);
+                }
+                (chunk, None) => return Ok(chunk),
+            }
+        }
+    }
+
+    async fn read_coded(&mut self) -> Result<Option<Bytes>, Lost> {
         let chunk = self.session.read_response_body().await;
-        chunk.map_err(|cause| Lost {
-            stale: false,
-            cause,
-        })
+        match (chunk, &mut self.session) {
+            (Ok(None), HttpSession::H2(stream)) => whole(stream).await.map(|()| None),
+            (chunk, _) => chunk,
+        }
+        .map_err(cut)
     }
 
     async fn read_to_end(&mut self) -> bool {
         loop {
-            match self.read_chunk().await {
+            match self.read_coded().await {
                 Ok(Some(_)) => {}
                 Ok(None) => return self.session.response_done(),
                 Err(_) => return false,
@@ -253,12 +331,47 @@ impl Connection {
     }
 
     fn lost(&self, cause: BError) -> Lost {
-        let since = self.written.unwrap_or(self.began);
-        let untouched = !self.answered && says_nothing_came(&cause);
+        let fresh = self.written.unwrap_or(self.began).elapsed() < DEAD_ALREADY;
+        let untouched = match &self.session {
+            HttpSession::H2(_) => {
+                let refused = !self.opened || http2::was_refused(&cause);
+                refused || (http2::has_broken(&cause) && fresh)
+            }
+            HttpSession::H1(_) | HttpSession::Custom(()) => says_nothing_came(&cause) && fresh,
+        };
         Lost {
-            stale: self.reused && untouched && since.elapsed() < DEAD_ALREADY,
+            stale: self.reused && !self.answered && untouched,
+            wants_h1: !self.answered && http2::wants_h1(&cause),
+            is_malformed: false,
             cause,
         }
+    }
+}
+
+fn undecodable(error: std::io::Error) -> Lost {
+    let cause = Error::because(ErrorType::ReadError, "decoding the answer", error);
+    Lost {
+        is_malformed: true,
+        ..cut(cause)
+    }
+}
+
+/// An h2 stream can end with a reset that says no error: that is no end of an answer.
+async fn whole(stream: &mut Http2Session) -> Result<(), BError> {
+    stream.read_trailers().await?;
+    match stream.response_finished() {
+        true => Ok(()),
+        false => Err(Error::explain(ErrorType::ReadError, "reset without an end")),
+    }
+}
+
+/// What breaks once an answer has begun is never silently sent again.
+fn cut(cause: BError) -> Lost {
+    Lost {
+        stale: false,
+        wants_h1: false,
+        is_malformed: false,
+        cause,
     }
 }
 
