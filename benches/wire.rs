@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mainstay::wire::openai::operation::Operation;
 use mainstay::wire::openai::request::{Expects, scan};
-use mainstay::wire::openai::stream::ChatStream;
+use mainstay::wire::openai::stream::AnswerStream;
 use mainstay::wire::sse::Splitter;
 
 const EVENTS: usize = 256;
@@ -33,12 +34,13 @@ fn stream() -> Bytes {
 /// Reads every event of a stream that came in chunks of `chunk` bytes.
 fn read(stream: &Bytes, chunk: usize, model: &str) {
     let expects = Expects {
+        operation: Operation::Chat,
         choices: 1,
         usage: false,
         structured: false,
     };
     let mut splitter = Splitter::new(1 << 20);
-    let mut reader = ChatStream::new(expects, model);
+    let mut reader = AnswerStream::new(expects, model);
     let mut rest = stream.clone();
     while !rest.is_empty() {
         splitter.push(rest.split_to(chunk.min(rest.len())));
@@ -55,7 +57,7 @@ fn requests(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let request = scan(&body).expect("the body is valid");
+                let request = scan(Operation::Chat, &body).expect("the body is valid");
                 black_box(request.rewrite(&body, "upstream-model"))
             });
         });

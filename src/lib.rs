@@ -9,10 +9,15 @@
 //! | floor | what it is | rooms, in reading order |
 //! |---|---|---|
 //! | [`cmd`] | the process: verbs, services, signals, reload, drain | `cli process listen reload shutdown client`, then one a verb |
-//! | [`edge`] | sockets, clocks, files | `clock lifecycle dns auth generation telemetry proxy admin` |
+//! | [`edge`] | sockets, clocks, files | `clock lifecycle dns auth tls generation telemetry proxy admin plugin` |
 //! | [`config`] | YAML to a validated snapshot, with every finding | `snapshot`, then the steps |
 //! | [`wire`] | what bytes mean; pure | `sse rope splice retry_after client_error openai` |
 //! | [`core`] | what is decided; pure | `names time outcome catalog policy health plan exchange` |
+//!
+//! # As a plugin
+//!
+//! [`Mainstay`] adds all of it to an existing Pingora proxy with one call in its `request_filter`; the examples
+//! `embed` shows a whole host.
 //!
 //! # One request
 //!
@@ -30,3 +35,5 @@ pub mod wire;
 pub mod config;
 pub mod edge;
 pub mod cmd;
+
+pub use edge::plugin::Mainstay;

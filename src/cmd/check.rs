@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::config::snapshot::{Listener, ListenerTls};
 use crate::config::{self, Loaded};
 
 /// Checks a file and says what it holds.
@@ -23,10 +24,18 @@ pub(crate) fn check(file: Option<&Path>) -> anyhow::Result<ExitCode> {
 fn summarise(out: &mut impl Write, loaded: &Loaded) -> std::io::Result<()> {
     let snapshot = &loaded.snapshot;
     let catalog = &snapshot.catalog;
-    for address in &snapshot.server.listen {
+    for Listener { address, tls } in &snapshot.server.listen {
+        let with = match tls {
+            Some(ListenerTls {
+                client_ca_file: Some(_),
+                ..
+            }) => " with TLS for clients with a certificate",
+            Some(_) => " with TLS",
+            None => "",
+        };
         writeln!(
             out,
-            "listens on {address}, admin on {}",
+            "listens on {address}{with}, admin on {}",
             snapshot.server.admin.listen
         )?;
     }

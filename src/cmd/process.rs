@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
-use pingora::apps::http_app::HttpServer;
+use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::l4::stream::L4BufferSettings;
@@ -18,12 +17,11 @@ use pingora::services::listening::Service;
 
 use crate::cmd::listen::{Reserved, reserve};
 use crate::config::Loaded;
-use crate::edge::admin::{Admin, ReloadLog};
-use crate::edge::clock::Clock;
-use crate::edge::generation::{Current, Generation};
-use crate::edge::lifecycle::Lifecycle;
-use crate::edge::proxy::{Connector, Gateway};
+use crate::edge::generation::Generation;
+use crate::edge::plugin::Mainstay;
+use crate::edge::proxy::Gateway;
 use crate::edge::telemetry::Telemetry;
+use crate::edge::tls::Shown;
 
 /// Buffers of a client's connection: the defaults of 64 KiB cost 50 KiB more a stream.
 const READ_BUFFER: usize = 4096;
@@ -37,21 +35,13 @@ const POOL_PER_THREAD: usize = 256;
 /// A process that is ready to serve.
 pub(crate) struct Process {
     server: Server,
-    pub(crate) shared: Shared,
+    pub(crate) mainstay: Mainstay,
+    /// The certificates that TLS listeners show, replaced by a reload.
+    pub(crate) shown: Arc<Shown>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
     /// Kept until the listeners are bound, and beyond.
     _reserved: Vec<Reserved>,
-}
-
-/// What the services and the tasks beside them share.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) current: Current,
-    pub(crate) clock: Clock,
-    pub(crate) lifecycle: Arc<Lifecycle>,
-    pub(crate) telemetry: Arc<Telemetry>,
-    pub(crate) reloads: Arc<ReloadLog>,
 }
 
 impl Process {
@@ -60,21 +50,11 @@ impl Process {
     /// # Errors
     /// A file that the configuration names cannot be used, or a listener cannot be bound.
     pub(crate) fn new(loaded: Loaded, telemetry: Arc<Telemetry>) -> anyhow::Result<Self> {
-        let generation = Generation::build(loaded, None, &telemetry)?;
-        telemetry.metrics.observe_start();
+        let mainstay = Mainstay::with_telemetry(loaded, telemetry)?;
+        let generation = mainstay.current().load_full();
         let settings = generation.snapshot.server.clone();
-        let shared = Shared {
-            current: Arc::new(ArcSwap::from_pointee(generation)),
-            clock: Clock::start(),
-            lifecycle: Arc::default(),
-            telemetry,
-            reloads: Arc::default(),
-        };
-        let listeners = settings
-            .listen
-            .iter()
-            .map(|address| reserve(*address).with_context(|| format!("cannot listen on {address}")))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut shown = Shown::default();
+        let listeners = listeners(&generation, &mut shown)?;
         let admin = reserve(settings.admin.listen)
             .with_context(|| format!("cannot listen on {}", settings.admin.listen))?;
         let threads = match settings.threads {
@@ -83,14 +63,19 @@ impl Process {
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
         server.bootstrap();
-        server.add_service(data_service(&server, &shared, &listeners, threads));
-        server.add_service(admin_service(&shared, &admin));
+        let addresses = listeners.iter().map(|open| open.reserved.address).collect();
+        let (reserved, data) = data_service(&server, &mainstay, listeners, threads);
+        server.add_service(data);
+        let mut operators = mainstay.admin_service();
+        operators.add_listener(listener_config(&admin));
+        server.add_service(operators);
         Ok(Self {
             server,
-            shared,
-            addresses: listeners.iter().map(|listener| listener.address).collect(),
+            mainstay,
+            shown: Arc::new(shown),
+            addresses,
             admin: admin.address,
-            _reserved: listeners.into_iter().chain([admin]).collect(),
+            _reserved: reserved.into_iter().chain([admin]).collect(),
         })
     }
 
@@ -100,6 +85,27 @@ impl Process {
             shutdown_signal: shutdown,
         });
     }
+}
+
+/// A listener that can be bound.
+struct Open {
+    reserved: Reserved,
+    tls: Option<TlsSettings>,
+}
+
+fn listeners(generation: &Generation, shown: &mut Shown) -> anyhow::Result<Vec<Open>> {
+    let listen = generation.snapshot.server.listen.iter();
+    listen
+        .map(|listener| {
+            let address = listener.address;
+            let mut identities = generation.identities();
+            let identity = identities.find(|(with_tls, _)| *with_tls == listener);
+            let tls = identity.map(|(_, identity)| shown.listener(address, identity));
+            let reserved =
+                reserve(address).with_context(|| format!("cannot listen on {address}"))?;
+            Ok(Open { reserved, tls })
+        })
+        .collect()
 }
 
 fn server_conf(threads: usize) -> ServerConf {
@@ -115,21 +121,25 @@ fn server_conf(threads: usize) -> ServerConf {
 
 fn data_service(
     server: &Server,
-    shared: &Shared,
-    listeners: &[Reserved],
+    mainstay: &Mainstay,
+    listeners: Vec<Open>,
     threads: usize,
-) -> Service<pingora::proxy::HttpProxy<Gateway>> {
-    let gateway = Gateway {
-        current: shared.current.clone(),
-        connector: Arc::new(Connector::new()),
-        clock: shared.clock,
-        lifecycle: shared.lifecycle.clone(),
-        telemetry: shared.telemetry.clone(),
-    };
+) -> (Vec<Reserved>, Service<pingora::proxy::HttpProxy<Gateway>>) {
+    let gateway = mainstay.clone().into_gateway();
     let mut service = http_proxy_service_with_name(&server.configuration, gateway, "data");
     service.threads = Some(threads);
-    for listener in listeners {
-        service.add_listener(listener_config(listener));
+    let mut reserved = Vec::new();
+    for Open {
+        reserved: open,
+        tls,
+    } in listeners
+    {
+        let config = listener_config(&open);
+        service.add_listener(match tls {
+            Some(settings) => config.tls(settings),
+            None => config,
+        });
+        reserved.push(open);
     }
     if let Some(proxy) = service.app_logic_mut() {
         let mut options = HttpServerOptions::default();
@@ -140,21 +150,7 @@ fn data_service(
             .max_header_list_size(H2_HEADER_BYTES);
         proxy.h2_options = Some(h2);
     }
-    service
-}
-
-fn admin_service(shared: &Shared, listener: &Reserved) -> Service<HttpServer<Admin>> {
-    let admin = Admin {
-        current: shared.current.clone(),
-        clock: shared.clock,
-        lifecycle: shared.lifecycle.clone(),
-        telemetry: shared.telemetry.clone(),
-        reloads: shared.reloads.clone(),
-    };
-    let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
-    service.threads = Some(1);
-    service.add_listener(listener_config(listener));
-    service
+    (reserved, service)
 }
 
 fn listener_config(listener: &Reserved) -> ListenerConfig {

@@ -2,6 +2,7 @@
 //! cannot be used leaves the old generation serving. Must never drop a request.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::cmd::process::Shared;
 use crate::config::snapshot::Server;
 use crate::config::{self, Loaded};
 use crate::edge::generation::Generation;
+use crate::edge::plugin::Mainstay;
+use crate::edge::tls::Shown;
 
 /// After a file event, how long its writer may go on before the file is read.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -24,7 +26,9 @@ const POLL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Reloader {
     path: PathBuf,
-    shared: Shared,
+    mainstay: Mainstay,
+    /// The certificates that listeners show.
+    shown: Arc<Shown>,
     /// The hash of the text that was tried last, good or bad.
     tried: String,
 }
@@ -109,11 +113,12 @@ fn is_about(event: &notify::Event, file: Option<&OsStr>) -> bool {
 }
 
 impl Reloader {
-    pub(crate) fn new(path: PathBuf, shared: Shared) -> Self {
-        let tried = shared.current.load().hash.clone();
+    pub(crate) fn new(path: PathBuf, mainstay: Mainstay, shown: Arc<Shown>) -> Self {
+        let tried = mainstay.current().load().hash.clone();
         Self {
             path,
-            shared,
+            mainstay,
+            shown,
             tried,
         }
     }
@@ -140,7 +145,7 @@ impl Reloader {
                 return;
             }
         };
-        if loaded.hash == self.shared.current.load().hash {
+        if loaded.hash == self.mainstay.current().load().hash {
             self.unchanged(&loaded, reason);
             return;
         }
@@ -155,9 +160,7 @@ impl Reloader {
     fn unchanged(&mut self, loaded: &Loaded, reason: Reason) {
         if self.tried != loaded.hash {
             tracing::info!(?reason, "the file is again the one that serves");
-            self.shared.reloads.mended();
-            let number = self.shared.current.load().number;
-            self.shared.telemetry.metrics.observe_reload(Some(number));
+            self.mainstay.mend();
         } else if reason == Reason::Signal {
             tracing::info!("reload asked for; the file has not changed");
         }
@@ -168,45 +171,61 @@ impl Reloader {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let last = self.shared.current.load_full();
-        let next = match Generation::build(loaded, Some(&last), &self.shared.telemetry) {
-            Ok(next) => Arc::new(next),
-            Err(error) => return self.refuse(&error.to_string(), reason),
+        let last = self.mainstay.current().load_full();
+        let generation = match self.mainstay.apply(loaded) {
+            Ok(generation) => generation,
+            Err(error) => return self.say_refused(&error.to_string(), reason),
         };
-        for what in needs_restart(&last.snapshot.server, &next.snapshot.server) {
+        let next = self.mainstay.current().load_full();
+        self.shown.replace(next.identities());
+        for what in needs_restart(&last, &next) {
             tracing::warn!("`{what}` has changed: that takes a restart");
         }
-        let metrics = &self.shared.telemetry.metrics;
-        self.shared.current.store(next.clone());
-        metrics.forget_removed(&last, &next);
-        metrics.observe_reload(Some(next.number));
-        self.shared.reloads.applied();
-        tracing::info!(generation = next.number, ?reason, "configuration applied");
+        tracing::info!(generation, ?reason, "configuration applied");
     }
 
     fn refuse(&self, why: &str, reason: Reason) {
-        let generation = self.shared.current.load().number;
+        self.mainstay.refuse(why.to_owned());
+        self.say_refused(why, reason);
+    }
+
+    fn say_refused(&self, why: &str, reason: Reason) {
+        let generation = self.mainstay.current().load().number;
         tracing::error!(
             ?reason,
             "configuration refused, generation {generation} serves on\n{why}"
         );
-        self.shared.telemetry.metrics.observe_reload(None);
-        self.shared.reloads.refused(why.to_owned());
     }
 }
 
 /// What a running process cannot change.
-fn needs_restart(last: &Server, next: &Server) -> Vec<&'static str> {
+fn needs_restart(last: &Generation, next: &Generation) -> Vec<&'static str> {
+    let (from, to) = (&last.snapshot.server, &next.snapshot.server);
     let changes = [
-        (last.listen != next.listen, "server.listen"),
-        (
-            last.admin.listen != next.admin.listen,
-            "server.admin.listen",
-        ),
-        (last.threads != next.threads, "server.threads"),
+        (sockets(from) != sockets(to), "server.listen"),
+        (asks_others(last, next), "client_ca_file"),
+        (from.admin.listen != to.admin.listen, "server.admin.listen"),
+        (from.threads != to.threads, "server.threads"),
     ];
     changes
         .into_iter()
         .filter_map(|(changed, what)| changed.then_some(what))
         .collect()
+}
+
+/// What a listener is bound to. The certificate it shows can change.
+fn sockets(server: &Server) -> Vec<(SocketAddr, bool)> {
+    let listen = server.listen.iter();
+    listen
+        .map(|listener| (listener.address, listener.tls.is_some()))
+        .collect()
+}
+
+/// Whether a listener that stays asks its clients for other certificates.
+fn asks_others(last: &Generation, next: &Generation) -> bool {
+    last.identities().any(|(listener, identity)| {
+        let mut next = next.identities();
+        let same = next.find(|(other, _)| other.address == listener.address);
+        same.is_some_and(|(_, other)| !identity.asks_like(other))
+    })
 }

@@ -38,9 +38,10 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         admin = %process.admin,
         "serving"
     );
-    let reloading = beside.spawn(Reloader::new(path, process.shared.clone()).run(triggers));
+    let reloading = beside
+        .spawn(Reloader::new(path, process.mainstay.clone(), process.shown.clone()).run(triggers));
     let shutdown = Box::new(OnSignal {
-        shared: process.shared.clone(),
+        mainstay: process.mainstay.clone(),
     });
     process.run(shutdown);
     reloading.abort();

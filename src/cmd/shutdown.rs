@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cmd::process::Shared;
+use crate::edge::plugin::Mainstay;
 
 /// Ends the process on SIGTERM (drain), SIGINT (drain; a second one at once).
 #[derive(Debug)]
 pub(crate) struct OnSignal {
-    pub(crate) shared: Shared,
+    pub(crate) mainstay: Mainstay,
 }
 
 #[async_trait]
@@ -38,14 +38,14 @@ impl ShutdownSignalWatch for OnSignal {
 
 impl OnSignal {
     async fn drain(&self, interrupt: &mut Signal) -> ShutdownSignal {
-        self.shared.lifecycle.drain();
-        let limit = self.shared.current.load().snapshot.server.drain;
-        let open = self.shared.lifecycle.exchanges();
+        self.mainstay.lifecycle().drain();
+        let limit = self.mainstay.current().load().snapshot.server.drain;
+        let open = self.mainstay.lifecycle().exchanges();
         tracing::info!(open, limit = ?limit, "draining");
         tokio::select! {
-            () = self.shared.lifecycle.until_idle() => {}
+            () = self.mainstay.lifecycle().until_idle() => {}
             () = tokio::time::sleep(limit) => {
-                let left = self.shared.lifecycle.exchanges();
+                let left = self.mainstay.lifecycle().exchanges();
                 tracing::warn!(left, "the drain limit is over: what is left is cut");
             }
             _ = interrupt.recv() => return ShutdownSignal::FastShutdown,

@@ -76,14 +76,9 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
 
 /// The hash over the text and the files that it names. One that cannot be read is found when it is needed.
 fn with_named_files(loaded: &Loaded) -> String {
-    let mut providers: Vec<_> = loaded.snapshot.providers.iter().collect();
-    providers.sort_by_key(|(name, _)| *name);
-    let named = providers
-        .into_iter()
-        .filter_map(|(_, provider)| provider.tls.ca_file.as_ref());
     let mut hasher = Sha256::new();
     hasher.update(&loaded.hash);
-    for file in named {
+    for file in loaded.snapshot.named_files() {
         hasher.update(std::fs::read(file).unwrap_or_default());
     }
     hex(&hasher.finalize())

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::config::secret::Secret;
 use crate::core::catalog::Catalog;
 use crate::core::health::{BudgetSettings, HealthSettings};
-use crate::core::names::{CallerName, KeyName, ModelName, PolicyName, ProviderName};
+use crate::core::names::{CallerName, KeyName, PolicyName, ProviderName};
 use crate::core::policy::Policy;
 
 /// The validated configuration of one generation.
@@ -34,12 +34,27 @@ pub struct Snapshot {
 impl Snapshot {
     /// The policy that nothing more specific replaces.
     pub const DEFAULT_POLICY: &'static str = "default";
+
+    /// Every file that it names, in an order that does not change by itself.
+    pub fn named_files(&self) -> Vec<&PathBuf> {
+        let mut providers: Vec<_> = self.providers.iter().collect();
+        providers.sort_by_key(|(name, _)| *name);
+        let upstream = providers
+            .into_iter()
+            .flat_map(|(_, provider)| provider.tls.files());
+        let listeners = self.server.listen.iter();
+        let downstream = listeners.filter_map(|listener| listener.tls.as_ref());
+        downstream
+            .flat_map(ListenerTls::files)
+            .chain(upstream)
+            .collect()
+    }
 }
 
-/// The listeners and limits of the process. Only limits change on a reload.
+/// The listeners and limits of the process. Only limits and certificates change on a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listener>,
     pub admin: Admin,
     /// Worker threads; 0 = one a core.
     pub threads: usize,
@@ -51,6 +66,30 @@ pub struct Server {
     pub body_timeout: Duration,
     /// The longest wait for open exchanges at shutdown.
     pub drain: Duration,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: Option<ListenerTls>,
+}
+
+/// The PEM files of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    /// The authorities of clients' certificates; `None` = none is asked for.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+impl ListenerTls {
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.cert_file, &self.key_file]
+            .into_iter()
+            .chain(&self.client_ca_file)
+    }
 }
 
 /// The operator's port.
@@ -71,15 +110,15 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether the caller may ask for the model.
-    pub fn may_use(&self, model: &ModelName) -> bool {
+    /// Whether the caller may ask for the model of this name, which of a wildcard is the name asked for.
+    pub fn may_use(&self, model: &str) -> bool {
         self.models.is_empty()
             || self
                 .models
                 .iter()
                 .any(|pattern| match pattern.strip_suffix('*') {
-                    Some(prefix) => model.as_str().starts_with(prefix),
-                    None => model.as_str() == pattern,
+                    Some(prefix) => model.starts_with(prefix),
+                    None => model == pattern,
                 })
     }
 }
@@ -216,6 +255,18 @@ pub struct UpstreamTls {
     pub ca_file: Option<PathBuf>,
     /// The name to ask for and to check; `None` = the base URL's host.
     pub server_name: Option<String>,
+    /// PEM files of the certificate that it is shown, and of its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+impl UpstreamTls {
+    fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let client = self
+            .client
+            .iter()
+            .flat_map(|(certificate, key)| [certificate, key]);
+        self.ca_file.iter().chain(client)
+    }
 }
 
 /// Where the one line of each exchange goes.

@@ -1,11 +1,15 @@
 //! Owns what can be asked for and who serves it: models, their endpoints, prices and chains, and the
-//! hosts and keys that endpoints share. Fixed for a generation; it must never change at run time.
+//! hosts and keys that endpoints share. `lookup` finds a model by what a client writes. Fixed for a generation; it must never change at run time.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
 use crate::core::timeouts::TimeoutSettings;
+
+mod lookup;
+
+use lookup::Lookup;
+pub use lookup::Resolved;
 
 /// Declares an index into one of the catalogue's lists.
 macro_rules! index {
@@ -130,6 +134,13 @@ pub struct Model {
     pub policy: Option<PolicyName>,
 }
 
+impl Model {
+    /// Whether it stands for every model of its author that is not configured by itself.
+    pub fn is_wildcard(&self) -> bool {
+        self.name.as_str().ends_with("/*")
+    }
+}
+
 /// Everything that can be asked for and everyone who serves it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
@@ -137,8 +148,7 @@ pub struct Catalog {
     endpoints: Vec<Endpoint>,
     hosts: Vec<HostName>,
     credentials: Vec<Credential>,
-    by_name: HashMap<ModelName, ModelIx>,
-    by_slug: HashMap<String, Vec<ModelIx>>,
+    lookup: Lookup,
 }
 
 impl Catalog {
@@ -149,33 +159,42 @@ impl Catalog {
         hosts: Vec<HostName>,
         credentials: Vec<Credential>,
     ) -> Self {
-        let mut by_name = HashMap::new();
-        let mut by_slug: HashMap<String, Vec<ModelIx>> = HashMap::new();
-        for (position, model) in models.iter().enumerate() {
-            let ix = ModelIx::new(position);
-            by_name.insert(model.name.clone(), ix);
-            if let Some((_, slug)) = model.name.as_str().split_once('/') {
-                by_slug.entry(slug.to_owned()).or_default().push(ix);
-            }
-        }
         Self {
+            lookup: Lookup::new(&models),
             models,
             endpoints,
             hosts,
             credentials,
-            by_name,
-            by_slug,
         }
     }
 
-    /// The model that a client's text names: its full name, or a bare slug that one author has.
-    pub fn resolve(&self, asked: &str) -> Option<ModelIx> {
-        if let Some(ix) = self.by_name.get(asked) {
-            return Some(*ix);
-        }
-        match self.by_slug.get(asked)?.as_slice() {
-            [only] => Some(*only),
-            _ => None,
+    /// Adds other names for models; one that ends in `*` stands for all that begin so.
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: Vec<(String, ModelName)>) -> Self {
+        self.lookup.add_aliases(aliases);
+        self
+    }
+
+    /// The model that a client's text names: its full name, a bare slug that one author has, an alias, or
+    /// anything of an author who has a wildcard.
+    pub fn resolve<'a>(&'a self, asked: &'a str) -> Option<Resolved<'a>> {
+        self.lookup.find(asked)
+    }
+
+    /// What a model is called in a request that was resolved so: by its name, a wildcard by the one asked for.
+    pub fn name_of<'a>(&'a self, model: ModelIx, wild: Option<&'a str>) -> &'a str {
+        let model = self.model(model);
+        let asked = wild.filter(|_| model.is_wildcard());
+        asked.unwrap_or(model.name.as_str())
+    }
+
+    /// What the endpoint's provider calls the model of such a request.
+    pub fn upstream_name_of<'a>(&'a self, ix: EndpointIx, wild: Option<&'a str>) -> &'a str {
+        let endpoint = self.endpoint(ix);
+        let asked = wild.filter(|_| self.model(endpoint.model).is_wildcard());
+        match asked.and_then(|name| name.split_once('/')) {
+            Some((_, slug)) => slug,
+            None => &endpoint.upstream_model,
         }
     }
 
@@ -201,5 +220,60 @@ impl Catalog {
 
     pub fn credentials(&self) -> &[Credential] {
         &self.credentials
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let names = ["a/m", "b/m", "a/x", "a/*", "c/*"];
+        let model = |name: &str| Model {
+            name: ModelName::new(name),
+            context_length: None,
+            endpoints: Vec::new(),
+            fallbacks: Vec::new(),
+            policy: None,
+        };
+        let aliases = [
+            ("fast", "a/x"),
+            ("new", "c/latest"),
+            ("m", "b/m"),
+            ("haiku-*", "a/x"),
+            ("haiku-4*", "b/m"),
+            ("c/old-*", "a/x"),
+        ];
+        let alias = |(name, to): (&str, &str)| (name.to_owned(), ModelName::new(to));
+        Catalog::new(names.map(model).to_vec(), vec![], vec![], vec![])
+            .with_aliases(aliases.map(alias).to_vec())
+    }
+
+    #[test]
+    fn a_name_comes_before_an_alias_and_an_alias_before_a_wildcard() {
+        let catalog = catalog();
+        let check = |asked: &str, expected: Option<(&str, &str)>| {
+            let found = catalog.resolve(asked).map(|found| {
+                let model = catalog.model(found.model).name.as_str();
+                (model, catalog.name_of(found.model, found.wild))
+            });
+            assert_eq!(found, expected, "{asked}");
+        };
+        check("a/m", Some(("a/m", "a/m")));
+        check("x", Some(("a/x", "a/x")));
+        check("fast", Some(("a/x", "a/x")));
+        check("m", Some(("b/m", "b/m")));
+        check("haiku-3", Some(("a/x", "a/x")));
+        check("haiku-4.5", Some(("b/m", "b/m")));
+        check("a/other", Some(("a/*", "a/other")));
+        check("c/some/deep:free", Some(("c/*", "c/some/deep:free")));
+        check("new", Some(("c/*", "c/latest")));
+        check("c/old-1", Some(("a/x", "a/x")));
+        let long = format!("a/{}", "x".repeat(200));
+        for unknown in [
+            "other", "d/m", "a/", "a/*", "*", "a/b c", "a/b@c", "a/\n", &long,
+        ] {
+            check(unknown, None);
+        }
     }
 }

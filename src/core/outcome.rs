@@ -270,7 +270,8 @@ fn of_late(late: Late) -> Class {
         Late::Connect => Class::ConnectFailed,
         Late::FirstToken => Class::FirstTokenTimeout,
         Late::Answer | Late::Total => Class::AnswerTimeout,
-        Late::Idle => Class::ConnectionLost,
+        // Only a stream that has begun can fall silent so; its own class is "broken", this is what a client is told.
+        Late::Idle => Class::Stalled,
     }
 }
 

@@ -38,9 +38,13 @@ pub fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
+/// Time since 1970.
+pub fn unix_time() -> Duration {
+    let passed = wall_clock().duration_since(SystemTime::UNIX_EPOCH);
+    passed.unwrap_or_default()
+}
+
 /// Seconds since 1970.
 pub fn unix_seconds() -> u64 {
-    wall_clock()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |passed| passed.as_secs())
+    unix_time().as_secs()
 }

@@ -1,19 +1,22 @@
 //! Owns what serves right now: a snapshot with the health of its endpoints, their prepared upstreams and
 //! metric handles, swapped as one. Must never be read twice in one request.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pingora::http::RequestHeader;
 
 use crate::config::Loaded;
-use crate::config::snapshot::{DialectName, Provider, Snapshot};
+use crate::config::snapshot::{DialectName, Listener, Provider, Snapshot};
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
-use crate::edge::peer::{BuildError, Place, Standings, identify, insert, place};
+use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
 use crate::edge::routes::Routes;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::edge::tls::{FileError, Identity};
+use crate::wire::openai::operation::Operation;
 
 /// The generation that serves, and the only place to get it.
 pub type Current = Arc<ArcSwap<Generation>>;
@@ -30,6 +33,8 @@ pub struct Generation {
     pub callers: Callers,
     pub routes: Routes,
     standings: Arc<Standings>,
+    /// Of the listeners, in their order; `None` without TLS.
+    identities: Vec<Option<Identity>>,
     upstreams: Vec<Upstream>,
     models: Vec<ModelMetrics>,
 }
@@ -39,9 +44,28 @@ pub struct Generation {
 pub struct Upstream {
     /// The host to look up, or the peer itself where the base URL holds an address.
     pub place: Place,
-    /// The request's head but for its length and what the client adds.
-    pub head: RequestHeader,
+    /// The heads of its requests but for the length and what the client adds, one an operation.
+    heads: [RequestHeader; Operation::ALL.len()],
     metrics: EndpointMetrics,
+}
+
+/// A generation cannot be built from a valid configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Upstream(#[from] PeerError),
+    #[error("listener {address}: {cause}")]
+    Listener {
+        address: SocketAddr,
+        cause: FileError,
+    },
+}
+
+impl Upstream {
+    /// The head of a request for `operation`.
+    pub fn head(&self, operation: Operation) -> &RequestHeader {
+        &self.heads[operation.index()]
+    }
 }
 
 impl Generation {
@@ -66,6 +90,8 @@ impl Generation {
             .iter()
             .map(|endpoint| upstream(&snapshot, endpoint, &standings, telemetry))
             .collect::<Result<_, _>>()?;
+        let listeners = snapshot.server.listen.iter();
+        let identities = listeners.map(identity).collect::<Result<_, _>>()?;
         let names = catalog.models().iter();
         let models = names
             .map(|model| telemetry.metrics.model(model.name.as_str()))
@@ -75,12 +101,19 @@ impl Generation {
             hash: loaded.hash,
             callers: Callers::new(&snapshot.callers),
             health,
+            identities,
             routes,
             standings,
             upstreams,
             models,
             snapshot,
         })
+    }
+
+    /// The listeners with TLS, each with what it shows.
+    pub fn identities(&self) -> impl Iterator<Item = (&Listener, &Identity)> + Clone {
+        let listeners = self.snapshot.server.listen.iter().zip(&self.identities);
+        listeners.filter_map(|(listener, identity)| Some((listener, identity.as_ref()?)))
     }
 
     /// The prepared upstream of an endpoint.
@@ -118,6 +151,14 @@ impl Generation {
     }
 }
 
+fn identity(listener: &Listener) -> Result<Option<Identity>, BuildError> {
+    let read = listener.tls.as_ref().map(Identity::read).transpose();
+    read.map_err(|cause| BuildError::Listener {
+        address: listener.address,
+        cause,
+    })
+}
+
 fn upstream(
     snapshot: &Snapshot,
     endpoint: &Endpoint,
@@ -127,20 +168,36 @@ fn upstream(
     let provider = &snapshot.providers[&endpoint.provider];
     let model = snapshot.catalog.model(endpoint.model).name.as_str();
     let labels = [endpoint.id.as_str(), model, endpoint.provider.as_str()];
-    let header_error = |what: &str| BuildError::Header {
+    let header_error = |what: &str| PeerError::Header {
         provider: endpoint.provider.to_string(),
         what: what.to_owned(),
     };
     Ok(Upstream {
         place: place(&endpoint.provider, provider, standings)?,
-        head: head(provider, endpoint).map_err(|what| header_error(&what))?,
+        heads: heads(provider, endpoint).map_err(|what| header_error(&what))?,
         metrics: telemetry.metrics.endpoint(&labels),
     })
 }
 
-/// The head of every request to an endpoint. The error names what cannot be sent.
-fn head(provider: &Provider, endpoint: &Endpoint) -> Result<RequestHeader, String> {
-    let path = format!("{}{}", provider.base.path, chat_path(provider));
+/// The heads of all requests to an endpoint, each at its operation's place. The error names what cannot be sent.
+fn heads(
+    provider: &Provider,
+    endpoint: &Endpoint,
+) -> Result<[RequestHeader; Operation::ALL.len()], String> {
+    let [chat, completions, embeddings] = Operation::ALL;
+    Ok([
+        head(provider, endpoint, chat)?,
+        head(provider, endpoint, completions)?,
+        head(provider, endpoint, embeddings)?,
+    ])
+}
+
+fn head(
+    provider: &Provider,
+    endpoint: &Endpoint,
+    operation: Operation,
+) -> Result<RequestHeader, String> {
+    let path = format!("{}{}", provider.base.path, path(provider, operation));
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
     insert(&mut head, "host", &provider.base.authority())?;
@@ -150,8 +207,8 @@ fn head(provider: &Provider, endpoint: &Endpoint) -> Result<RequestHeader, Strin
     Ok(head)
 }
 
-fn chat_path(provider: &Provider) -> &'static str {
+fn path(provider: &Provider, operation: Operation) -> &'static str {
     match provider.dialects.first() {
-        Some(DialectName::OpenAi) | None => "/chat/completions",
+        Some(DialectName::OpenAi) | None => operation.path(),
     }
 }

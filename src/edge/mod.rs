@@ -1,11 +1,13 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `balance`, `peer`, `routes`, `generation`, `telemetry`, `proxy`, `admin`.
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `generation`, `telemetry`, `proxy`,
+//! `admin`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
 pub mod lifecycle;
 pub mod dns;
 pub mod auth;
+pub mod tls;
 pub mod balance;
 pub mod peer;
 pub mod routes;
@@ -13,3 +15,4 @@ pub mod generation;
 pub mod telemetry;
 pub mod proxy;
 pub mod admin;
+pub mod plugin;

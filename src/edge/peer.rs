@@ -2,18 +2,24 @@
 //! headers. Must never connect.
 
 use std::collections::HashMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
-use pingora::utils::tls::{WrappedX509, parse_x509};
+use pingora::utils::tls::WrappedX509;
 
 use crate::config::snapshot::{BaseUrl, Provider, UpstreamAuth, UpstreamTls};
 use crate::core::names::{KeyName, ProviderName};
 use crate::edge::balance::Standing;
+use crate::edge::tls::{self, FileError};
+
+/// Streams that share one connection to an upstream, which may allow fewer.
+const H2_STREAMS: usize = 100;
+/// How often an h2 connection to an upstream is asked whether it lives.
+const H2_PING: Duration = Duration::from_secs(10);
 
 /// Where an upstream is.
 #[derive(Debug)]
@@ -29,15 +35,11 @@ pub enum Place {
     },
 }
 
-/// A generation cannot be built from a valid configuration.
+/// An upstream cannot be prepared from a valid configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    #[error("provider `{provider}`: cannot read `{path}`: {cause}")]
-    Certificate {
-        provider: String,
-        path: String,
-        cause: String,
-    },
+pub enum PeerError {
+    #[error("provider `{provider}`: {cause}")]
+    Provider { provider: String, cause: FileError },
     #[error("provider `{provider}`: {what} is not a valid header value")]
     Header { provider: String, what: String },
 }
@@ -75,14 +77,19 @@ impl Standings {
     }
 }
 
-/// Where a provider is.
+/// Where a provider's models are: over HTTP/2 where it offers that.
 pub(crate) fn place(
     name: &ProviderName,
     provider: &Provider,
     standings: &Standings,
-) -> Result<Place, BuildError> {
+) -> Result<Place, PeerError> {
     let base = &provider.base;
-    let peer = peer(name, base, &provider.tls)?;
+    let mut peer = peer(name, base, &provider.tls)?;
+    if base.tls {
+        peer.options.set_http_version(2, 1);
+        peer.options.max_h2_streams = H2_STREAMS;
+        peer.options.h2_ping_interval = Some(H2_PING);
+    }
     if !provider.addresses.is_empty() {
         let listed = provider.addresses.iter().map(|address| {
             let peer = Arc::new(located(&peer, *address));
@@ -110,24 +117,31 @@ pub(crate) fn located(peer: &HttpPeer, address: SocketAddr) -> HttpPeer {
     peer
 }
 
-/// The provider's peer, without its address.
+/// The provider's peer, without its address. It speaks HTTP/1.1.
 pub(crate) fn peer(
     provider: &ProviderName,
     base: &BaseUrl,
-    tls: &UpstreamTls,
-) -> Result<HttpPeer, BuildError> {
-    let name = tls.server_name.clone().unwrap_or_else(|| base.host.clone());
+    wanted: &UpstreamTls,
+) -> Result<HttpPeer, PeerError> {
+    let name = wanted
+        .server_name
+        .clone()
+        .unwrap_or_else(|| base.host.clone());
+    let unusable = |cause| PeerError::Provider {
+        provider: provider.to_string(),
+        cause,
+    };
     let nowhere = (std::net::Ipv4Addr::UNSPECIFIED, base.port);
     let mut peer = HttpPeer::new(nowhere, base.tls, name);
-    if let Some(path) = &tls.ca_file {
-        let trusted = authorities(path).map_err(|cause| BuildError::Certificate {
-            provider: provider.to_string(),
-            path: path.display().to_string(),
-            cause,
-        })?;
+    if let Some(path) = &wanted.ca_file {
+        let trusted = tls::trusted(path).map_err(&unusable)?;
         // The pool's key does not hold the authorities: connections must not be shared beyond them.
         peer.group_key = fingerprint(&trusted);
         peer.options.ca = Some(trusted);
+    }
+    if let Some((certificate, key)) = &wanted.client {
+        let shown = tls::client_identity(certificate, key).map_err(&unusable)?;
+        peer.client_cert_key = Some(Arc::new(shown));
     }
     Ok(peer)
 }
@@ -139,30 +153,6 @@ fn fingerprint(authorities: &[WrappedX509]) -> u64 {
         authority.borrow_raw_cert().hash(&mut hasher);
     }
     hasher.finish()
-}
-
-fn authorities(path: &std::path::Path) -> Result<Arc<[WrappedX509]>, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let pem = fs::read(path).map_err(|error| error.to_string())?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    let mut store = rustls::RootCertStore::empty();
-    for certificate in &certificates {
-        // Pingora's own parser panics on what this one refuses.
-        store
-            .add(certificate.clone())
-            .map_err(|error| error.to_string())?;
-    }
-    let wrapped = certificates
-        .into_iter()
-        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509))
-        .collect();
-    Ok(wrapped)
 }
 
 /// Sets the provider's own headers and its key. The error names what cannot be sent.

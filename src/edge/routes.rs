@@ -17,7 +17,7 @@ use crate::config::snapshot::{Provider, Route, Snapshot};
 use crate::core::names::{KeyName, ProviderName};
 use crate::edge::balance::{ByHealth, Standing};
 use crate::edge::dns::Resolver;
-use crate::edge::peer::{BuildError, Standings, located, peer};
+use crate::edge::peer::{PeerError, Standings, located, peer};
 
 /// How often a route's candidates are listed anew. The resolver knows for itself when to ask DNS.
 const FOLLOW: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ impl Routes {
         snapshot: &Snapshot,
         previous: Option<&Self>,
         standings: &Arc<Standings>,
-    ) -> std::result::Result<Self, BuildError> {
+    ) -> std::result::Result<Self, PeerError> {
         let resolver = previous.map_or_else(Arc::default, |old| old.resolver.clone());
         let mut prepared = Vec::new();
         for route in &snapshot.routes {
@@ -102,7 +102,7 @@ fn source(
     name: &ProviderName,
     provider: &Provider,
     pin: bool,
-) -> std::result::Result<Arc<Source>, BuildError> {
+) -> std::result::Result<Arc<Source>, PeerError> {
     let keys = provider.keys.iter().map(|(key, _)| key.clone());
     let most = if pin { 1 } else { SEATS };
     Ok(Arc::new(Source {

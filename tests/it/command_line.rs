@@ -123,6 +123,31 @@ fn a_file_that_the_configuration_names_must_be_there() {
     assert!(stderr.contains("/nowhere/ca.pem"), "{stderr}");
 }
 
+#[test]
+fn a_listener_whose_files_cannot_be_used_is_refused_without_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("not-a-certificate.pem");
+    let tls = format!(
+        "listen: [{{ address: \"127.0.0.1:0\", tls: {{ cert_file: {file}, key_file: {file} }} }}]",
+        file = file.display()
+    );
+    let text = good().text().replacen("listen: [127.0.0.1:0]", &tls, 1);
+    for content in [
+        None,
+        Some("nonsense"),
+        Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let output = verb(&["run", "-c"], &text);
+        let (_, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("not-a-certificate.pem"), "{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+}
+
 /// The text of a file whose admin port is this one.
 fn with_admin(address: SocketAddr) -> String {
     good()

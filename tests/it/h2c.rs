@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::raw::{Answer, Ended, Framing, PATIENCE, Request, dial};
 
@@ -18,7 +19,10 @@ pub(crate) type H2Body = h2::RecvStream;
 
 impl H2 {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = dial(address).await;
+        Self::over(dial(address).await).await
+    }
+
+    pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         let driver = tokio::spawn(async {
             connection.await.ok();

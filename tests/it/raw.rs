@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub(crate) use crate::answer::{Answer, Ended};
@@ -121,8 +121,8 @@ pub(crate) async fn dial(address: SocketAddr) -> TcpStream {
 
 /// A connection that speaks HTTP/1.1.
 #[derive(Debug)]
-pub(crate) struct H1 {
-    pub(crate) stream: TcpStream,
+pub(crate) struct H1<S = TcpStream> {
+    pub(crate) stream: S,
     buffer: BytesMut,
     ended: Option<Ended>,
 }
@@ -131,8 +131,10 @@ impl H1 {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::over(dial(address).await)
     }
+}
 
-    pub(crate) fn over(stream: TcpStream) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> H1<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Self {
             stream,
             buffer: BytesMut::new(),

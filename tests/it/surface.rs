@@ -110,6 +110,47 @@ async fn a_key_reaches_its_models_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_model_is_told_to_those_who_may_use_it() {
+    let (mock, proxy) = guarded().await;
+    let some = |path: &str| Request::get(path).key("key-some-1");
+    for via in BOTH {
+        for root in ["/v1/models", "/api/v1/models"] {
+            let list = proxy.call(via, &some(root)).await.json();
+            for name in ["acme/m-1", "acme%2Fm-1", "acme%2fm%2D1?x=1"] {
+                let answer = proxy.call(via, &some(&format!("{root}/{name}"))).await;
+                assert_eq!((answer.status, answer.end), (200, Ended::Whole), "{name}");
+                assert_eq!(answer.json(), list["data"][0], "{name}");
+            }
+            for name in ["acme/m-2", "acme/m-11", "acme%2Fm-2"] {
+                let path = format!("{root}/{name}");
+                let error = is_error(&proxy.call(via, &some(&path)).await, 404, root);
+                let message = error["message"].as_str().unwrap();
+                assert!(message.contains("acme/m-1"), "{error}");
+                is_error(&proxy.call(via, &Request::get(&path)).await, 401, root);
+            }
+            let post = Request::post(&format!("{root}/acme/m-1"), "{}");
+            let answer = proxy.call(via, &post).await;
+            is_error(&answer, 405, root);
+            assert_eq!(answer.header("allow"), Some("GET"));
+        }
+    }
+    assert_eq!(mock.received().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_says_what_answers_and_no_more() {
+    let (_mock, proxy) = guarded().await;
+    for via in BOTH {
+        let answer = proxy.call(via, &Request::get("/")).await;
+        assert_eq!((answer.status, answer.end), (200, Ended::Whole));
+        assert_eq!(
+            answer.json(),
+            json!({"name": "mainstay", "version": env!("CARGO_PKG_VERSION")})
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_keys_policy_wins() {
     let bad = mock(failing(Kind::status(500))).await;
     let good = mock(fast()).await;
@@ -198,7 +239,10 @@ async fn what_is_no_request_of_ours_is_refused() {
 async fn a_head_request_gets_no_body() {
     let (_mock, proxy) = guarded().await;
     for (path, status) in [
+        ("/", 200),
         ("/v1/models", 200),
+        ("/v1/models/acme/m-1", 200),
+        ("/v1/models/acme/m-9", 404),
         ("/v1/nowhere", 404),
         ("/v1/chat/completions", 405),
     ] {

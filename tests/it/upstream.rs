@@ -26,7 +26,8 @@ impl Literal {
     }
 
     /// Answers with these bytes.
-    pub(crate) async fn saying(answer: String) -> Self {
+    pub(crate) async fn saying(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
         let listener = TcpListener::bind(anywhere()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut accepting = JoinSet::new();
@@ -43,14 +44,14 @@ impl Literal {
     }
 }
 
-async fn answer_one(mut stream: TcpStream, answer: String) {
+async fn answer_one(mut stream: TcpStream, answer: Vec<u8>) {
     let mut request = Vec::new();
     while !is_whole(&request) {
         if !matches!(stream.read_buf(&mut request).await, Ok(1..)) {
             return;
         }
     }
-    stream.write_all(answer.as_bytes()).await.ok();
+    stream.write_all(&answer).await.ok();
     stream.shutdown().await.ok();
     // Closing with unread bytes would reset the connection.
     while matches!(stream.read_buf(&mut request).await, Ok(1..)) {}

@@ -17,9 +17,10 @@ use crate::cmd::client::Client;
 use crate::cmd::demo::file::{self, MODEL, Timings};
 use crate::cmd::demo::schedule::Trouble;
 use crate::cmd::mock::{Cut, Fault, Kind, Mock, Script};
-use crate::cmd::process::{Process, Shared};
+use crate::cmd::process::Process;
 use crate::core::catalog::EndpointIx;
 use crate::core::health::{Kind as RequestKind, State};
+use crate::edge::plugin::Mainstay;
 use crate::edge::telemetry::{AccessLog, Telemetry};
 
 /// A provider of the demo.
@@ -54,7 +55,7 @@ const START: Duration = Duration::from_secs(20);
 /// Everything that runs.
 pub(crate) struct Stage {
     mocks: Vec<Mock>,
-    shared: Shared,
+    mainstay: Mainstay,
     endpoints: Vec<EndpointIx>,
     pub(crate) proxy: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -118,7 +119,7 @@ impl Stage {
         let addresses: Vec<SocketAddr> = mocks.iter().map(Mock::addr).collect();
         let loaded = file::load(&addresses, timings)?;
         let process = Process::new(loaded, Telemetry::new(AccessLog::nowhere()))?;
-        let shared = process.shared.clone();
+        let mainstay = process.mainstay.clone();
         let proxy = *process.addresses.first().context("no listener")?;
         let admin = process.admin;
         let stop = Arc::new(Notify::new());
@@ -129,9 +130,9 @@ impl Stage {
         runtime.block_on(until_ready(admin))?;
         runtime.block_on(until_ready(proxy))?;
         Ok(Self {
-            endpoints: endpoints(&shared)?,
+            endpoints: endpoints(&mainstay)?,
             mocks,
-            shared,
+            mainstay,
             proxy,
             admin,
             stop,
@@ -148,8 +149,8 @@ impl Stage {
 
     /// Looks at every endpoint.
     pub(crate) fn look(&self) -> Vec<Sight> {
-        let generation = self.shared.current.load();
-        let now = self.shared.clock.now();
+        let generation = self.mainstay.current().load();
+        let now = self.mainstay.now();
         let look = |(mock, endpoint): (&Mock, &EndpointIx)| {
             let health = &generation.health;
             let view = health.view(*endpoint, RequestKind::Stream, now);
@@ -205,8 +206,8 @@ async fn until_ready(address: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
-fn endpoints(shared: &Shared) -> anyhow::Result<Vec<EndpointIx>> {
-    let generation = shared.current.load();
+fn endpoints(mainstay: &Mainstay) -> anyhow::Result<Vec<EndpointIx>> {
+    let generation = mainstay.current().load();
     let of = |provider: &Provider| {
         let id = format!("{MODEL}@{}/", provider.name);
         let mut all = generation.endpoints();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cmd::mock::chat::{Chat, Event};
+use crate::cmd::mock::chat::{Event, Telling};
 use crate::cmd::mock::script::Script;
 
 /// One thing to do for an answer.
@@ -111,24 +111,24 @@ pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Vec<Step> {
 }
 
 /// The healthy stream: the head and the role at once, then the tokens at their pace.
-pub(crate) fn stream(chat: &Chat, tempo: &mut Tempo) -> Vec<Step> {
+pub(crate) fn stream(telling: &Telling, tempo: &mut Tempo) -> Vec<Step> {
     let mut steps = vec![Step::Head(Head::chunked(
         200,
         "text/event-stream; charset=utf-8",
     ))];
-    steps.extend(chat.opening().into_iter().map(Step::Event));
-    for index in 0..chat.tokens() {
+    steps.extend(telling.opening().into_iter().map(Step::Event));
+    for index in 0..telling.tokens() {
         steps.extend(tempo.before(index));
-        steps.extend(chat.token(index).map(Step::Event));
+        steps.extend(telling.token(index).map(Step::Event));
     }
-    steps.extend(chat.closing().into_iter().map(Step::Event));
+    steps.extend(telling.closing().into_iter().map(Step::Event));
     steps.push(Step::End(End::Complete));
     steps
 }
 
 /// The healthy JSON answer: everything after the time the tokens take.
-pub(crate) fn body(chat: &Chat, tempo: &mut Tempo) -> Vec<Step> {
-    let waits = (0..chat.tokens().max(1)).filter_map(|index| tempo.before(index));
+pub(crate) fn body(telling: &Telling, tempo: &mut Tempo) -> Vec<Step> {
+    let waits = (0..telling.tokens().max(1)).filter_map(|index| tempo.before(index));
     let total = waits
         .map(|step| {
             if let Step::Wait(wait) = step {
@@ -139,6 +139,6 @@ pub(crate) fn body(chat: &Chat, tempo: &mut Tempo) -> Vec<Step> {
         })
         .sum();
     let mut steps = vec![Step::Wait(total)];
-    steps.extend(json(200, chat.json()));
+    steps.extend(json(200, telling.json()));
     steps
 }

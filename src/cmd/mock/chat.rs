@@ -1,4 +1,5 @@
-//! Owns the OpenAI Chat format as the fake provider speaks it: what a request asks, and the text of each event.
+//! Owns the OpenAI formats as the fake provider speaks them: what a request asks, and the text of each event. Chat
+//! is here; in reading order: `text` (the older completions), `vectors` (embeddings).
 //! Must never decide when an event is sent, or whether.
 
 use std::borrow::Cow;
@@ -10,12 +11,28 @@ use serde_json::value::RawValue;
 
 use crate::cmd::mock::script::Script;
 
+mod text;
+mod vectors;
+
+use vectors::Vectors;
+
 /// More choices than this are not written, whatever `n` says.
 const MAX_CHOICES: u32 = 16;
+
+/// Which of the formats a request and its answer have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    #[default]
+    Chat,
+    Text,
+    Vectors,
+}
 
 /// What the mock needs to know of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Ask {
+    form: Form,
+    vectors: Vectors,
     pub(crate) model: String,
     pub(crate) stream: bool,
     include_usage: bool,
@@ -29,7 +46,9 @@ pub(crate) struct Ask {
 
 /// One answer to one request, rendered event by event.
 #[derive(Debug)]
-pub(crate) struct Chat {
+pub(crate) struct Telling {
+    form: Form,
+    vectors: Vectors,
     id: String,
     created: u64,
     model: String,
@@ -65,6 +84,10 @@ struct RawAsk<'a> {
     messages: Vec<Message<'a>>,
     tools: Option<Vec<Tool>>,
     tool_choice: Option<serde_json::Value>,
+    prompt: Option<serde_json::Value>,
+    input: Option<serde_json::Value>,
+    encoding_format: Option<String>,
+    dimensions: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -90,26 +113,57 @@ struct Function {
     name: String,
 }
 
+// === impl Form ===
+
+impl Form {
+    /// The form of a path, none where it is no path of a model.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        let forms = [
+            ("/chat/completions", Form::Chat),
+            ("/completions", Form::Text),
+            ("/embeddings", Form::Vectors),
+        ];
+        let found = forms.into_iter().find(|(end, _)| path.ends_with(end));
+        found.map(|(_, form)| form)
+    }
+}
+
 // === impl Ask ===
 
 impl Ask {
     /// Reads a request body.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn parse(form: Form, body: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: RawAsk<'_> = serde_json::from_slice(body)?;
         let last = raw.messages.last();
         let prefill = last.filter(|message| message.role.as_deref() == Some("assistant"));
+        let prompts = raw.prompt.as_ref().map_or(1, items);
         Ok(Self {
-            stream: raw.stream.unwrap_or(false),
+            form,
+            vectors: Vectors {
+                count: raw.input.as_ref().map_or(1, items),
+                dimensions: raw.dimensions,
+                base64: raw.encoding_format.as_deref() == Some("base64"),
+            },
+            stream: raw.stream.unwrap_or(false) && form != Form::Vectors,
             include_usage: raw
                 .stream_options
                 .and_then(|options| options.include_usage)
                 .unwrap_or(false),
-            choices: raw.n.unwrap_or(1).clamp(1, MAX_CHOICES),
+            choices: (raw.n.unwrap_or(1).saturating_mul(prompts)).clamp(1, MAX_CHOICES),
             tool: required_tool(raw.tools.as_deref(), raw.tool_choice.as_ref()),
             prefill: prefill.map(text_of),
             prompt_tokens: body.len() / 4,
             model: raw.model.into_owned(),
         })
+    }
+}
+
+/// How many prompts or inputs a value holds: a list of numbers is one in tokens.
+fn items(value: &serde_json::Value) -> u32 {
+    let list = value.as_array().map_or(&[][..], Vec::as_slice);
+    match list.first() {
+        None | Some(serde_json::Value::Number(_)) => 1,
+        Some(_) => u32::try_from(list.len()).unwrap_or(u32::MAX),
     }
 }
 
@@ -131,13 +185,19 @@ fn text_of(message: &Message<'_>) -> String {
     serde_json::from_str(content).unwrap_or_default()
 }
 
-// === impl Chat ===
+// === impl Telling ===
 
-impl Chat {
+impl Telling {
     /// The healthy answer to `ask`.
     pub(crate) fn new(ask: &Ask, script: &Script, number: u64, created: u64) -> Self {
+        let kind = match ask.form {
+            Form::Chat => "chatcmpl",
+            Form::Text | Form::Vectors => "cmpl",
+        };
         Self {
-            id: format!("chatcmpl-mock{number:08}"),
+            form: ask.form,
+            vectors: ask.vectors,
+            id: format!("{kind}-mock{number:08}"),
             created,
             model: ask.model.clone(),
             include_usage: ask.include_usage && script.usage,
@@ -158,13 +218,17 @@ impl Chat {
     pub(crate) fn empty(&mut self) {
         self.pieces.clear();
         self.tool = None;
+        self.vectors.count = 0;
     }
 
     /// The events around the tokens, in order: what comes before the first one.
     pub(crate) fn opening(&self) -> Vec<Event> {
-        (0..self.choices)
-            .map(|choice| Event::Role { choice })
-            .collect()
+        match self.form {
+            Form::Chat => (0..self.choices)
+                .map(|choice| Event::Role { choice })
+                .collect(),
+            Form::Text | Form::Vectors => Vec::new(),
+        }
     }
 
     /// One token, once for every choice.
@@ -182,6 +246,11 @@ impl Chat {
     /// The bytes of an event, its blank line included.
     pub(crate) fn render(&self, event: &Event) -> Bytes {
         match event {
+            Event::Role { choice } | Event::Piece { choice, .. } | Event::Finish { choice }
+                if self.form == Form::Text =>
+            {
+                self.text_chunk(*choice, event)
+            }
             Event::Role { choice } => self.chunk(*choice, self.role(), "null"),
             Event::Piece { choice, index } => self.chunk(*choice, &self.delta(*index), "null"),
             Event::Finish { choice } => self.chunk(*choice, "{}", self.finish_reason()),
@@ -189,7 +258,7 @@ impl Chat {
                 let usage = self.usage();
                 format!(
                     "data: {}\"choices\":[],\"usage\":{usage}}}\n\n",
-                    self.prefix("chat.completion.chunk")
+                    self.prefix(self.chunk_object())
                 )
                 .into()
             }
@@ -200,6 +269,21 @@ impl Chat {
 
     /// The whole answer as one JSON body.
     pub(crate) fn json(&self) -> Bytes {
+        match self.form {
+            Form::Chat => self.chat_json(),
+            Form::Text => self.text_json(),
+            Form::Vectors => self.vectors_json(),
+        }
+    }
+
+    fn chunk_object(&self) -> &'static str {
+        match self.form {
+            Form::Chat => "chat.completion.chunk",
+            Form::Text | Form::Vectors => "text_completion",
+        }
+    }
+
+    fn chat_json(&self) -> Bytes {
         let mut body = self.prefix("chat.completion");
         body.push_str("\"choices\":[");
         for choice in 0..self.choices {
@@ -312,7 +396,7 @@ impl Chat {
 /// The tokens: the script's words, without those a prefill already holds when the script continues it, or the
 /// arguments of the required tool as fragments (the first, empty one is the call's header).
 fn pieces(ask: &Ask, script: &Script) -> Vec<String> {
-    if ask.tool.is_some() {
+    if ask.tool.is_some() && ask.form == Form::Chat {
         let fragments = ["", "{\"", "query", "\":\"", "harbour", " lamps", "\"}"];
         return fragments.map(str::to_owned).to_vec();
     }

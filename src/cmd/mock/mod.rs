@@ -1,10 +1,10 @@
-//! Owns the fake provider, `mainstay mock`: a server on raw sockets that answers like OpenAI Chat, or breaks as
-//! a script or a model's name says. The tests, the demo and users share it. HTTP/1.1 is framed by hand here, and
+//! Owns the fake provider, `mainstay mock`: a server on raw sockets that answers like OpenAI, or breaks as a
+//! script or a model's name says. The tests, the demo and users share it. HTTP/1.1 is framed by hand here, and
 //! only here, because a server that must break its framing cannot be built on one that keeps it.
 //! Must never be on the path of real traffic, and must never panic on what a client sends.
 //!
 //! In reading order: `script` and `fault` (what can be told), `scenario` (S01 to S16), `errors` and `chat`
-//! (texts), `answer` (an answer as steps), `spoil` (what faults do to the steps), `http`, `record`, `state`,
+//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `answer` (an answer as steps), `spoil` (what faults do to the steps), `http`, `record`, `state`,
 //! `control`, `route`, `serve`.
 
 use std::future::Future;

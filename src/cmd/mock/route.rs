@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::cmd::mock::answer::{self, Step, Tempo};
-use crate::cmd::mock::chat::{Ask, Chat};
+use crate::cmd::mock::chat::{Ask, Form, Telling};
 use crate::cmd::mock::errors;
 use crate::cmd::mock::http::Head;
 use crate::cmd::mock::script::Script;
@@ -18,14 +18,17 @@ use crate::cmd::mock::state::Shared;
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) steps: Vec<Step>,
-    pub(crate) chat: Option<Chat>,
+    pub(crate) telling: Option<Telling>,
 }
 
 // === impl Reply ===
 
 impl From<Vec<Step>> for Reply {
     fn from(steps: Vec<Step>) -> Self {
-        Self { steps, chat: None }
+        Self {
+            steps,
+            telling: None,
+        }
     }
 }
 
@@ -38,20 +41,28 @@ pub(crate) fn reply(shared: &Shared, head: &Head, body: &Bytes, is_reused: bool)
             Some(refusal) => refusal.into(),
             None => blanket(shared, || model_list(&script)).into(),
         },
-        ("POST", path) if path.ends_with("/chat/completions") => match wrong_key(&script, head) {
-            Some(refusal) => refusal.into(),
-            None => completion(shared, &script, body, is_reused),
+        (method, path) => match Form::of(path).filter(|_| method == "POST") {
+            None => unknown(method, path).into(),
+            Some(form) => match wrong_key(&script, head) {
+                Some(refusal) => refusal.into(),
+                None => completion(shared, &script, (form, body), is_reused),
+            },
         },
-        (method, path) => answer::json(
-            404,
-            errors::invalid(&format!("Unknown request URL: {method} {path}.")),
-        )
-        .into(),
     }
 }
 
-fn completion(shared: &Shared, script: &Script, body: &Bytes, is_reused: bool) -> Reply {
-    let ask = match Ask::parse(body) {
+fn unknown(method: &str, path: &str) -> Vec<Step> {
+    let message = format!("Unknown request URL: {method} {path}.");
+    answer::json(404, errors::invalid(&message))
+}
+
+fn completion(
+    shared: &Shared,
+    script: &Script,
+    (form, body): (Form, &Bytes),
+    is_reused: bool,
+) -> Reply {
+    let ask = match Ask::parse(form, body) {
         Ok(ask) => ask,
         Err(error) => {
             let message = format!("We could not parse the JSON body of your request: {error}.");
@@ -60,7 +71,7 @@ fn completion(shared: &Shared, script: &Script, body: &Bytes, is_reused: bool) -
     };
     let due = shared.judge(Some(&ask.model));
     let mut case = Case {
-        chat: Chat::new(&ask, script, shared.next_answer(), unix_seconds()),
+        telling: Telling::new(&ask, script, shared.next_answer(), unix_seconds()),
         ask,
         tempo: Tempo::new(script, shared.rng()),
         is_reused,
@@ -71,7 +82,7 @@ fn completion(shared: &Shared, script: &Script, body: &Bytes, is_reused: bool) -
     };
     Reply {
         steps,
-        chat: Some(case.chat),
+        telling: Some(case.telling),
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::cmd::mock::answer::{self, End, Step};
-use crate::cmd::mock::chat::Chat;
+use crate::cmd::mock::chat::Telling;
 use crate::cmd::mock::http::{self, Head, Inbound, Outgoing, Unread};
 use crate::cmd::mock::record::{Fate, Received};
 use crate::cmd::mock::route::{self, Reply};
@@ -34,7 +34,7 @@ pub(crate) struct Connection<S> {
 struct Responder<'a, W> {
     write: &'a mut W,
     script: &'a Script,
-    chat: Option<&'a Chat>,
+    telling: Option<&'a Telling>,
     ticket: Option<&'a Answering>,
     is_http10: bool,
     keeps_alive: bool,
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let script = self.shared.script();
         let keeps_alive = head.keeps_alive();
         let mut responder = Responder {
-            chat: reply.chat.as_ref(),
+            telling: reply.telling.as_ref(),
             ticket: ticket.as_ref(),
             is_http10: head.is_http10,
             keeps_alive,
@@ -167,7 +167,7 @@ impl<'a, W: AsyncWrite + Unpin> Responder<'a, W> {
         Self {
             write,
             script,
-            chat: None,
+            telling: None,
             ticket: None,
             is_http10: false,
             keeps_alive: true,
@@ -188,8 +188,8 @@ impl<'a, W: AsyncWrite + Unpin> Responder<'a, W> {
                 Step::Bytes(bytes) => self.piece(&bytes).await?,
                 Step::Event(event) => {
                     let bytes = self
-                        .chat
-                        .map(|chat| chat.render(&event))
+                        .telling
+                        .map(|telling| telling.render(&event))
                         .unwrap_or_default();
                     self.piece(&bytes).await?;
                 }

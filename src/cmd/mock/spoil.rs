@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cmd::mock::answer::{self, End, Head, Step, Tempo};
-use crate::cmd::mock::chat::{Ask, Chat, Event};
+use crate::cmd::mock::chat::{Ask, Event, Telling};
 use crate::cmd::mock::errors;
 use crate::cmd::mock::fault::{Chatter, Cut, ErrorBody, Kind};
 
@@ -15,7 +15,7 @@ use crate::cmd::mock::fault::{Chatter, Cut, ErrorBody, Kind};
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) ask: Ask,
-    pub(crate) chat: Chat,
+    pub(crate) telling: Telling,
     pub(crate) tempo: Tempo,
     /// Whether the connection has carried a request before.
     pub(crate) is_reused: bool,
@@ -27,9 +27,9 @@ impl Case {
     /// The steps without any fault.
     pub(crate) fn healthy(&mut self) -> Vec<Step> {
         if self.ask.stream {
-            answer::stream(&self.chat, &mut self.tempo)
+            answer::stream(&self.telling, &mut self.tempo)
         } else {
-            answer::body(&self.chat, &mut self.tempo)
+            answer::body(&self.telling, &mut self.tempo)
         }
     }
 
@@ -62,7 +62,7 @@ impl Case {
             }
             Kind::ErrorEvent { at, body } if self.ask.stream => self.error_event(*at, *body),
             Kind::Empty => {
-                self.chat.empty();
+                self.telling.empty();
                 self.healthy()
             }
             Kind::TruncatedJson => self.truncated(),
@@ -106,14 +106,15 @@ impl Case {
             return steps
                 .iter()
                 .rposition(|step| held(step) || is_role(step))
-                .map_or(0, |last| last + 1);
+                // Without a role before them, only the head is left.
+                .map_or(1, |last| last + 1);
         }
         let Some(at) = steps.iter().position(|step| matches!(step, Step::Bytes(_))) else {
             return steps.len();
         };
         if let Step::Bytes(body) = &mut steps[at] {
-            let share =
-                f64::from(tokens.min(self.chat.tokens())) / f64::from(self.chat.tokens().max(1));
+            let share = f64::from(tokens.min(self.telling.tokens()))
+                / f64::from(self.telling.tokens().max(1));
             let rest = body.split_off(share_of(body.len(), share));
             steps.insert(at + 1, Step::Bytes(rest));
         }
@@ -148,15 +149,15 @@ impl Case {
     /// JSON that stops in the middle: of the middle event, or of the body, whose length tells the truth.
     fn truncated(&mut self) -> Vec<Step> {
         if self.ask.stream {
-            let middle = self.chat.tokens() / 2;
-            let event = self.chat.render(&Event::Piece {
+            let middle = self.telling.tokens() / 2;
+            let event = self.telling.render(&Event::Piece {
                 choice: 0,
                 index: middle,
             });
             let half = Step::Event(Event::Raw(event.slice(..event.len() / 2)));
             return self.cut(middle, &[half, Step::End(End::CleanCut)]);
         }
-        let body = self.chat.json();
+        let body = self.telling.json();
         answer::json(200, body.slice(..body.len() / 2))
     }
 

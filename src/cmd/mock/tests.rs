@@ -1,5 +1,5 @@
 //! Owns the socket-level tests of the mock, and the tiny raw client they share. In reading order: `scenarios`,
-//! `faults`, `protocol`, `scripting`. Must never parse more HTTP than the mock writes.
+//! `faults`, `forms` (completions and embeddings), `protocol`, `scripting`. Must never parse more HTTP than the mock writes.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::cmd::mock::{Mock, Script};
 
 mod scenarios;
 mod faults;
+mod forms;
 mod protocol;
 mod scripting;
 

@@ -10,7 +10,7 @@ use crate::config::report::Report;
 use crate::config::secret::Secret;
 use crate::config::snapshot::Caller;
 use crate::config::trail::Trail;
-use crate::core::names::{CallerName, ModelName, PolicyName};
+use crate::core::names::{CallerName, PolicyName};
 use crate::core::nearest::did_you_mean;
 
 pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Vec<Caller> {
@@ -103,5 +103,9 @@ fn matches_any(pattern: &str, config: &raw::Config) -> bool {
         policy: None,
     };
     let mut names = config.models.0.iter();
-    names.any(|(name, _)| probe.may_use(&ModelName::new(name.as_str())))
+    names.any(|(name, _)| {
+        // A wildcard's models are told apart by their names, which the pattern may narrow down.
+        let narrows = |author: &str| pattern.starts_with(author);
+        probe.may_use(name) || name.strip_suffix('*').is_some_and(narrows)
+    })
 }

@@ -4,30 +4,46 @@
 use std::collections::HashMap;
 
 use crate::config::compile::names::check_known;
+use crate::config::raw;
 use crate::config::raw::models::Model;
 use crate::config::report::Report;
-use crate::config::scalar::Named;
+use crate::config::scalar::{Named, Text};
 use crate::config::trail::Trail;
 use crate::core::catalog::ModelIx;
 
 /// The chain of each model, in the order of the file.
 pub(super) fn compile(
-    models: &Named<Model>,
+    config: &raw::Config,
     at: &Trail,
     report: &mut Report<'_>,
 ) -> Vec<Vec<ModelIx>> {
+    // A wildcard has no name of its own that a provider could be asked for.
+    let models = config.models.0.iter().enumerate();
     let index: HashMap<&str, usize> = models
-        .0
-        .iter()
-        .enumerate()
+        .filter(|(_, (name, _))| !name.contains('*'))
         .map(|(position, (name, _))| (name.as_str(), position))
         .collect();
     let mut chains = Vec::new();
-    for (name, model) in &models.0 {
+    for (name, model) in &config.models.0 {
         let at = at.key(name).key("fallbacks");
+        check_aliases(model, &config.aliases, &at, report);
         chains.push(chain(name, model, &index, &at, report));
     }
     chains
+}
+
+/// A chain is read by people at three in the morning: it names models.
+fn check_aliases(model: &Model, aliases: &Named<Text>, at: &Trail, report: &mut Report<'_>) {
+    for (written, fallback) in model.fallbacks.0.iter().enumerate() {
+        let mut named = aliases.0.iter();
+        if let Some((alias, _)) = named.find(|(alias, _)| *alias == fallback.0) {
+            let at = at.index(written);
+            let model = report.quoted(&Trail::top("aliases").key(alias));
+            let hint = format!("name the model: {model}");
+            report.error_with(&at, format!("\"{alias}\" is an alias"), hint);
+            report.settle(&at);
+        }
+    }
 }
 
 fn chain(

@@ -2,7 +2,7 @@
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `server`,
 //! `callers`, `providers`, `base_url`, `addresses`, `headers`,
-//! `keys`, `tls`, `models`, `chains`, `policies`, `health`, `routes`,
+//! `keys`, `tls`, `models`, `aliases`, `chains`, `policies`, `health`, `routes`,
 //! `telemetry`.
 
 use crate::config::raw;
@@ -19,6 +19,7 @@ mod headers;
 mod keys;
 mod tls;
 mod models;
+mod aliases;
 mod chains;
 mod policies;
 mod health;
@@ -29,7 +30,8 @@ mod telemetry;
 pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot {
     let policies = policies::compile(&config.policies, report);
     let providers = providers::compile(&config.providers, report);
-    let catalog = models::compile(config, &providers, report);
+    let catalog =
+        models::compile(config, &providers, report).with_aliases(aliases::compile(config, report));
     let routes = routes::compile(config, report);
     let callers = callers::compile(config, report);
     Snapshot {

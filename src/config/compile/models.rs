@@ -27,7 +27,7 @@ pub(super) fn compile(
     if config.models.0.is_empty() {
         report.error(&at, "no models are configured");
     }
-    let chains = chains::compile(&config.models, &at, report);
+    let chains = chains::compile(config, &at, report);
     let mut assembly = Assembly {
         config,
         providers,
@@ -101,6 +101,7 @@ impl Assembly<'_> {
             report.error(&at, format!("the model \"{name}\" has no endpoints"));
         }
         check_told_apart(written, &at, report);
+        check_own_names(name, written, &at, report);
         check_prices(written, &at, report);
         let before = self.endpoints.len();
         for (index, entry) in written.iter().enumerate() {
@@ -234,6 +235,21 @@ fn check_told_apart(entries: &[written::Endpoint], at: &Trail, report: &mut Repo
             let hint = "tell them apart with `tag`".to_owned();
             report.error_with(&at, message, hint);
         }
+    }
+}
+
+/// A wildcard's endpoints get each model by its own name.
+fn check_own_names(
+    model: &str,
+    entries: &[written::Endpoint],
+    at: &Trail,
+    report: &mut Report<'_>,
+) {
+    let named = entries.iter().enumerate();
+    for (index, _) in named.filter(|(_, entry)| entry.model.is_some() && model.ends_with("/*")) {
+        let hint = "leave it out: each model is sent by its own name".to_owned();
+        let message = "`model` would send every model of the wildcard to one";
+        report.error_with(&at.index(index).key("model"), message, hint);
     }
 }
 

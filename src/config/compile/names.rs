@@ -15,12 +15,21 @@ pub(super) fn check_name(kind: &str, at: &Trail, name: &str, report: &mut Report
     }
 }
 
+/// Whether a character may be part of a model's name.
+pub(super) fn is_plain(c: char) -> bool {
+    c.is_ascii_graphic() && c != '@'
+}
+
 /// Checks a model's name.
 pub(super) fn check_model_name(at: &Trail, name: &str, report: &mut Report<'_>) {
-    let is_plain = |c: char| c.is_ascii_graphic() && c != '@';
     let has_author = matches!(name.split_once('/'), Some((author, slug)) if !author.is_empty() && !slug.is_empty());
-    if name.contains('*') {
-        report.error(at, "wildcard models are not supported yet");
+    let is_wildcard = matches!(name.split_once('/'), Some((author, "*")) if !author.contains('*'));
+    if name.contains('*') && !is_wildcard {
+        report.error_with(
+            at,
+            "a model's name may hold no `*` but as the whole slug".to_owned(),
+            "author/* is any other model of that author".to_owned(),
+        );
     } else if !has_author {
         report.error_with(
             at,

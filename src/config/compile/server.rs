@@ -1,11 +1,14 @@
-//! Owns the rules of `server`: addresses, limits, and who may be let in without a key. Must never bind.
+//! Owns the rules of `server`: addresses, limits, and who may be let in without a key. Must never bind, or read
+//! a certificate.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use crate::config::raw;
 use crate::config::report::Report;
+use crate::config::scalar::Text;
 use crate::config::secret::Secret;
-use crate::config::snapshot::{Admin, Server};
+use crate::config::snapshot::{Admin, Listener, ListenerTls, Server};
 use crate::config::trail::Trail;
 
 const MOST_THREADS: u64 = 1024;
@@ -22,7 +25,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Server {
     check_overlaps(&listen, &admin, report);
     check_limits(server, &at, report);
     Server {
-        listen: listen.into_iter().map(|(_, address)| address).collect(),
+        listen: listen.into_iter().map(|listed| listed.listener).collect(),
         admin,
         threads: threads(server.threads.0, &at.key("threads"), report),
         max_body: server.max_body.0,
@@ -32,9 +35,13 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Server {
     }
 }
 
-type Listener = (Trail, SocketAddr);
+/// A listener, and where its address is written.
+struct Listed {
+    at: Trail,
+    listener: Listener,
+}
 
-fn listeners(server: &raw::server::Server, at: &Trail, report: &mut Report<'_>) -> Vec<Listener> {
+fn listeners(server: &raw::server::Server, at: &Trail, report: &mut Report<'_>) -> Vec<Listed> {
     let written = &server.listen.0;
     if written.is_empty() {
         report.error(at, "no listener");
@@ -42,12 +49,65 @@ fn listeners(server: &raw::server::Server, at: &Trail, report: &mut Report<'_>) 
     written
         .iter()
         .enumerate()
-        .filter_map(|(index, listen)| {
-            let at = at.index(index);
-            let address = address(&listen.0, &at, report)?;
-            Some((at, address))
-        })
+        .filter_map(|(index, listen)| listener(&listen.0, &at.index(index), report))
         .collect()
+}
+
+fn listener(
+    written: &raw::server::Listener,
+    at: &Trail,
+    report: &mut Report<'_>,
+) -> Option<Listed> {
+    let tls = written
+        .tls
+        .as_ref()
+        .map(|tls| listener_tls(tls, &at.key("tls"), report));
+    let Some(text) = &written.address else {
+        if !report.is_settled(at) && !report.is_settled(&at.key("address")) {
+            report.error(at, "this listener has no `address`");
+        }
+        return None;
+    };
+    // A listener without settings of its own is its address.
+    let in_map = at.key("address");
+    let at = match report.written(&in_map).is_some() {
+        true => in_map,
+        false => at.clone(),
+    };
+    let address = address(&text.0, &at, report)?;
+    let listener = Listener { address, tls };
+    Some(Listed { at, listener })
+}
+
+fn listener_tls(
+    written: &raw::server::ListenerTls,
+    at: &Trail,
+    report: &mut Report<'_>,
+) -> ListenerTls {
+    let mut required = |file: &Option<Text>, field: &str| {
+        if file.is_none() && !report.is_settled(&at.key(field)) && !report.is_settled(at) {
+            report.error(at, format!("a listener with TLS needs a `{field}`"));
+        }
+        path(file.as_ref(), &at.key(field), report).unwrap_or_default()
+    };
+    ListenerTls {
+        cert_file: required(&written.cert_file, "cert_file"),
+        key_file: required(&written.key_file, "key_file"),
+        client_ca_file: path(
+            written.client_ca_file.as_ref(),
+            &at.key("client_ca_file"),
+            report,
+        ),
+    }
+}
+
+/// A file's name, which must not be empty.
+pub(super) fn path(file: Option<&Text>, at: &Trail, report: &mut Report<'_>) -> Option<PathBuf> {
+    let file = file.map(|file| file.0.as_str());
+    if file == Some("") {
+        report.error(at, "the file's name is empty");
+    }
+    file.map(PathBuf::from)
 }
 
 fn address(text: &str, at: &Trail, report: &mut Report<'_>) -> Option<SocketAddr> {
@@ -97,7 +157,7 @@ fn is_loopback(address: SocketAddr) -> bool {
 }
 
 /// Without keys, whoever reaches a listener may spend the providers' keys.
-fn check_open(config: &raw::Config, listen: &[Listener], report: &mut Report<'_>) {
+fn check_open(config: &raw::Config, listen: &[Listed], report: &mut Report<'_>) {
     let at = Trail::top("auth");
     let has_keys = !config.auth.keys.0.is_empty();
     if has_keys && config.auth.open.0 {
@@ -111,9 +171,10 @@ fn check_open(config: &raw::Config, listen: &[Listener], report: &mut Report<'_>
     if has_keys || config.auth.open.0 || is_in_trouble(&at, report) {
         return;
     }
-    for (at, _) in listen.iter().filter(|(_, address)| !is_loopback(*address)) {
+    let is_public = |listed: &&Listed| !is_loopback(listed.listener.address);
+    for listed in listen.iter().filter(is_public) {
         report.error_with(
-            at,
+            &listed.at,
             "this listener is reachable from outside and no keys are configured",
             "add `auth.keys`, listen on 127.0.0.1, or write `auth: { open: true }`".to_owned(),
         );
@@ -124,15 +185,12 @@ fn is_in_trouble(auth: &Trail, report: &Report<'_>) -> bool {
     report.is_settled(&auth.key("keys")) || report.is_settled(&auth.key("open"))
 }
 
-fn check_overlaps(listen: &[Listener], admin: &Admin, report: &mut Report<'_>) {
-    for (index, (at, address)) in listen.iter().enumerate() {
-        let earlier = listen.iter().take(index);
-        if earlier
-            .into_iter()
-            .any(|(_, other)| overlap(*address, *other))
-        {
+fn check_overlaps(listen: &[Listed], admin: &Admin, report: &mut Report<'_>) {
+    for (index, Listed { at, listener }) in listen.iter().enumerate() {
+        let mut earlier = listen.iter().take(index);
+        if earlier.any(|other| overlap(listener.address, other.listener.address)) {
             report.error(at, format!("{} is listened on twice", report.quoted(at)));
-        } else if overlap(*address, admin.listen) {
+        } else if overlap(listener.address, admin.listen) {
             report_admin_overlap(at, report);
         }
     }

@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 
 use crate::config::compile::base_url::is_ip;
+use crate::config::compile::server::path;
 use crate::config::raw::providers::Tls;
 use crate::config::report::Report;
+use crate::config::scalar::Text;
 use crate::config::snapshot::{BaseUrl, UpstreamTls};
 use crate::config::trail::Trail;
 
@@ -16,23 +18,37 @@ pub(super) fn compile(
     at: &Trail,
     report: &mut Report<'_>,
 ) -> UpstreamTls {
-    let ca_file = written.ca_file.as_ref().map(|file| file.0.as_str());
     let server_name = written.server_name.as_ref().map(|name| name.0.as_str());
-    if ca_file == Some("") {
-        report.error(&at.key("tls").key("ca_file"), "the file's name is empty");
-    }
+    let file = |file: &Option<Text>, field: &str, report: &mut Report<'_>| {
+        path(file.as_ref(), &at.key("tls").key(field), report)
+    };
+    let ca_file = file(&written.ca_file, "ca_file", report);
     if server_name.is_some_and(|name| !is_host_name(name)) {
         let at = at.key("tls").key("server_name");
         report.error(&at, format!("{} is not a host name", report.quoted(&at)));
     }
     let tls = UpstreamTls {
-        ca_file: ca_file.map(PathBuf::from),
+        ca_file,
         server_name: server_name.map(str::to_owned),
+        client: client(written, &at.key("tls"), report),
     };
     if let Some(base) = base {
         check_against(base, &tls, at, report);
     }
     tls
+}
+
+/// The certificate that the provider is shown, and its key.
+fn client(written: &Tls, at: &Trail, report: &mut Report<'_>) -> Option<(PathBuf, PathBuf)> {
+    let (at_cert, at_key) = (at.key("client_cert_file"), at.key("client_key_file"));
+    let certificate = path(written.client_cert_file.as_ref(), &at_cert, report);
+    let key = path(written.client_key_file.as_ref(), &at_key, report);
+    match (&certificate, &key) {
+        (Some(_), None) => report.error(&at_cert, "`client_cert_file` needs `client_key_file`"),
+        (None, Some(_)) => report.error(&at_key, "`client_key_file` needs `client_cert_file`"),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    certificate.zip(key)
 }
 
 fn check_against(base: &BaseUrl, tls: &UpstreamTls, at: &Trail, report: &mut Report<'_>) {

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::config::scalar::{List, Named};
+use crate::config::scalar::{List, Named, Text};
 
 pub(super) mod server;
 pub(super) mod auth;
@@ -26,8 +26,10 @@ pub(super) struct Config {
     pub(super) auth: auth::Auth,
     /// Sellers and servers of models, by name. At least one.
     pub(super) providers: Named<providers::Provider>,
-    /// What can be asked for, by `author/slug`. At least one.
+    /// What can be asked for, by `author/slug`; `author/*` is any other of that author. At least one.
     pub(super) models: Named<models::Model>,
+    /// Other names for models: the name, or the beginning of it and a `*`, and the model's own. Default none.
+    pub(super) aliases: Named<Text>,
     /// How requests are routed and recovered, by name. `default` exists even when it is not written.
     pub(super) policies: Named<policies::Policy>,
     /// When endpoints trip and how they come back.

@@ -29,7 +29,7 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) timeouts: Timeouts,
     /// Sent with every request. Default none. Values may be credentials.
     pub(in crate::config) headers: Named<Secret>,
-    /// What its certificate is checked against.
+    /// What its certificate is checked against, and what it is shown.
     pub(in crate::config) tls: Tls,
 }
 
@@ -83,7 +83,7 @@ pub(in crate::config) struct Timeouts {
     pub(in crate::config) total: Option<Span>,
 }
 
-/// What an upstream's certificate is checked against.
+/// What an upstream's certificate is checked against, and what it is shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of TLS settings")]
 pub(in crate::config) struct Tls {
@@ -91,4 +91,8 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) ca_file: Option<Text>,
     /// The name to ask for and to check. Absent = the host of `base_url`, which then must be a name.
     pub(in crate::config) server_name: Option<Text>,
+    /// PEM file of the certificate that it is shown. Absent = none; needs `client_key_file`.
+    pub(in crate::config) client_cert_file: Option<Text>,
+    /// PEM file of that certificate's private key.
+    pub(in crate::config) client_key_file: Option<Text>,
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::config::scalar::{Count, List, Size, Span};
+use crate::config::scalar::{Count, List, Size, Span, Text};
 use crate::config::secret::Secret;
 
 /// Only this machine can reach it until the operator says otherwise.
@@ -23,8 +24,7 @@ const DRAIN: Duration = Duration::from_secs(330);
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of server settings")]
 pub(in crate::config) struct Server {
-    /// Where clients connect, `address:port` each, h1 and h2c on one port. Port 0 = any free one.
-    /// Default `[127.0.0.1:8080]`.
+    /// Where clients connect. Default `[127.0.0.1:8080]`.
     pub(in crate::config) listen: List<Listen>,
     /// The operator's port.
     pub(in crate::config) admin: Admin,
@@ -43,7 +43,7 @@ pub(in crate::config) struct Server {
 impl Default for Server {
     fn default() -> Self {
         Self {
-            listen: List(vec![Listen(LISTEN.to_owned())]),
+            listen: List(vec![Listen(Listener::plain(LISTEN))]),
             admin: Admin::default(),
             threads: Count(0),
             max_body: Size(MAX_BODY),
@@ -59,7 +59,7 @@ impl Default for Server {
 #[serde(default, deny_unknown_fields, expecting = "a map of admin settings")]
 pub(in crate::config) struct Admin {
     /// `address:port`. Default 127.0.0.1:8081; elsewhere than loopback `token` is required.
-    pub(in crate::config) listen: Listen,
+    pub(in crate::config) listen: Address,
     /// What operators send as `Authorization: Bearer TOKEN`. Absent or empty = no token is asked for.
     pub(in crate::config) token: Option<Secret>,
 }
@@ -67,15 +67,72 @@ pub(in crate::config) struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self {
-            listen: Listen(ADMIN_LISTEN.to_owned()),
+            listen: Address(ADMIN_LISTEN.to_owned()),
             token: None,
         }
     }
 }
 
-/// One listening address as written.
+/// A listener as a map, or as its address alone.
+#[derive(Debug)]
+pub(in crate::config) struct Listen(pub(in crate::config) Listener);
+
+/// Where clients connect, and how.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct Listener {
+    /// `address:port`; port 0 = any free one. Required.
+    pub(in crate::config) address: Option<Address>,
+    /// Absent = none: h1 and h2c on one port. With TLS the client chooses between h1 and h2.
+    pub(in crate::config) tls: Option<ListenerTls>,
+}
+
+impl Listener {
+    fn plain(address: &str) -> Self {
+        Self {
+            address: Some(Address(address.to_owned())),
+            tls: None,
+        }
+    }
+}
+
+/// What a listener shows its clients, and what it asks of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of TLS settings")]
+pub(in crate::config) struct ListenerTls {
+    /// PEM file of the certificate and what links it to its authority. Required; read again on a reload.
+    pub(in crate::config) cert_file: Option<Text>,
+    /// PEM file of its private key. Required; read again on a reload.
+    pub(in crate::config) key_file: Option<Text>,
+    /// PEM file of the authorities that clients' certificates must come from. Absent = none is asked for.
+    pub(in crate::config) client_ca_file: Option<Text>,
+}
+
+/// An address as written.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::config) struct Listen(pub(in crate::config) String);
+pub(in crate::config) struct Address(pub(in crate::config) String);
+
+const ADDRESS: &str = "an address and port such as 127.0.0.1:8080";
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AddressVisitor)
+    }
+}
+
+struct AddressVisitor;
+
+impl Visitor<'_> for AddressVisitor {
+    type Value = Address;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ADDRESS)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Address, E> {
+        Ok(Address(value.trim().to_owned()))
+    }
+}
 
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -89,17 +146,14 @@ impl<'de> Visitor<'de> for ListenVisitor {
     type Value = Listen;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address and port such as 127.0.0.1:8080")
+        f.write_str(ADDRESS)
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Listen, E> {
-        Ok(Listen(value.trim().to_owned()))
+        Ok(Listen(Listener::plain(value.trim())))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Listen, A::Error> {
-        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Err(Error::custom(
-            "listeners with their own TLS are not supported yet; write \"address:port\"",
-        ))
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Listen, A::Error> {
+        Listener::deserialize(MapAccessDeserializer::new(access)).map(Listen)
     }
 }

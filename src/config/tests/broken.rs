@@ -202,10 +202,33 @@ fn server_rules() {
         "admin: { listen: 0.0.0.0:81, token: \"${EMPTY}\" }",
         "5:28 the admin listener is",
     );
-    server(
-        "listen: [{ address: 1.1.1.1:1, tls: {} }]",
-        "5:20 their own TLS are not supported yet",
+    let tls = |fields: &str, expected: &str| {
+        let listen = format!("listen: [{{ address: \"127.0.0.1:1\", tls: {{ {fields} }} }}]");
+        server(&listen, expected);
+    };
+    tls("key_file: k", "5:46 needs a `cert_file`");
+    tls("cert_file: c", "5:46 needs a `key_file`");
+    tls(
+        "cert_file: \"\", key_file: k",
+        "5:64 the file's name is empty",
     );
+    tls(
+        "cert_file: c, key_file: k, client_ca_file: \"\"",
+        "5:96 the file's name is empty",
+    );
+    tls(
+        "cert_file: c, key_file: k, ca_file: x",
+        "5:80 unknown field \"ca_file\"",
+    );
+    server(
+        "listen: [{ tls: null }]",
+        "5:20 this listener has no `address`",
+    );
+    server(
+        "listen: [{ address: 1.1.1.1:1, tls: { cert_file: c, key_file: k } }]",
+        "5:31 reachable from outside and no keys",
+    );
+    server("listen: [8080]", "5:20 expected an address and port");
     server("max_body: 0", "5:21 at least 1 byte");
     server("max_body: 2GiB", "5:21 larger than `max_inflight_bytes`");
     server("body_timeout: 0s", "5:25 more than 0s");
@@ -308,6 +331,14 @@ fn provider_rules() {
         "2:80 the header `a` is written twice",
     );
     provider(
+        &format!("{good}, tls: {{ client_cert_file: c }}"),
+        "2:88 `client_cert_file` needs `client_key_file`",
+    );
+    provider(
+        &format!("{good}, tls: {{ client_key_file: k }}"),
+        "2:87 `client_key_file` needs `client_cert_file`",
+    );
+    provider(
         &format!("{good}, tls: {{ server_name: \"\" }}"),
         "2:83 \"\" is not a host name",
     );
@@ -359,7 +390,12 @@ fn model_rules() {
         "gpt-5-mini",
         "4:3 the model name \"gpt-5-mini\" has no author",
     );
-    named("openai/*", "4:3 wildcard models are not supported yet");
+    for name in ["openai/gpt-*", "\"*/mini\"", "\"*\""] {
+        named(
+            name,
+            "4:3 a model's name may hold no `*` but as the whole slug",
+        );
+    }
     named("openai/a@b", "4:3 a model name may hold no spaces");
 }
 
@@ -381,6 +417,69 @@ fn chain_rules() {
   a/y: { endpoints: [{ provider: openai }] }
 ";
     check_lines(twice, "5:27 \"a/y\" is listed twice");
+}
+
+#[test]
+fn wildcard_rules() {
+    let wildcard = |model: &str, expected: &str| {
+        check_lines(&format!("\x20 openai/*: {model}\n"), expected);
+    };
+    wildcard(
+        "{ endpoints: [{ provider: openai, model: gpt-5 }] }",
+        "5:54 `model` would send every model of the wildcard to one",
+    );
+    wildcard(
+        "{ fallbacks: [a/b], endpoints: [{ provider: openai }] }",
+        "5:27 unknown model",
+    );
+    let fallback = "\
+\x20 openai/*: { endpoints: [{ provider: openai }] }
+  a/x: { fallbacks: [openai/*], endpoints: [{ provider: openai }] }
+";
+    check_lines(fallback, "6:22 unknown model \"openai/*\"");
+}
+
+#[test]
+fn alias_rules() {
+    let alias = |alias: &str, expected: &str| {
+        check_lines(&format!("aliases: {{ {alias} }}\n"), expected);
+    };
+    alias(
+        "fast: openai/gpt-5-nano",
+        "5:18 unknown model \"openai/gpt-5-nano\"",
+    );
+    alias("fast: openai/*", "5:18 an alias stands for one model");
+    alias(
+        "a*b: openai/gpt-5-mini",
+        "5:12 an alias may hold one `*`, at its end",
+    );
+    alias(
+        "\"a b\": openai/gpt-5-mini",
+        "5:12 an alias may hold no spaces",
+    );
+    alias("\"\": openai/gpt-5-mini", "5:12 the alias is empty");
+    alias(
+        "openai/gpt-5-mini: openai/gpt-5-mini",
+        "5:12 a model is named \"openai/gpt-5-mini\" already",
+    );
+    alias(
+        "gpt-5-mini: openai/gpt-5-mini",
+        "5:12 \"gpt-5-mini\" already names \"openai/gpt-5-mini\"",
+    );
+    alias(
+        "fast: openai/gpt-5-mini, quick: fast",
+        "5:44 \"fast\" is an alias itself",
+    );
+    let hidden = "\
+\x20 openai/*: { endpoints: [{ provider: openai }] }
+aliases: { openai/*: openai/gpt-5-mini }
+";
+    check_lines(hidden, "6:12 the alias hides the model \"openai/*\"");
+    let chain = "\
+\x20 a/x: { fallbacks: [fast], endpoints: [{ provider: openai }] }
+aliases: { fast: openai/gpt-5-mini }
+";
+    check_lines(chain, "5:22 \"fast\" is an alias");
 }
 
 #[test]

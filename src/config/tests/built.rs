@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BASE, load, read, with};
-use crate::config::snapshot::UpstreamAuth;
+use crate::config::snapshot::{Listener, ListenerTls, UpstreamAuth};
 use crate::core::policy::Sort;
 
 #[test]
@@ -12,11 +12,10 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "server: { max_connections: 20000 }",
         "server: { trusted_proxies: [10.0.0.0/8] }",
         "server: { cors: { origins: [] } }",
-        "server: { listen: [{ address: 127.0.0.1:8443, tls: { cert_file: a, key_file: b } }] }",
+        "server: { admin: { listen: { address: \"127.0.0.1:81\", tls: {} } } }",
         "server: { admin: { token_file: /run/token } }",
         "server: { admin: { metrics_token: x } }",
         "auth: { keys: [{ name: batch, key_file: /run/secrets/batch }] }",
-        "aliases: { fast: openai/gpt-5-mini }",
         "policies: { p: { sort: cost } }",
         "policies: { p: { sort: latency } }",
         "policies: { p: { sort: throughput } }",
@@ -49,8 +48,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "zdr: false",
         "limits: { concurrency: 200 }",
         "health_check: { path: /health }",
-        "tls: { client_cert_file: null }",
-        "tls: { client_key_file: null }",
         "credentials: { access_key_id: a }",
         "api_version: \"2024-10-21\"",
     ];
@@ -78,7 +75,33 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "{ provider: openai }",
         "{ provider: openai, quantization: bf16 }",
     ));
-    refused(BASE.replace("openai/gpt-5-mini", "openai/*"));
+}
+
+#[test]
+fn a_listener_loads_with_and_without_tls() {
+    let check = |listen: &str, expected: Option<ListenerTls>| {
+        let server = load(&with(&format!("server: {{ listen: [{listen}] }}\n")))
+            .snapshot
+            .server;
+        let address = "127.0.0.1:8443".parse().unwrap();
+        let tls = expected;
+        assert_eq!(server.listen, [Listener { address, tls }], "{listen}");
+    };
+    let files = |client_ca_file: Option<&str>| ListenerTls {
+        cert_file: "c.pem".into(),
+        key_file: "k.pem".into(),
+        client_ca_file: client_ca_file.map(Into::into),
+    };
+    check("\"127.0.0.1:8443\"", None);
+    check("{ address: \"127.0.0.1:8443\" }", None);
+    check("{ address: \"127.0.0.1:8443\", tls: null }", None);
+    let with_tls = |tls: &str| format!("{{ address: \"127.0.0.1:8443\", tls: {{ {tls} }} }}");
+    let tls = with_tls("cert_file: c.pem, key_file: k.pem");
+    check(&tls, Some(files(None)));
+    let tls = with_tls("cert_file: c.pem, key_file: k.pem, client_ca_file: null");
+    check(&tls, Some(files(None)));
+    let tls = with_tls("cert_file: c.pem, key_file: k.pem, client_ca_file: ca.pem");
+    check(&tls, Some(files(Some("ca.pem"))));
 }
 
 #[test]
@@ -160,6 +183,39 @@ fn the_hash_is_of_the_text() {
     assert_ne!(one.hash, two.hash);
     assert_eq!(one.hash, load(BASE).hash);
     assert_eq!((one.hash.len(), one.short_hash().len()), (64, 16));
+}
+
+#[test]
+fn aliases_and_wildcards_find_their_models() {
+    let text = "\
+\x20 openai/*: { fallbacks: [openai/gpt-5-mini], endpoints: [{ provider: openai, price: { prompt: 1, completion: 2 } }] }
+  a/dup: { endpoints: [{ provider: openai }] }
+  b/dup: { endpoints: [{ provider: openai }] }
+aliases: { fast: openai/gpt-5-mini, claude-haiku-*: a/dup, new: openai/gpt-9, dup: b/dup, openai/gpt-4*: openai/gpt-5-mini }
+auth: { keys: [{ name: k, key: k-1, models: [openai/gpt-9] }] }
+";
+    let loaded = load(&with(text));
+    assert_eq!(loaded.warnings, []);
+    let catalog = &loaded.snapshot.catalog;
+    let named = |asked: &str| {
+        let found = catalog.resolve(asked).unwrap();
+        let name = catalog.name_of(found.model, found.wild).to_owned();
+        let endpoint = catalog.model(found.model).endpoints[0];
+        let sent = catalog.upstream_name_of(endpoint, found.wild).to_owned();
+        (catalog.endpoint(endpoint).id.to_string(), name, sent)
+    };
+    let check = |asked: &str, id: &str, name: &str, sent: &str| {
+        let expected = (id.to_owned(), name.to_owned(), sent.to_owned());
+        assert_eq!(named(asked), expected, "{asked}");
+    };
+    let mini = "openai/gpt-5-mini@openai/default";
+    check("fast", mini, "openai/gpt-5-mini", "gpt-5-mini");
+    check("openai/gpt-4o", mini, "openai/gpt-5-mini", "gpt-5-mini");
+    check("claude-haiku-4.5", "a/dup@openai/default", "a/dup", "dup");
+    check("dup", "b/dup@openai/default", "b/dup", "dup");
+    let any = "openai/*@openai/default";
+    check("new", any, "openai/gpt-9", "gpt-9");
+    check("openai/o3", any, "openai/o3", "o3");
 }
 
 #[test]

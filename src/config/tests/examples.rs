@@ -9,17 +9,59 @@ use super::{BASE, load};
 use crate::config::decode::{find_mut, known_fields};
 use crate::config::trail::Trail;
 use crate::config::{raw, value};
+use crate::core::outcome::Class;
 
 const MINIMAL: &str = include_str!("../../../conf/minimal.yaml");
 const START: &str = include_str!("../../../conf/mainstay.yaml");
+const COMPOSED: &str = include_str!("../../../conf/compose/config.yaml");
 const REFERENCE: &str = include_str!("../../../conf/reference.yaml");
 
 #[test]
 fn every_example_loads_without_a_doubt() {
-    for text in [MINIMAL, START, REFERENCE] {
+    let composed = COMPOSED.replace("${MAINSTAY_ADMIN_TOKEN}", "set");
+    for text in [MINIMAL, START, &composed, REFERENCE] {
         assert!(text.starts_with("# "), "the first line says what it is for");
         assert_eq!(load(text).warnings, [], "{text}");
     }
+}
+
+#[test]
+fn compose_mounts_its_configuration_and_publishes_on_loopback_only() {
+    let text = include_str!("../../../compose.yaml");
+    let compose: Value = serde_yaml::from_str(text).expect("YAML");
+    let services = compose["services"].as_mapping().expect("services");
+    for (name, service) in services {
+        for port in service["ports"].as_sequence().expect("ports") {
+            let port = port.as_str().expect("text");
+            assert!(port.starts_with("127.0.0.1:"), "{name:?} {port}");
+        }
+    }
+    let mounted = compose["services"]["mainstay"]["volumes"][0].as_str();
+    assert_eq!(mounted, Some("./conf/compose:/etc/mainstay:ro"));
+}
+
+/// The words between `start` and the quote after it, wherever `start` is.
+fn words_after<'a>(text: &'a str, start: &str) -> HashSet<&'a str> {
+    text.split(start)
+        .skip(1)
+        .flat_map(|rest| rest.split(['"', ')']).next().unwrap_or("").split('|'))
+        .collect()
+}
+
+#[test]
+fn dashboard_and_alert_rules_know_the_outcome_classes() {
+    let dashboard = include_str!("../../../conf/grafana/dashboards/upstream-health.json");
+    let rules = include_str!("../../../conf/prometheus/rules/mainstay.yaml");
+    let all: HashSet<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
+    assert_eq!(
+        words_after(dashboard, "\"/^("),
+        all,
+        "each class has a colour"
+    );
+    let mut named = words_after(rules, "outcome=~\"");
+    named.extend(words_after(rules, "trigger!=\""));
+    assert_eq!(named.len(), 4);
+    assert!(named.is_subset(&all), "{named:?}");
 }
 
 #[test]

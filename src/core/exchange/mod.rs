@@ -297,7 +297,7 @@ impl Exchange {
         scene.health.leave(attempt.endpoint);
         let ended = Ended {
             endpoint: attempt.endpoint,
-            class: match attempt.blameless {
+            class: match attempt.blameless || self.is_not_there(class) {
                 true => Class::Superseded,
                 false => class,
             },
@@ -311,6 +311,12 @@ impl Exchange {
         self.log(&attempt, class, tripped, scene.now);
         self.actions.push_back(Action::Cancel(id));
         Some(Failed { attempt, class })
+    }
+
+    /// The endpoint does not have what was asked for, which nobody said it had.
+    fn is_not_there(&self, class: Class) -> bool {
+        let missing = matches!(class, Class::ModelUnavailable | Class::Forbidden);
+        missing && self.plan.facts.unproven
     }
 
     fn start(&mut self, pick: Pick, leg: usize, scene: &mut Scene<'_>) {

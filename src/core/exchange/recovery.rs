@@ -353,10 +353,13 @@ impl Exchange {
 
     /// Why the model asked for was passed over without an attempt.
     fn why_skipped(&self, scene: &Scene<'_>) -> Class {
-        match self.draw(scene).unblocked_first(&self.plan, 0) {
-            Some(_) => Class::RateLimited,
-            None => Class::Overloaded,
+        if self.draw(scene).unblocked_first(&self.plan, 0).is_some() {
+            return Class::RateLimited;
         }
+        let mut candidates = self.plan.legs[0].candidates.iter();
+        candidates
+            .find_map(|candidate| scene.health.kept_away_by(candidate.endpoint, scene.now))
+            .unwrap_or(Class::Overloaded)
     }
 
     fn draw<'a>(&'a self, scene: &Scene<'a>) -> Draw<'a> {

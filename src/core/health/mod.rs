@@ -33,6 +33,7 @@ pub use gate::Gate;
 pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+use words::GateWord;
 pub use words::{Kind, Passage};
 
 /// Everything known of a catalogue's endpoints. Endpoints, hosts, keys and pools that the next catalogue
@@ -220,6 +221,24 @@ impl Health {
         requests * self.settings.probe_share >= 1.0
             || now.since(opened) >= PROBE_AT_LATEST
             || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
+    }
+
+    /// Why no ordinary traffic goes to an endpoint, by whose gate keeps it away; `None` where none does.
+    pub fn kept_away_by(&self, endpoint: EndpointIx, now: Time) -> Option<Class> {
+        let slot = self.slot(endpoint);
+        let shuts = |word: &GateWord| {
+            matches!(
+                word.read(&self.settings, now),
+                Passage::Shut | Passage::Probe
+            )
+        };
+        let gates = [
+            (&slot.key.word, Class::AuthRejected),
+            (&slot.host.word, Class::ConnectFailed),
+            (&slot.own.words.gate, Class::Overloaded),
+        ];
+        let shut = gates.into_iter().find(|(word, _)| shuts(word));
+        shut.map(|(_, class)| class)
     }
 
     /// An attempt begins.

@@ -6,6 +6,9 @@
 pub struct RequestFacts {
     /// The client's own text for the model.
     pub model: String,
+    /// It asks for a model or an operation that the configuration does not vouch for: an endpoint that does not
+    /// have it is not the sicker for that.
+    pub unproven: bool,
     pub stream: bool,
     pub tools: bool,
     pub images: bool,

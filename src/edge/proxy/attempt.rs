@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use pingora::http::ResponseHeader;
 
 use crate::core::catalog::EndpointIx;
@@ -13,6 +13,7 @@ use crate::core::exchange::{AttemptId, Failure};
 use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
+use crate::edge::proxy::decode::Coding;
 use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing, Reuse};
 use crate::wire::openai::errors::error_facts;
 
@@ -31,11 +32,12 @@ pub(crate) struct Attempt {
     stage: Stage,
 }
 
+/// A connection is kilobytes, and changes hands at every step: boxed, it stays where it is.
 enum Stage {
     New(Reuse),
-    Connected(Connection),
-    Sent(Connection),
-    Answering(Connection),
+    Connected(Box<Connection>),
+    Sent(Box<Connection>),
+    Answering(Box<Connection>),
     Over,
 }
 
@@ -92,24 +94,25 @@ impl Attempt {
     /// Gives the connection of a finished answer back.
     pub(crate) async fn release(self) {
         if let Stage::Answering(connection) = self.stage {
-            self.connector.release(connection).await;
+            Box::pin(self.connector.release(*connection)).await;
         }
     }
 
     async fn connect(&mut self, reuse: Reuse) -> Seen {
         let place = &self.generation.upstream(self.endpoint).place;
-        match self.connector.connect(place, reuse).await {
+        // Boxed like the release: long futures that an open stream has no use for.
+        match Box::pin(self.connector.connect(place, reuse)).await {
             Ok(connection) => {
-                self.stage = Stage::Connected(connection);
+                self.stage = Stage::Connected(Box::new(connection));
                 Seen::Connected
             }
             Err(fault) => Seen::Failed(Failure::Connect(fault)),
         }
     }
 
-    async fn send(&mut self, mut connection: Connection) -> Seen {
+    async fn send(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.send(&self.outgoing).await {
-            Err(lost) if lost.stale => self.reconnect(),
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
             // An upstream that refuses a long body answers before it has read it, and closes: its answer
             // may still be there.
             Ok(()) | Err(_) => {
@@ -119,31 +122,40 @@ impl Attempt {
         }
     }
 
-    fn reconnect(&mut self) -> Seen {
+    async fn reconnect(&mut self, connection: Box<Connection>, lost: &Lost) -> Seen {
+        if lost.wants_h1 {
+            self.connector.prefer_h1(*connection).await;
+        }
         self.stage = Stage::New(Reuse::Never);
         Seen::Reconnecting
     }
 
-    async fn read_head(&mut self, mut connection: Connection) -> Seen {
+    async fn read_head(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.read_head().await {
-            Ok(head) => self.on_head(connection, &head).await,
-            Err(lost) if lost.stale => self.reconnect(),
+            Ok(()) => self.on_head(connection).await,
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
             Err(lost) => self.on_lost(&lost),
         }
     }
 
-    async fn on_head(&mut self, connection: Connection, head: &ResponseHeader) -> Seen {
+    async fn on_head(&mut self, mut connection: Box<Connection>) -> Seen {
+        let Some(head) = connection.head().cloned() else {
+            return Seen::Failed(Failure::Lost);
+        };
+        let coding = Coding::of(&head.headers);
+        connection.decode(coding);
         if !head.status.is_success() {
-            return self.refuse(connection, head).await;
+            return self.refuse(connection, &head).await;
         }
-        if is_encoded(&head.headers) {
+        if coding == Coding::Unknown {
             return Seen::Failed(Failure::Malformed);
         }
+        let content = content(&head.headers);
         self.stage = Stage::Answering(connection);
-        Seen::Head(content(&head.headers))
+        Seen::Head(content)
     }
 
-    async fn read_chunk(&mut self, mut connection: Connection) -> Seen {
+    async fn read_chunk(&mut self, mut connection: Box<Connection>) -> Seen {
         loop {
             match connection.read_chunk().await {
                 Ok(Some(chunk)) if chunk.is_empty() => {}
@@ -160,13 +172,13 @@ impl Attempt {
         }
     }
 
-    async fn refuse(&mut self, mut connection: Connection, head: &ResponseHeader) -> Seen {
+    async fn refuse(&mut self, mut connection: Box<Connection>, head: &ResponseHeader) -> Seen {
         let mut body = BytesMut::new();
         let read = read_error(&mut connection, &mut body);
         let whole = tokio::time::timeout(ERROR_BODY_WAIT, read).await == Ok(true);
         let facts = error_facts(head.status.as_u16(), &head.headers, &body, wall_clock());
         if whole {
-            self.connector.release(connection).await;
+            Box::pin(self.connector.release(*connection)).await;
         }
         Seen::Refused(Box::new(facts))
     }
@@ -174,7 +186,10 @@ impl Attempt {
     fn on_lost(&self, lost: &Lost) -> Seen {
         let endpoint = self.generation.id(self.endpoint);
         tracing::debug!(endpoint, error = %lost.cause, "connection lost");
-        Seen::Failed(Failure::Lost)
+        Seen::Failed(match lost.is_malformed {
+            true => Failure::Malformed,
+            false => Failure::Lost,
+        })
     }
 }
 
@@ -191,12 +206,6 @@ async fn read_error(connection: &mut Connection, body: &mut BytesMut) -> bool {
         }
     }
     false
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Providers name streams in many ways; what calls itself a document is none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nix::sys::socket::{Shutdown, shutdown};
 use pingora::http::ResponseHeader;
+use pingora::modules::http::compression::ResponseCompression;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 
@@ -20,9 +21,13 @@ const H2_FLUSH: Duration = Duration::from_millis(20);
 /// How long the rest of an upload is read after an early answer, so that the answer is not lost to a reset.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Sets the bounds that Pingora keeps itself, and keeps what a client of HTTP/1.1 sends ahead for its next
+/// Sets the bounds that Pingora keeps itself, switches off a host's compression, which would hold events back, and keeps what a client of HTTP/1.1 sends ahead for its next
 /// request: it would count as leaving otherwise.
 pub(crate) fn prepare(session: &mut Session) {
+    let modules = &mut session.downstream_modules_ctx;
+    if let Some(compression) = modules.get_mut::<ResponseCompression>() {
+        compression.adjust_level(0);
+    }
     let downstream = session.as_downstream_mut();
     downstream.set_write_timeout(Some(WRITE_STALL));
     downstream.set_total_drain_timeout(Some(DRAIN));

@@ -1,12 +1,15 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
 //! passes on what other routes take. In reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
-//! `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
+//! `http2`, `decode`, `upload`, `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod request;
 mod downstream;
 mod drive;
 mod attempt;
 mod upstream;
+mod http2;
+mod decode;
+mod upload;
 mod reader;
 mod reply;
 mod models;
@@ -14,11 +17,13 @@ mod routes;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Method;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::config::snapshot::{Caller, Snapshot};
-use crate::core::catalog::ModelIx;
+use crate::core::catalog::{ModelIx, Resolved};
 use crate::core::nearest::nearest;
 use crate::core::plan::Plan;
 use crate::core::policy::Policy;
@@ -27,6 +32,7 @@ use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::Telemetry;
 use crate::wire::client_error::ClientError;
+use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::scan;
 use crate::wire::openai::write::Skin;
 
@@ -36,8 +42,15 @@ use request::{Ids, Incoming, Route};
 pub use routes::Passing;
 pub use upstream::Connector;
 
+/// What `/` says to anyone: enough to see that the base URL is right.
+const ROOT: &str = concat!(
+    r#"{"name":"mainstay","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    "\"}"
+);
+
 /// The service behind the data listeners.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Gateway {
     pub current: Current,
     pub connector: Arc<Connector>,
@@ -47,6 +60,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Whether the request's path is one of ours, whatever its method, and whatever `routes` take beside it.
+    pub fn knows(head: &RequestHeader) -> bool {
+        request::route(&head.method, head.uri.path()) != Route::Unknown
+    }
+
     /// Answers a request, or aborts it: nothing is left to do on the session afterwards but to finish it. What
     /// a route takes comes back, for the hooks to pass on.
     pub async fn handle(&self, session: &mut Session) -> Option<Box<Passing>> {
@@ -58,84 +76,100 @@ impl Gateway {
         }
         downstream::prepare(session);
         match route {
-            Route::Chat(skin) => self.chat(session, ids, skin).await,
-            Route::Models(skin) => self.list_models(session, &ids, skin).await,
+            Route::Ask(operation, skin) => self.ask(session, ids, operation, skin).await,
+            Route::Models(skin) => {
+                let list = |of: &Snapshot, to: Option<&Caller>| Ok(models::list(of, to));
+                self.tell_models(session, &ids, skin, list).await;
+            }
+            Route::Model(skin, name) => {
+                let one = |of: &Snapshot, to: Option<&Caller>| {
+                    models::one(of, to, &name).ok_or_else(|| unknown_model(of, to, &name))
+                };
+                self.tell_models(session, &ids, skin, one).await;
+            }
+            Route::Root => write(session, &ids, Bytes::from_static(ROOT.as_bytes())).await,
             Route::WrongMethod(skin, allowed) => wrong_method(session, &ids, skin, allowed).await,
             Route::Unknown => return self.admit(session, ids).await,
         }
         None
     }
 
-    async fn chat(&self, session: &mut Session, ids: Ids, skin: Skin) {
+    async fn ask(&self, session: &mut Session, ids: Ids, operation: Operation, skin: Skin) {
         let _in_flight = self.lifecycle.begin();
         let generation = self.current.load_full();
-        let incoming = match self.receive(session, &generation, ids.clone(), skin).await {
+        let (asked, known) = ((operation, skin), ids.clone());
+        let incoming = match self.receive(session, &generation, known, asked).await {
             Ok(incoming) => incoming,
             Err(error) => return refuse(session, &ids, &error, skin).await,
         };
         match plan(&generation, &incoming) {
-            Ok(plan) => {
-                let drive = Drive::new(self, session, generation, &incoming, plan);
+            Ok((plan, wild)) => {
+                let drive = Drive::new(self, session, generation, (&incoming, wild), plan);
                 Box::pin(drive.run()).await;
             }
             Err(error) => refuse(session, &ids, &error, skin).await,
         }
     }
 
-    /// Reads a chat request whole.
+    /// Reads a request whole.
     async fn receive(
         &self,
         session: &mut Session,
         generation: &Generation,
         ids: Ids,
-        skin: Skin,
+        (operation, skin): (Operation, Skin),
     ) -> Result<Incoming, ClientError> {
         let headers = &session.req_header().headers;
         let caller = request::caller(generation, headers)?;
         let forwarded = request::forwarded(headers);
         let mut held = self.lifecycle.hold();
         let body = request::read_body(session, generation, &mut held).await?;
-        let chat = scan(&body)?;
+        let request = scan(operation, &body)?;
         Ok(Incoming {
             ids,
             skin,
-            path: match skin {
-                Skin::OpenAi => "/v1/chat/completions",
-                Skin::OpenRouter => "/api/v1/chat/completions",
-            },
             caller,
-            chat,
+            request,
             body,
             _held: held,
             forwarded,
         })
     }
 
-    async fn list_models(&self, session: &mut Session, ids: &Ids, skin: Skin) {
+    /// Answers with what `tell` says of the models to who calls.
+    async fn tell_models(
+        &self,
+        session: &mut Session,
+        ids: &Ids,
+        skin: Skin,
+        tell: impl FnOnce(&Snapshot, Option<&Caller>) -> Result<Bytes, ClientError>,
+    ) {
         let generation = self.current.load_full();
-        let caller = match request::caller(&generation, &session.req_header().headers) {
-            Ok(caller) => caller,
-            Err(error) => return refuse(session, ids, &error, skin).await,
-        };
-        let body = models::list(&generation.snapshot, caller.as_deref());
-        let head = reply::head(200, ids);
-        if session.req_header().method == Method::HEAD {
-            downstream::write_head(session, head, true).await;
-            return;
+        let told = request::caller(&generation, &session.req_header().headers)
+            .and_then(|caller| tell(&generation.snapshot, caller.as_deref()));
+        match told {
+            Ok(body) => write(session, ids, body).await,
+            Err(error) => refuse(session, ids, &error, skin).await,
         }
-        reply::write_json(session, head, body).await;
     }
 }
 
-/// Resolves the model and the policy, and plans.
-fn plan(generation: &Generation, incoming: &Incoming) -> Result<Plan, ClientError> {
+/// Resolves the model and the policy, and plans. With the plan comes the name asked for, where a wildcard has it.
+fn plan(
+    generation: &Generation,
+    incoming: &Incoming,
+) -> Result<(Plan, Option<String>), ClientError> {
     let snapshot = &generation.snapshot;
     let catalog = &snapshot.catalog;
     let caller = incoming.caller.as_deref();
-    let may_use = |ix: ModelIx| caller.is_none_or(|caller| caller.may_use(&catalog.model(ix).name));
-    let facts = incoming.chat.facts.clone();
-    let Some(model) = catalog.resolve(&facts.model) else {
+    let mut facts = incoming.request.facts.clone();
+    let Some(Resolved { model, wild }) = catalog.resolve(&facts.model) else {
         return Err(unknown_model(snapshot, caller, &facts.model));
+    };
+    let wild = wild.map(str::to_owned);
+    facts.unproven |= wild.is_some();
+    let may_use = |ix: ModelIx| {
+        caller.is_none_or(|caller| caller.may_use(catalog.name_of(ix, wild.as_deref())))
     };
     if !may_use(model) {
         return Err(ClientError {
@@ -149,7 +183,8 @@ fn plan(generation: &Generation, incoming: &Incoming) -> Result<Plan, ClientErro
         });
     }
     let policy = policy(snapshot, caller, model);
-    Ok(Plan::new(catalog, model, facts, policy, may_use))
+    let plan = Plan::new(catalog, model, facts, policy, may_use);
+    Ok((plan, wild))
 }
 
 /// A key's policy wins over a model's, a model's over the default (surface).
@@ -163,12 +198,19 @@ fn policy(snapshot: &Snapshot, caller: Option<&Caller>, model: ModelIx) -> Arc<P
 }
 
 fn unknown_model(snapshot: &Snapshot, caller: Option<&Caller>, asked: &str) -> ClientError {
-    let models = snapshot.catalog.models().iter();
-    let names = models
-        .filter(|model| caller.is_none_or(|caller| caller.may_use(&model.name)))
-        .map(|model| model.name.as_str());
+    let names = models::usable(snapshot, caller).map(|model| model.name.as_str());
     let near: Vec<&str> = nearest(asked, names).into_iter().collect();
     ClientError::unknown_model(asked, &near)
+}
+
+/// Writes a JSON answer, or its head alone where only that was asked for.
+async fn write(session: &mut Session, ids: &Ids, body: Bytes) {
+    let head = reply::head(200, ids);
+    if session.req_header().method == Method::HEAD {
+        downstream::write_head(session, head, true).await;
+        return;
+    }
+    reply::write_json(session, head, body).await;
 }
 
 async fn wrong_method(session: &mut Session, ids: &Ids, skin: Skin, allowed: &'static str) {

@@ -1,4 +1,4 @@
-//! Owns the list of models, in the union that OpenAI's and OpenRouter's clients both take.
+//! Owns the list of models and each one's entry, in the union that OpenAI's and OpenRouter's clients both take.
 //! Must never list what the caller may not use.
 
 use bytes::Bytes;
@@ -64,13 +64,21 @@ struct EntryLinks {
     details: String,
 }
 
+/// The models that the caller may use. A wildcard is none: nobody knows what is behind it.
+pub(crate) fn usable<'a>(
+    snapshot: &'a Snapshot,
+    caller: Option<&'a Caller>,
+) -> impl Iterator<Item = &'a Model> {
+    let models = snapshot.catalog.models().iter();
+    models
+        .filter(|model| !model.is_wildcard())
+        .filter(move |model| caller.is_none_or(|caller| caller.may_use(model.name.as_str())))
+}
+
 /// The models that the caller may use, as JSON.
 pub(crate) fn list(snapshot: &Snapshot, caller: Option<&Caller>) -> Bytes {
-    let catalog = &snapshot.catalog;
-    let models = catalog.models().iter();
-    let data: Vec<_> = models
-        .filter(|model| caller.is_none_or(|caller| caller.may_use(&model.name)))
-        .map(|model| entry(catalog, model))
+    let data: Vec<_> = usable(snapshot, caller)
+        .map(|model| entry(&snapshot.catalog, model, model.name.as_str()))
         .collect();
     let list = List {
         object: "list",
@@ -78,13 +86,24 @@ pub(crate) fn list(snapshot: &Snapshot, caller: Option<&Caller>) -> Bytes {
         data,
         links: Links { next: None },
     };
-    serde_json::to_vec(&list)
-        .expect("plain fields always serialise")
-        .into()
+    json(&list)
 }
 
-fn entry<'a>(catalog: &Catalog, model: &'a Model) -> Entry<'a> {
-    let name = model.name.as_str();
+/// One model by the name that a request would have, as JSON; none where the caller may not use it.
+pub(crate) fn one(snapshot: &Snapshot, caller: Option<&Caller>, name: &str) -> Option<Bytes> {
+    let catalog = &snapshot.catalog;
+    let found = catalog.resolve(name)?;
+    let name = catalog.name_of(found.model, found.wild);
+    let may_use = caller.is_none_or(|caller| caller.may_use(name));
+    may_use.then(|| json(&entry(catalog, catalog.model(found.model), name)))
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    let text = serde_json::to_vec(value).expect("plain fields always serialise");
+    text.into()
+}
+
+fn entry<'a>(catalog: &Catalog, model: &Model, name: &'a str) -> Entry<'a> {
     let author = name.split_once('/').map_or("", |(author, _)| author);
     let price = cheapest(catalog, model);
     Entry {

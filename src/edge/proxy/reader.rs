@@ -5,8 +5,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::core::exchange::{AttemptId, Failure, Input, StreamEvent};
 use crate::wire::openai::answer::{self, Answer};
-use crate::wire::openai::request::ChatRequest;
-use crate::wire::openai::stream::{ChatStream, Relay, StreamHead};
+use crate::wire::openai::operation::Operation;
+use crate::wire::openai::request::ClientRequest;
+use crate::wire::openai::stream::{AnswerStream, Relay, StreamHead};
+use crate::wire::openai::write::Skin;
 use crate::wire::rope::Rope;
 use crate::wire::sse::Splitter;
 
@@ -24,13 +26,14 @@ pub(crate) enum Reader {
 #[derive(Debug)]
 pub(crate) struct EventReader {
     splitter: Splitter,
-    stream: ChatStream,
+    stream: AnswerStream,
     ended: bool,
 }
 
 /// Gathers a JSON answer.
 #[derive(Debug)]
 pub(crate) struct JsonReader {
+    operation: Operation,
     body: BytesMut,
     model: String,
     /// Held back no longer: chunks pass as they come.
@@ -61,17 +64,22 @@ impl Piece {
 
 impl Reader {
     /// A reader of events.
-    pub(crate) fn events(request: &ChatRequest, model: &str) -> Self {
+    pub(crate) fn events(request: &ClientRequest, model: &str, skin: Skin) -> Self {
+        let stream = AnswerStream::new(request.expects, model);
         Self::Events(EventReader {
             splitter: Splitter::new(LONGEST_EVENT),
-            stream: ChatStream::new(request.expects, model),
+            stream: match skin {
+                Skin::OpenAi => stream,
+                Skin::OpenRouter => stream.without_null_usage(),
+            },
             ended: false,
         })
     }
 
     /// A reader of a JSON answer of which `cap` bytes may be held.
-    pub(crate) fn json(request: &ChatRequest, model: &str, cap: usize) -> Self {
+    pub(crate) fn json(request: &ClientRequest, model: &str, cap: usize) -> Self {
         Self::Json(JsonReader {
+            operation: request.expects.operation,
             body: BytesMut::new(),
             model: model.to_owned(),
             released: false,
@@ -180,7 +188,7 @@ impl JsonReader {
 
     fn whole(&mut self, id: AttemptId) -> Piece {
         let body = self.body.split().freeze();
-        match answer::read(&body, &self.model) {
+        match answer::read(self.operation, &body, &self.model) {
             Answer::Error(facts) => Piece::of(Input::Failed(id, Failure::InAnswer(facts))),
             Answer::Malformed => Piece::of(Input::Failed(id, Failure::Malformed)),
             // A whole answer where events were asked for: this client could not read it.

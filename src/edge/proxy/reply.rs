@@ -33,12 +33,13 @@ pub(crate) fn insert(head: &mut ResponseHeader, name: &'static str, value: &str)
     }
 }
 
-/// What an answer says of how it came to be (surface, "Answers").
+/// What an answer says of how it came to be (surface, "Answers"): the endpoint that answers, and the model's name
+/// as it was asked for where a wildcard has it.
 pub(crate) fn describe(
     head: &mut ResponseHeader,
     generation: &Generation,
     exchange: &Exchange,
-    served: Option<EndpointIx>,
+    served: Option<(EndpointIx, Option<&str>)>,
 ) {
     insert(
         head,
@@ -50,13 +51,13 @@ pub(crate) fn describe(
         "x-mainstay-recovery-ms",
         &exchange.recovery().as_millis().to_string(),
     );
-    let Some(served) = served else {
+    let Some((served, wild)) = served else {
         return;
     };
     let catalog = &generation.snapshot.catalog;
-    let model = catalog.model(catalog.endpoint(served).model);
+    let model = catalog.name_of(catalog.endpoint(served).model, wild);
     insert(head, "x-mainstay-endpoint", generation.id(served));
-    insert(head, "x-mainstay-model", model.name.as_str());
+    insert(head, "x-mainstay-model", model);
     if let Some(class) = exchange.fallback() {
         insert(head, "x-mainstay-fallback", class.as_str());
     }

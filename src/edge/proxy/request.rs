@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use crate::config::snapshot::Caller;
 use crate::edge::auth::Admission;
+use crate::edge::clock::unix_time;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::HeldBytes;
 use crate::wire::client_error::ClientError;
-use crate::wire::openai::request::ChatRequest;
+use crate::wire::openai::operation::Operation;
+use crate::wire::openai::request::ClientRequest;
 use crate::wire::openai::write::Skin;
 
 /// What is set aside for a body before any of it has come.
@@ -32,10 +34,15 @@ static FORWARDED: [HeaderName; 5] = [
 ];
 
 /// What a path asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    Chat(Skin),
+    /// A model is asked.
+    Ask(Operation, Skin),
     Models(Skin),
+    /// One model, by its name.
+    Model(Skin, String),
+    /// What answers here.
+    Root,
     /// One of ours, with a method it does not take; the one it takes.
     WrongMethod(Skin, &'static str),
     Unknown,
@@ -43,17 +50,62 @@ pub(crate) enum Route {
 
 /// Finds what a method and path ask for. A query string does not matter.
 pub(crate) fn route(method: &Method, path: &str) -> Route {
+    let reads = matches!(method, &Method::GET | &Method::HEAD);
+    if path == "/" && reads {
+        return Route::Root;
+    }
     let (skin, rest) = match (path.strip_prefix("/api/v1"), path.strip_prefix("/v1")) {
         (Some(rest), _) => (Skin::OpenRouter, rest),
         (None, Some(rest)) => (Skin::OpenAi, rest),
         (None, None) => return Route::Unknown,
     };
-    match (rest, method) {
-        ("/chat/completions", &Method::POST) => Route::Chat(skin),
-        ("/chat/completions", _) => Route::WrongMethod(skin, "POST"),
-        ("/models", &Method::GET | &Method::HEAD) => Route::Models(skin),
-        ("/models", _) => Route::WrongMethod(skin, "GET"),
-        _ => Route::Unknown,
+    if let Some(operation) = Operation::at(rest) {
+        return match method {
+            &Method::POST => Route::Ask(operation, skin),
+            _ => Route::WrongMethod(skin, "POST"),
+        };
+    }
+    let name = match rest.strip_prefix("/models") {
+        Some("") => None,
+        Some(name) if name.starts_with('/') => name.get(1..).and_then(decoded),
+        Some(_) | None => return Route::Unknown,
+    };
+    match (name, reads) {
+        (_, false) => Route::WrongMethod(skin, "GET"),
+        (None, true) if rest == "/models" => Route::Models(skin),
+        (Some(name), true) => Route::Model(skin, name),
+        (None, true) => Route::Unknown,
+    }
+}
+
+/// Text from a path with its `%xx` resolved, none where it is empty or no text.
+fn decoded(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let mut digit = || char::from(*rest.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                bytes.push(u8::try_from(high * 16 + low).ok()?);
+            }
+            byte => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+/// Our own path of an operation, as logs name it.
+pub(crate) const fn path_of(operation: Operation, skin: Skin) -> &'static str {
+    match (operation, skin) {
+        (Operation::Chat, Skin::OpenAi) => "/v1/chat/completions",
+        (Operation::Chat, Skin::OpenRouter) => "/api/v1/chat/completions",
+        (Operation::Completions, Skin::OpenAi) => "/v1/completions",
+        (Operation::Completions, Skin::OpenRouter) => "/api/v1/completions",
+        (Operation::Embeddings, Skin::OpenAi) => "/v1/embeddings",
+        (Operation::Embeddings, Skin::OpenRouter) => "/api/v1/embeddings",
     }
 }
 
@@ -69,13 +121,23 @@ pub(crate) struct Ids {
 impl Ids {
     /// The names for a request with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let own = Uuid::now_v7().simple().to_string();
+        let own = unique().simple().to_string();
         let given = headers.get("x-request-id").and_then(acceptable);
         Self {
             request: given.unwrap_or_else(|| own.clone()),
             generation: format!("gen-{own}"),
         }
     }
+}
+
+/// A UUID of version 7. It has to be unique, not hard to guess: its random bits come from the thread's own
+/// generator, as the system's is one call to the kernel a request.
+fn unique() -> Uuid {
+    let now = unix_time();
+    let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 fn acceptable(id: &HeaderValue) -> Option<String> {
@@ -85,14 +147,13 @@ fn acceptable(id: &HeaderValue) -> Option<String> {
     fits.then(|| id.to_owned())
 }
 
-/// A chat request that may be tried.
+/// A request that may be tried.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) ids: Ids,
     pub(crate) skin: Skin,
-    pub(crate) path: &'static str,
     pub(crate) caller: Option<Arc<Caller>>,
-    pub(crate) chat: ChatRequest,
+    pub(crate) request: ClientRequest,
     pub(crate) body: Bytes,
     /// Given back when the exchange is over.
     pub(crate) _held: HeldBytes,
@@ -207,20 +268,39 @@ mod tests {
 
     #[test]
     fn paths_of_both_skins_are_known() {
+        for operation in Operation::ALL {
+            for skin in [Skin::OpenAi, Skin::OpenRouter] {
+                let path = path_of(operation, skin);
+                assert_eq!(route(&Method::POST, path), Route::Ask(operation, skin));
+                let wrong = Route::WrongMethod(skin, "POST");
+                assert_eq!(route(&Method::GET, path), wrong);
+            }
+        }
         let table = [
-            ("POST", "/v1/chat/completions", Route::Chat(Skin::OpenAi)),
-            (
-                "POST",
-                "/api/v1/chat/completions",
-                Route::Chat(Skin::OpenRouter),
-            ),
             ("GET", "/v1/models", Route::Models(Skin::OpenAi)),
             ("GET", "/api/v1/models", Route::Models(Skin::OpenRouter)),
             (
                 "GET",
-                "/v1/chat/completions",
-                Route::WrongMethod(Skin::OpenAi, "POST"),
+                "/v1/models/a/m%2E1",
+                Route::Model(Skin::OpenAi, "a/m.1".to_owned()),
             ),
+            (
+                "HEAD",
+                "/api/v1/models/a%2fm:free",
+                Route::Model(Skin::OpenRouter, "a/m:free".to_owned()),
+            ),
+            ("GET", "/v1/models/", Route::Unknown),
+            ("GET", "/v1/models/a%2", Route::Unknown),
+            ("GET", "/v1/models/a%ff", Route::Unknown),
+            ("GET", "/v1/modelsa", Route::Unknown),
+            (
+                "DELETE",
+                "/v1/models/a/m",
+                Route::WrongMethod(Skin::OpenAi, "GET"),
+            ),
+            ("GET", "/", Route::Root),
+            ("HEAD", "/", Route::Root),
+            ("POST", "/", Route::Unknown),
             ("POST", "/v1/files", Route::Unknown),
             ("POST", "/chat/completions", Route::Unknown),
             ("POST", "/v1/chat/completions/", Route::Unknown),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use pingora::connectors::http::Connector as PingoraConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v2::client::Http2Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{BError, Error, ErrorType};
 
@@ -17,14 +18,13 @@ use crate::core::outcome::ConnectFault;
 use crate::edge::balance::{Standing, by_standing};
 use crate::edge::dns::{Resolver, Unresolved};
 use crate::edge::peer::{Place, located};
+use crate::edge::proxy::decode::{Coding, Decoder};
+use crate::edge::proxy::http2::{self, Unanswered};
+use crate::edge::proxy::upload::{self, Upload, WRITE_STALL, upload};
 use crate::wire::rope::Rope;
 
 /// An idle pooled connection is closed after this long.
 const POOL_IDLE: Duration = Duration::from_secs(60);
-/// The longest one write may block before the connection counts as lost.
-const WRITE_STALL: Duration = Duration::from_secs(20);
-/// A body is written in pieces of at most so many bytes, each under that limit.
-const PIECE: usize = 256 * 1024;
 /// A reused connection that dies this soon after the request was written was dead before it: the request
 /// cannot have been worked on, so sending it again costs nobody anything (design section 4).
 const DEAD_ALREADY: Duration = Duration::from_secs(1);
@@ -67,10 +67,18 @@ pub(crate) struct Connection {
     peer: Arc<HttpPeer>,
     reused: bool,
     began: Instant,
+    /// The head left us. An h2 stream without it has nothing to read.
+    opened: bool,
+    /// The answer's side has failed while the request was still being written.
+    unreadable: bool,
     /// When the whole request was written. Until then the connection must never be used for another.
     written: Option<Instant>,
     /// Something of an answer has come.
     answered: bool,
+    /// On h2, once the request was written.
+    unanswered: Option<Unanswered>,
+    /// Where the answer is compressed.
+    decoder: Option<Decoder>,
     /// Of its address, where it is one of several.
     standing: Option<Arc<Standing>>,
 }
@@ -78,8 +86,12 @@ pub(crate) struct Connection {
 /// Established, and then broken.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// The connection was dead before this request used it.
+    /// The upstream cannot have worked on the request: the connection was dead before, or the upstream says so.
     pub(crate) stale: bool,
+    /// The upstream wants the request over HTTP/1.1.
+    pub(crate) wants_h1: bool,
+    /// All of it came, and it cannot be decoded.
+    pub(crate) is_malformed: bool,
     pub(crate) cause: BError,
 }
 
@@ -148,7 +160,13 @@ impl Connector {
 
     async fn open(&self, peer: Arc<HttpPeer>, reuse: Reuse) -> Result<Connection, ConnectFault> {
         let opened = match reuse {
-            Reuse::Allowed => self.pool.get_http_session(&*peer).await,
+            Reuse::Allowed => match self.pool.get_http_session(&*peer).await {
+                // A pooled h2 connection that the upstream has closed to new streams.
+                Err(error) if http2::of(&error).is_some() => {
+                    self.pool.get_http_session(&unpooled(&peer)).await
+                }
+                opened => opened,
+            },
             Reuse::Never => self.pool.get_http_session(&unpooled(&peer)).await,
         };
         let (mut session, reused) = opened.map_err(|error| fault(&error))?;
@@ -158,10 +176,25 @@ impl Connector {
             peer,
             reused,
             began: Instant::now(),
+            opened: false,
+            unreadable: false,
             written: None,
             answered: false,
+            unanswered: None,
+            decoder: None,
             standing: None,
         })
+    }
+
+    /// Speaks HTTP/1.1 with this upstream from now on. Its h2 connection must go: Pingora looks there first.
+    pub(crate) async fn prefer_h1(&self, connection: Connection) {
+        let Connection { session, peer, .. } = connection;
+        self.pool.prefer_h1(&*peer);
+        self.pool.prefer_h1(&unpooled(&peer));
+        if let Some(stream) = session.as_http2() {
+            stream.conn.mark_shutdown();
+        }
+        self.pool.release_http_session(session, &*peer, None).await;
     }
 
     /// Keeps the connection of an exchange that is whole in both directions, drops any other: a next request
@@ -201,10 +234,12 @@ async fn patient(
     }
 }
 
-/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one.
+/// A peer that no pooled connection belongs to; what is opened for it is given back under the real one. Nor does
+/// Pingora keep an h2 connection with a single stream for others to join.
 fn unpooled(peer: &HttpPeer) -> HttpPeer {
     let mut peer = peer.clone();
     peer.group_key = !peer.group_key;
+    peer.options.max_h2_streams = 1;
     peer
 }
 
@@ -213,47 +248,54 @@ impl Connection {
     pub(crate) async fn send(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
         self.began = Instant::now();
         match self.write(outgoing).await {
-            Ok(()) => {
+            // It is heard now, and its connection never used again: the request was not sent whole.
+            Ok(Upload::Refused) => Ok(()),
+            Ok(Upload::Whole) => {
                 self.written = Some(Instant::now());
+                let stream = self.session.as_http2();
+                self.unanswered = stream.map(|stream| Unanswered::new(stream.conn.clone()));
                 Ok(())
             }
-            Err(cause) => Err(self.lost(cause)),
+            Err(failed) => {
+                self.unreadable = failed.unreadable;
+                Err(self.lost(failed.cause))
+            }
         }
     }
 
-    async fn write(&mut self, outgoing: &Outgoing) -> Result<(), BError> {
-        let head = outgoing.head.clone();
+    async fn write(&mut self, outgoing: &Outgoing) -> Result<Upload, upload::Failed> {
+        let mut head = outgoing.head.clone();
+        if self.session.as_http2().is_some() {
+            http2::address(&mut head)?;
+        }
         self.session.write_request_header(head).await?;
-        for segment in outgoing.body.segments() {
-            let mut rest = segment.clone();
-            while !rest.is_empty() {
-                let piece = rest.split_to(rest.len().min(PIECE));
-                self.session.write_request_body(piece, false).await?;
-            }
-        }
-        match tokio::time::timeout(WRITE_STALL, self.session.finish_request_body()).await {
-            Ok(finished) => finished,
-            Err(_) => Err(Error::explain(
-                ErrorType::WriteTimedout,
-                "flushing the request",
-            )),
-        }
+        self.opened = true;
+        upload(&mut self.session, &outgoing.body).await
     }
 
     /// Reads the head of the answer, past interim ones.
-    pub(crate) async fn read_head(&mut self) -> Result<ResponseHeader, Lost> {
+    pub(crate) async fn read_head(&mut self) -> Result<(), Lost> {
         loop {
-            if let Err(cause) = self.session.read_response_header().await {
+            if !self.is_readable() {
+                let cause = Error::explain(ErrorType::ReadError, "nothing to read a head from");
+                return Err(self.lost(cause));
+            }
+            if !self.has_head()
+                && let Err(cause) = self.session.read_response_header().await
+            {
                 return Err(self.lost(cause));
             }
             self.answered = true;
+            if let Some(unanswered) = &mut self.unanswered {
+                unanswered.answered = true;
+            }
             match self.session.response_header() {
                 Some(head) if head.status.is_informational() => {}
-                Some(head) => {
+                Some(_) => {
                     if let Some(standing) = &self.standing {
                         standing.succeed();
                     }
-                    return Ok(head.clone());
+                    return Ok(());
                 }
                 None => {
                     let cause = Error::explain(ErrorType::ReadError, "no head was read");
@@ -263,21 +305,62 @@ impl Connection {
         }
     }
 
-    /// The next bytes of the body, `None` at its end.
+    /// The head that was read last.
+    pub(crate) fn head(&self) -> Option<&ResponseHeader> {
+        self.session.response_header()
+    }
+
+    /// An h2 stream has one head, and only after the request's own; Pingora panics where it is asked for more.
+    fn is_readable(&self) -> bool {
+        let is_h2 = self.session.as_http2().is_some();
+        !self.unreadable && (!is_h2 || (self.opened && !self.answered))
+    }
+
+    /// Whether the head was read while the request was still being written.
+    fn has_head(&self) -> bool {
+        self.head()
+            .is_some_and(|head| !head.status.is_informational())
+    }
+
+    /// Reads the body as coded so.
+    pub(crate) fn decode(&mut self, coding: Coding) {
+        self.decoder = Decoder::new(coding);
+    }
+
+    /// The next bytes of the body, decoded, `None` at its end.
     pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, Lost> {
-        let chunk = self.session.read_response_body().await;
-        chunk.map_err(|cause| {
-            self.blame();
-            Lost {
-                stale: false,
-                cause,
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.next().map_err(undecodable)?
+            {
+                return Ok(Some(piece));
             }
+            match (self.read_coded().await?, &mut self.decoder) {
+                (Some(chunk), Some(decoder)) => decoder.push(chunk),
+                (None, Some(decoder)) => {
+                    decoder.end().map_err(undecodable)?;
+                    return Ok(None);
+                }
+                (chunk, None) => return Ok(chunk),
+            }
+        }
+    }
+
+    async fn read_coded(&mut self) -> Result<Option<Bytes>, Lost> {
+        let chunk = self.session.read_response_body().await;
+        match (chunk, &mut self.session) {
+            (Ok(None), HttpSession::H2(stream)) => whole(stream).await.map(|()| None),
+            (chunk, _) => chunk,
+        }
+        .map_err(|cause| {
+            self.blame();
+            cut(cause)
         })
     }
 
     async fn read_to_end(&mut self) -> bool {
         loop {
-            match self.read_chunk().await {
+            match self.read_coded().await {
                 Ok(Some(_)) => {}
                 Ok(None) => return self.session.response_done(),
                 Err(_) => return false,
@@ -286,13 +369,25 @@ impl Connection {
     }
 
     fn lost(&self, cause: BError) -> Lost {
-        let since = self.written.unwrap_or(self.began);
-        let untouched = !self.answered && says_nothing_came(&cause);
-        let stale = self.reused && untouched && since.elapsed() < DEAD_ALREADY;
-        if !stale {
+        let fresh = self.written.unwrap_or(self.began).elapsed() < DEAD_ALREADY;
+        let untouched = match &self.session {
+            HttpSession::H2(_) => {
+                let refused = !self.opened || http2::was_refused(&cause);
+                refused || (http2::has_broken(&cause) && fresh)
+            }
+            HttpSession::H1(_) | HttpSession::Custom(()) => says_nothing_came(&cause) && fresh,
+        };
+        let stale = self.reused && !self.answered && untouched;
+        let wants_h1 = !self.answered && http2::wants_h1(&cause);
+        if !stale && !wants_h1 {
             self.blame();
         }
-        Lost { stale, cause }
+        Lost {
+            stale,
+            wants_h1,
+            is_malformed: false,
+            cause,
+        }
     }
 
     /// The address broke what it had accepted: others are tried first for a while.
@@ -300,6 +395,33 @@ impl Connection {
         if let Some(standing) = &self.standing {
             standing.fail(None);
         }
+    }
+}
+
+fn undecodable(error: std::io::Error) -> Lost {
+    let cause = Error::because(ErrorType::ReadError, "decoding the answer", error);
+    Lost {
+        is_malformed: true,
+        ..cut(cause)
+    }
+}
+
+/// An h2 stream can end with a reset that says no error: that is no end of an answer.
+async fn whole(stream: &mut Http2Session) -> Result<(), BError> {
+    stream.read_trailers().await?;
+    match stream.response_finished() {
+        true => Ok(()),
+        false => Err(Error::explain(ErrorType::ReadError, "reset without an end")),
+    }
+}
+
+/// What breaks once an answer has begun is never silently sent again.
+fn cut(cause: BError) -> Lost {
+    Lost {
+        stale: false,
+        wants_h1: false,
+        is_malformed: false,
+        cause,
     }
 }
 

@@ -16,6 +16,8 @@ use crate::edge::telemetry::Observed;
 
 /// Lines that may wait for the writer before new ones are dropped and counted.
 const QUEUE: usize = 4096;
+/// How long lines gather before they are written: until then a line wakes no thread, and many share one write.
+const GATHER: Duration = Duration::from_millis(5);
 /// How long the last lines may take to be written when the process ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -196,15 +198,16 @@ impl Drop for AccessLog {
     }
 }
 
-/// Writes what waits in one go, and flushes when nothing waits.
+/// Writes what has gathered in one go.
 fn write_all(mut out: impl Write, queue: &Receiver<Vec<u8>>) {
+    let mut lines = Vec::new();
     while let Ok(line) = queue.recv() {
-        let mut written = out.write_all(&line);
-        while let Ok(line) = queue.try_recv() {
-            written = written.and_then(|()| out.write_all(&line));
-        }
+        std::thread::sleep(GATHER);
+        lines.clear();
+        lines.extend_from_slice(&line);
+        lines.extend(queue.try_iter().take(QUEUE).flatten());
         // Nobody reads the log any more: there is no better place to say so.
-        if written.and_then(|()| out.flush()).is_err() {
+        if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
             return;
         }
     }

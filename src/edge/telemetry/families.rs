@@ -1,4 +1,4 @@
-//! Owns how a metric family is declared and registered. Must never register one twice.
+//! Owns how a metric family is made: its prefix, and its place on the registry. Must never name a metric.
 
 use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -21,11 +21,11 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
     family
 }
 
-pub(crate) fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
     register(registry, IntCounter::with_opts(opts(name, help)))
 }
 
-pub(crate) fn counters(
+pub(super) fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -34,15 +34,15 @@ pub(crate) fn counters(
     register(registry, IntCounterVec::new(opts(name, help), labels))
 }
 
-pub(crate) fn int_gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+pub(super) fn int_gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     register(registry, IntGauge::with_opts(opts(name, help)))
 }
 
-pub(crate) fn float_gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
+pub(super) fn float_gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
     register(registry, Gauge::with_opts(opts(name, help)))
 }
 
-pub(crate) fn int_gauges(
+pub(super) fn int_gauges(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -51,11 +51,11 @@ pub(crate) fn int_gauges(
     register(registry, IntGaugeVec::new(opts(name, help), labels))
 }
 
-pub(crate) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+pub(super) fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
     register(registry, GaugeVec::new(opts(name, help), labels))
 }
 
-pub(crate) fn histograms(
+pub(super) fn histograms(
     registry: &Registry,
     name: &str,
     help: &str,

@@ -25,7 +25,7 @@ use crate::edge::telemetry::families::{
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Seconds lost to failed attempts.
-const RECOVERY_BUCKETS: [f64; 8] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+const RECOVERY_BUCKETS: [f64; 9] = [0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 const ENDPOINT: [&str; 3] = ["endpoint", "model", "provider"];
 const ENDINGS: [Ending; 4] = [
@@ -36,6 +36,8 @@ const ENDINGS: [Ending; 4] = [
 ];
 /// The status that a client got; `none` where none was sent.
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+/// What becomes of a reload.
+const RELOADS: [&str; 2] = ["applied", "refused"];
 const STATES: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
 
 /// All families, on a registry of their own.
@@ -217,6 +219,8 @@ impl Metrics {
     /// The handles of one endpoint, resolved when its generation is built.
     pub fn endpoint(&self, labels: &[&str; 3]) -> EndpointMetrics {
         let [endpoint, model, provider] = *labels;
+        // A counter that is born as 1 shows no increase: the first trip would be on no chart.
+        let _at_zero = self.trips.with_label_values(labels);
         let latency = |kind: Kind| {
             self.latency
                 .with_label_values(&[endpoint, model, provider, kind.as_str()])
@@ -234,6 +238,16 @@ impl Metrics {
 
     /// The handles of one model.
     pub fn model(&self, model: &str) -> ModelMetrics {
+        // As with trips: the first failure and the first recovery must show as an increase.
+        for ending in [
+            Ending::Failed(Class::LocalFault),
+            Ending::Broken,
+            Ending::ClientGone,
+        ] {
+            let _at_zero = self.requests.with_label_values(&[model, ending.as_str()]);
+        }
+        let _at_zero = self.recovered.with_label_values(&[model]);
+        let _at_zero = self.recovery.with_label_values(&[model]);
         ModelMetrics {
             answered: self
                 .requests
@@ -331,10 +345,10 @@ impl Metrics {
 
     /// A reload was tried: `Ok` with the number of the new generation, or not.
     pub fn observe_reload(&self, generation: Option<u64>) {
-        let result = if generation.is_some() {
-            "applied"
-        } else {
-            "refused"
+        let [applied, refused] = RELOADS;
+        let result = match generation {
+            Some(_) => applied,
+            None => refused,
         };
         self.reloads.with_label_values(&[result]).inc();
         self.reload_ok.set(i64::from(generation.is_some()));
@@ -345,6 +359,9 @@ impl Metrics {
 
     /// The first generation serves.
     pub fn observe_start(&self) {
+        for result in RELOADS {
+            let _at_zero = self.reloads.with_label_values(&[result]);
+        }
         self.reload_ok.set(1);
         self.reload_time.set(unix_seconds() as f64);
     }

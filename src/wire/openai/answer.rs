@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 
 use super::errors;
-use super::shape::{Finish, Message, ModelValue, is_error, usage};
+use super::operation::Operation;
+use super::shape::{Finish, Message, ModelValue, is_error, is_filled, usage};
 use crate::core::exchange::{AnswerFacts, Usage};
 use crate::core::outcome::ErrorFacts;
 use crate::wire::rope::Rope;
@@ -27,13 +28,16 @@ pub enum Answer {
 }
 
 #[derive(Deserialize)]
-struct Completion<'a> {
+struct Body<'a> {
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
+    /// What embeddings bring in the choices' place.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -49,36 +53,32 @@ struct Choice<'a> {
     #[serde(borrow)]
     message: Option<Message<'a>>,
     #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
 }
 
-/// Reads a complete answer to a request for the catalogue's `model`.
-pub fn read(body: &Bytes, model: &str) -> Answer {
+/// Reads a complete answer of `operation` to a request for the catalogue's `model`.
+pub fn read(operation: Operation, body: &Bytes, model: &str) -> Answer {
     let Ok(text) = std::str::from_utf8(body) else {
         return Answer::Malformed;
     };
-    let Ok(answer) = serde_json::from_str::<Completion<'_>>(text) else {
+    let Ok(answer) = serde_json::from_str::<Body<'_>>(text) else {
         return Answer::Malformed;
     };
     if answer.is_error() {
         return Answer::Error(Box::new(errors::error_in_answer(body)));
     }
-    let Some(choices) = &answer.choices else {
-        return Answer::Malformed;
-    };
-    if choices
-        .iter()
-        .any(|choice| choice.finish() == Finish::Error)
-    {
+    if answer.has_failed_choice() {
         return Answer::Error(Box::new(errors::error_in_choice(body)));
     }
     let usage = usage(answer.usage);
+    let Some(empty) = answer.is_empty(operation, usage) else {
+        return Answer::Malformed;
+    };
     let edit = ModelValue::new(model).edit(text, answer.model);
     Answer::Good {
-        facts: AnswerFacts {
-            empty: is_empty(choices, usage),
-            usage,
-        },
+        facts: AnswerFacts { empty, usage },
         body: splice(body, &edit).coalesce(),
     }
 }
@@ -127,18 +127,30 @@ impl<'de> Visitor<'de> for &mut Named<'de> {
     }
 }
 
-/// No choice has content or says why it has none, and no token was counted.
-fn is_empty(choices: &[Choice<'_>], usage: Option<Usage>) -> bool {
-    let counted = usage.is_some_and(|usage| usage.completion_tokens > 0);
-    !counted && choices.iter().all(Choice::is_empty)
-}
+// === impl Body ===
 
-// === impl Completion ===
-
-impl Completion<'_> {
+impl Body<'_> {
     fn is_error(&self) -> bool {
-        let bare = self.choices.is_none() && (self.message.is_some() || self.detail.is_some());
+        let nothing = self.choices.is_none() && self.data.is_none();
+        let bare = nothing && (self.message.is_some() || self.detail.is_some());
         bare || is_error(self.error, self.object)
+    }
+
+    fn has_failed_choice(&self) -> bool {
+        let mut choices = self.choices.iter().flatten();
+        choices.any(|choice| choice.finish() == Finish::Error)
+    }
+
+    /// Whether nothing is in it; `None` where that which the operation brings is not even there.
+    fn is_empty(&self, operation: Operation, usage: Option<Usage>) -> Option<bool> {
+        if operation == Operation::Embeddings {
+            let list = self.data.filter(|data| data.get().starts_with('['))?;
+            return Some(!is_filled(Some(list)));
+        }
+        // No choice has content or says why it has none, and no token was counted.
+        let choices = self.choices.as_ref()?;
+        let counted = usage.is_some_and(|usage| usage.completion_tokens > 0);
+        Some(!counted && choices.iter().all(|choice| choice.is_empty(operation)))
     }
 }
 
@@ -149,9 +161,13 @@ impl Choice<'_> {
         Finish::of(self.finish_reason)
     }
 
-    fn is_empty(&self) -> bool {
+    fn is_empty(&self, operation: Operation) -> bool {
         let silent = matches!(self.finish(), Finish::Open | Finish::Stop);
-        silent && !self.message.as_ref().is_some_and(Message::has_content)
+        let content = match operation {
+            Operation::Chat => self.message.as_ref().is_some_and(Message::has_content),
+            Operation::Completions | Operation::Embeddings => is_filled(self.text),
+        };
+        silent && !content
     }
 }
 
@@ -160,8 +176,12 @@ mod tests {
     use super::*;
     use crate::core::outcome::Hint;
 
+    fn answer_of(operation: Operation, body: &str) -> Answer {
+        read(operation, &Bytes::copy_from_slice(body.as_bytes()), "a/m")
+    }
+
     fn answer(body: &str) -> Answer {
-        read(&Bytes::copy_from_slice(body.as_bytes()), "a/m")
+        answer_of(Operation::Chat, body)
     }
 
     fn good(body: &str) -> (AnswerFacts, String) {
@@ -276,8 +296,46 @@ mod tests {
             assert!(matches!(answer(body), Answer::Malformed), "{body}");
         }
         assert!(matches!(
-            read(&Bytes::from_static(b"{\"choices\":[],\"a\":\"\xff\"}"), "m"),
+            read(
+                Operation::Chat,
+                &Bytes::from_static(b"{\"choices\":[],\"a\":\"\xff\"}"),
+                "m"
+            ),
             Answer::Malformed
         ));
+    }
+    #[test]
+    fn completions_and_embeddings_are_read_by_their_own_content() {
+        let empty = |operation, body: &str| match answer_of(operation, body) {
+            Answer::Good { facts, .. } => Some(facts.empty),
+            Answer::Error(_) | Answer::Malformed => None,
+        };
+        let text = r#"{"choices":[{"text":"hi","finish_reason":"stop"}]}"#;
+        assert_eq!(empty(Operation::Completions, text), Some(false));
+        assert_eq!(empty(Operation::Chat, text), Some(true));
+        assert_eq!(empty(Operation::Embeddings, text), None);
+        let length = r#"{"choices":[{"text":"","finish_reason":"length"}]}"#;
+        assert_eq!(empty(Operation::Completions, length), Some(false));
+        let chat = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+        assert_eq!(empty(Operation::Completions, chat), Some(true));
+        let vectors = r#"{"data":[{"embedding":"AACAPw=="}],"message":"a field of theirs"}"#;
+        assert_eq!(empty(Operation::Embeddings, vectors), Some(false));
+        assert_eq!(empty(Operation::Completions, vectors), None);
+        assert_eq!(empty(Operation::Embeddings, r#"{"data":[ ]}"#), Some(true));
+        assert_eq!(empty(Operation::Embeddings, r#"{"data":"all"}"#), None);
+    }
+
+    #[test]
+    fn embeddings_name_their_model_and_usage_behind_the_vectors() {
+        let body = r#"{"object":"list","data":[{"embedding":[0.10]}],"model":"up","usage":{"prompt_tokens":8,"total_tokens":8}}"#;
+        let Answer::Good { facts, body: out } = answer_of(Operation::Embeddings, body) else {
+            panic!("not good");
+        };
+        assert_eq!(
+            out.segments().concat(),
+            body.replace("\"up\"", "\"a/m\"").as_bytes()
+        );
+        let usage = facts.usage.unwrap();
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (8, 0));
     }
 }

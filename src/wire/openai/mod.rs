@@ -1,8 +1,9 @@
-//! OpenAI Chat Completions, the same dialect on both sides: bodies and events are spliced, never
-//! written again. In reading order: `request`, `shape` (what answers and events share), `stream`,
-//! `answer`, `errors` (an upstream's error read), `hints` (what its words mean), `write` (our own errors).
+//! OpenAI Chat Completions, with the older completions and embeddings, the same dialect on both sides: bodies
+//! and events are spliced, never written again. In reading order: `operation` (what tells the three apart),
+//! `request`, `shape` (what answers and events share), `stream`, `answer`, `errors` (an upstream's error read), `hints` (what its words mean), `write` (our own errors).
 //! Must never change a byte that no rule names: the model, router-only fields, the usage option.
 
+pub mod operation;
 pub mod request;
 mod shape;
 pub mod stream;

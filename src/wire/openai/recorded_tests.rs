@@ -9,8 +9,9 @@ use http::HeaderMap;
 
 use super::answer::{self, Answer};
 use super::errors::error_facts;
+use super::operation::Operation;
 use super::request::Expects;
-use super::stream::{ChatStream, Reading, Relay};
+use super::stream::{AnswerStream, Reading, Relay};
 use crate::core::exchange::StreamEvent;
 use crate::core::outcome::{Class, Evidence, classify};
 use crate::wire::sse::{Event, Splitter};
@@ -26,6 +27,7 @@ const FOLDERS: [&str; 8] = [
     "azure",
 ];
 const EXPECTS: Expects = Expects {
+    operation: Operation::Chat,
     choices: 1,
     usage: true,
     structured: false,
@@ -83,17 +85,21 @@ fn decoded(body: Vec<u8>) -> Bytes {
     quads.collect()
 }
 
-fn readings(body: &Bytes) -> (ChatStream, Vec<(Event, Reading)>) {
-    readings_of(body, body.len())
+fn readings(expects: Expects, body: &Bytes) -> (AnswerStream, Vec<(Event, Reading)>) {
+    readings_of(expects, body, body.len())
 }
 
 /// Reads a stream that comes in chunks of so many bytes.
-fn readings_of(body: &Bytes, chunk: usize) -> (ChatStream, Vec<(Event, Reading)>) {
+fn readings_of(
+    expects: Expects,
+    body: &Bytes,
+    chunk: usize,
+) -> (AnswerStream, Vec<(Event, Reading)>) {
     let mut splitter = Splitter::new(1 << 20);
     for part in body.chunks(chunk) {
         splitter.push(body.slice_ref(part));
     }
-    let mut stream = ChatStream::new(EXPECTS, MODEL);
+    let mut stream = AnswerStream::new(expects, MODEL);
     let mut readings = Vec::new();
     let mut read = |event: Event| {
         let reading = stream.read(&event);
@@ -137,8 +143,8 @@ fn renamed(body: &[u8]) -> String {
     out
 }
 
-fn check_stream(name: &str, body: &Bytes) {
-    let (stream, readings) = readings(body);
+fn check_stream(expects: Expects, name: &str, body: &Bytes) {
+    let (stream, readings) = readings(expects, body);
     let mut finished = false;
     for (event, reading) in &readings {
         match &reading.event {
@@ -160,7 +166,7 @@ fn check_stream(name: &str, body: &Bytes) {
     assert_eq!(stream.close().is_none(), done, "{name}");
     assert!(!stream.head().id.is_empty(), "{name}");
     for chunk in [1, 7, 100, 1460] {
-        let (_, split) = readings_of(body, chunk);
+        let (_, split) = readings_of(expects, body, chunk);
         assert!(split == readings, "{name} in chunks of {chunk}");
     }
 }
@@ -174,7 +180,7 @@ fn recorded_streams_pass_byte_for_byte_but_for_the_model() {
             check_failed_stream(&body);
             continue;
         }
-        check_stream(&name, &body);
+        check_stream(EXPECTS, &name, &body);
         count += 1;
     }
     for (name, body) in files(&root, "chat.completions.200.", ".chunks.txt") {
@@ -183,7 +189,7 @@ fn recorded_streams_pass_byte_for_byte_but_for_the_model() {
         let framed = events
             .flat_map(|line| ["data: ", line, "\n\n"])
             .collect::<String>();
-        check_stream(&name, &framed.into());
+        check_stream(EXPECTS, &name, &framed.into());
         count += 1;
     }
     println!("{count} recorded streams");
@@ -192,7 +198,7 @@ fn recorded_streams_pass_byte_for_byte_but_for_the_model() {
 
 /// Recorded at Groq: reasoning, then `event: error`.
 fn check_failed_stream(body: &Bytes) {
-    let (stream, readings) = readings(body);
+    let (stream, readings) = readings(EXPECTS, body);
     let (last, before) = readings.split_last().unwrap();
     let StreamEvent::Error(facts) = &last.1.event else {
         panic!("no error: {:?}", last.1);
@@ -219,7 +225,7 @@ fn a_broken_stream_is_malformed_and_never_ends_well() {
     };
     let mut splitter = Splitter::new(1 << 20);
     splitter.push(body.clone());
-    let mut stream = ChatStream::new(EXPECTS, MODEL);
+    let mut stream = AnswerStream::new(EXPECTS, MODEL);
     let mut events = Vec::new();
     while let Some(event) = splitter.next() {
         events.push(stream.read(&event.unwrap()).event);
@@ -239,7 +245,7 @@ fn recorded_answers_are_good() {
         if name.contains("transcription") {
             continue; // A transcription's answer, filed under chat.
         }
-        match answer::read(&body, MODEL) {
+        match answer::read(Operation::Chat, &body, MODEL) {
             Answer::Good { facts, body: out } => {
                 assert!(!facts.empty && facts.usage.is_some(), "{name}");
                 let out = String::from_utf8(out.segments().concat()).unwrap();
@@ -259,6 +265,43 @@ fn recorded_answers_are_good() {
     }
     println!("{count} recorded answers");
     assert!(count > 20);
+}
+
+#[test]
+fn recorded_completions_pass_byte_for_byte_but_for_the_model() {
+    let Some(root) = root() else { return };
+    let expects = Expects {
+        operation: Operation::Completions,
+        ..EXPECTS
+    };
+    let streams = files(&root, "completions.200.", ".sse");
+    for (name, body) in &streams {
+        check_stream(expects, name, body);
+    }
+    let answers = files(&root, "completions.200.", ".json");
+    for (name, body) in &answers {
+        check_answer(Operation::Completions, name, body);
+    }
+    assert!(streams.len() >= 4 && answers.len() >= 4);
+}
+
+#[test]
+fn recorded_embeddings_pass_byte_for_byte_but_for_the_model() {
+    let Some(root) = root() else { return };
+    let answers = files(&root, "embeddings.200.", ".json");
+    for (name, body) in &answers {
+        check_answer(Operation::Embeddings, name, body);
+    }
+    assert!(!answers.is_empty());
+}
+
+fn check_answer(operation: Operation, name: &str, body: &Bytes) {
+    let Answer::Good { facts, body: out } = answer::read(operation, body, MODEL) else {
+        panic!("{name} is not good");
+    };
+    assert!(!facts.empty && facts.usage.is_some(), "{name}");
+    let out = String::from_utf8(out.segments().concat()).unwrap();
+    assert_eq!(out, renamed(body), "{name}");
 }
 
 /// Part of a recorded error's name, and the class it must get.

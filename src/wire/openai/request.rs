@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::operation::Operation;
 use crate::core::plan::RequestFacts;
 use crate::wire::rope::Rope;
 use crate::wire::splice::{Edit, splice};
@@ -20,7 +21,7 @@ const USAGE_OPTION: &str = r#","stream_options":{"include_usage":true}"#;
 /// A request that was read: what routing and the stream's reader need, and where the bytes stand that
 /// change for an upstream. It goes with the body that it was read from.
 #[derive(Clone, Debug)]
-pub struct ChatRequest {
+pub struct ClientRequest {
     pub facts: RequestFacts,
     /// What the reader of the answer expects.
     pub expects: Expects,
@@ -33,6 +34,7 @@ pub struct ChatRequest {
 /// What the client's request says about its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expects {
+    pub operation: Operation,
     /// Choices asked for, at least one.
     pub choices: u32,
     /// The client asked for the usage chunk.
@@ -41,9 +43,9 @@ pub struct Expects {
     pub structured: bool,
 }
 
-// === impl ChatRequest ===
+// === impl ClientRequest ===
 
-impl ChatRequest {
+impl ClientRequest {
     /// The body for an upstream that calls the model `upstream_model`: the model replaced, router-only
     /// fields left out, and usage asked for in streams. `body` is the one that was scanned.
     pub fn rewrite(&self, body: &Bytes, upstream_model: &str) -> Rope {

@@ -57,7 +57,7 @@ impl Message<'_> {
 }
 
 /// Whether a value is there and holds something: not null, `""`, `[]` or `{}`.
-fn is_filled(value: Option<&RawValue>) -> bool {
+pub(super) fn is_filled(value: Option<&RawValue>) -> bool {
     let Some(value) = value else { return false };
     let bytes = value.get().as_bytes();
     match bytes {
@@ -67,6 +67,13 @@ fn is_filled(value: Option<&RawValue>) -> bool {
         }
         _ => true,
     }
+}
+
+/// Reads a field that is there as `Some`, also where it is null.
+pub(super) fn present<'de, D: serde::Deserializer<'de>>(
+    json: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(json).map(Some)
 }
 
 /// A finish reason as it stands in the JSON.

@@ -5,18 +5,18 @@
 mod choices;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors;
+use super::operation::Operation;
 use super::request::Expects;
-use super::shape::{ModelValue, is_error, usage};
+use super::shape::{ModelValue, is_error, present, usage};
 use crate::core::exchange::{Progress, StreamEvent};
 use crate::core::outcome::ErrorFacts;
-use crate::wire::splice::Edit;
+use crate::wire::splice::{Edit, span_of};
 use crate::wire::sse::{Data, Event};
 
 use choices::{Choices, Seen};
@@ -26,11 +26,12 @@ const DONE_EVENT: &[u8] = b"data: [DONE]\n\n";
 
 /// Reads the events of one upstream attempt.
 #[derive(Debug)]
-pub struct ChatStream {
+pub struct AnswerStream {
     expects: Expects,
     model: ModelValue,
     head: StreamHead,
     choices: Choices,
+    drop_null_usage: bool,
     done: bool,
 }
 
@@ -72,7 +73,7 @@ struct Chunk<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     choices: Option<Seen>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -82,9 +83,9 @@ struct Chunk<'a> {
     detail: Option<&'a RawValue>,
 }
 
-// === impl ChatStream ===
+// === impl AnswerStream ===
 
-impl ChatStream {
+impl AnswerStream {
     /// A reader for an answer to a request that expects so much, in the name of the catalogue's `model`.
     pub fn new(expects: Expects, model: &str) -> Self {
         Self {
@@ -95,7 +96,18 @@ impl ChatStream {
                 ..StreamHead::default()
             },
             choices: Choices::default(),
+            drop_null_usage: false,
             done: false,
+        }
+    }
+
+    /// Leaves `"usage":null` out of chunks. Providers that are asked for usage send it in every chunk but the
+    /// last, and OpenRouter's own SDK takes usage only as an object.
+    #[must_use]
+    pub fn without_null_usage(self) -> Self {
+        Self {
+            drop_null_usage: true,
+            ..self
         }
     }
 
@@ -161,7 +173,10 @@ impl ChatStream {
         self.remember(&chunk);
         self.choices.merge(seen.choices);
         let progress = Progress {
-            content: seen.content,
+            content: match self.expects.operation {
+                Operation::Chat | Operation::Embeddings => seen.content,
+                Operation::Completions => seen.text,
+            },
             finished: self.is_finished(),
             usage: usage(chunk.usage),
         };
@@ -169,7 +184,7 @@ impl ChatStream {
         let relay = if only_usage && !self.expects.usage {
             Relay::Nothing
         } else {
-            self.relay(event, json, chunk.model)
+            self.relay(event, json, &chunk)
         };
         Reading::new(StreamEvent::Progress(progress), relay)
     }
@@ -184,10 +199,17 @@ impl ChatStream {
         self.head.created = created.unwrap_or(self.head.created);
     }
 
-    fn relay(&self, event: &Event, json: &str, model: Option<&RawValue>) -> Relay {
-        match self.model.edit(json, model) {
-            Some(edit) => Relay::Rewritten(rewrite(event, json, &edit)),
-            None => Relay::AsIs,
+    fn relay(&self, event: &Event, json: &str, chunk: &Chunk<'_>) -> Relay {
+        let model = self.model.edit(json, chunk.model);
+        let null = chunk.usage.filter(|usage| usage.get() == "null");
+        let usage = null
+            .filter(|_| self.drop_null_usage)
+            .and_then(|usage| without_field(json, "\"usage\"", usage));
+        let mut edits = [model, usage];
+        edits.sort_by_key(|edit| edit.as_ref().map_or(0, |edit| edit.at.start));
+        match edits.iter().any(Option::is_some) {
+            true => Relay::Rewritten(rewrite(event, json, edits.iter().flatten())),
+            false => Relay::AsIs,
         }
     }
 
@@ -245,25 +267,51 @@ impl Relay {
     }
 }
 
-/// The event with its JSON changed at one place: where it stands, if its data is on one line.
-fn rewrite(event: &Event, json: &str, edit: &Edit) -> Bytes {
+/// Removes a field of the top level, given its quoted key and its value, with the comma that goes with it.
+fn without_field(json: &str, key: &str, value: &RawValue) -> Option<Edit> {
+    let at = span_of(json, value.get());
+    let (before, rest) = json.split_at(at.start);
+    let (_, behind) = rest.split_at(at.len());
+    let ahead = before.trim_ascii_end().strip_suffix(':')?.trim_ascii_end();
+    let ahead = ahead.strip_suffix(key)?.trim_ascii_end();
+    let (start, end) = match ahead.strip_suffix(',') {
+        Some(kept) => (kept.len(), at.end),
+        None => {
+            let comma = behind.trim_ascii_start().strip_prefix(',');
+            (ahead.len(), json.len() - comma.unwrap_or(behind).len())
+        }
+    };
+    Some(Edit {
+        at: start..end,
+        with: Bytes::new(),
+    })
+}
+
+/// The event with its JSON changed: where it stands, if its data is on one line. The edits stand in order.
+fn rewrite<'e>(event: &Event, json: &str, edits: impl Iterator<Item = &'e Edit>) -> Bytes {
     let raw = event.raw();
     if raw.as_ptr_range().contains(&json.as_ptr()) {
         let offset = json.as_ptr() as usize - raw.as_ptr() as usize;
-        return spliced(
-            raw,
-            edit.at.start + offset..edit.at.end + offset,
-            &edit.with,
-        );
+        return spliced(raw, offset, edits);
     }
-    let json = json.as_bytes();
-    event.with_data(&spliced(json, edit.at.clone(), &edit.with))
+    event.with_data(&spliced(json.as_bytes(), 0, edits))
 }
 
-fn spliced(bytes: &[u8], at: Range<usize>, with: &[u8]) -> Bytes {
-    let (head, rest) = bytes.split_at(at.start);
-    let (_, tail) = rest.split_at(at.len());
-    [head, with, tail].concat().into()
+/// Applies edits of what begins at `offset`.
+fn spliced<'e>(bytes: &[u8], offset: usize, edits: impl Iterator<Item = &'e Edit>) -> Bytes {
+    let mut changed = Vec::with_capacity(bytes.len() + 64);
+    let mut rest = bytes;
+    let mut done = 0;
+    for edit in edits {
+        let (kept, from) = rest.split_at(edit.at.start + offset - done);
+        let (_, after) = from.split_at(edit.at.len());
+        changed.extend_from_slice(kept);
+        changed.extend_from_slice(&edit.with);
+        done = edit.at.end + offset;
+        rest = after;
+    }
+    changed.extend_from_slice(rest);
+    changed.into()
 }
 
 #[cfg(test)]

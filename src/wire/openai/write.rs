@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::operation::Operation;
 use super::stream::StreamHead;
 use crate::wire::client_error::ClientError;
 
@@ -59,10 +60,19 @@ struct ErrorChunk<'a> {
 }
 
 #[derive(Serialize)]
-struct ErrorChoice {
-    index: u32,
-    delta: ErrorDelta,
-    finish_reason: &'static str,
+#[serde(untagged)]
+enum ErrorChoice {
+    Chat {
+        index: u32,
+        delta: ErrorDelta,
+        finish_reason: &'static str,
+    },
+    Text {
+        index: u32,
+        text: &'static str,
+        logprobs: Option<()>,
+        finish_reason: &'static str,
+    },
 }
 
 #[derive(Serialize)]
@@ -81,17 +91,18 @@ pub fn body(error: &ClientError, skin: Skin) -> Bytes {
 /// The end of a stream that broke: a full chunk, so that strict clients parse it, with the error beside
 /// its choice. After it comes the end marker for OpenRouter's clients; OpenAI's must not take the answer
 /// for whole.
-pub fn stream_error(error: &ClientError, skin: Skin, head: &StreamHead) -> Bytes {
+pub fn stream_error(
+    error: &ClientError,
+    skin: Skin,
+    operation: Operation,
+    head: &StreamHead,
+) -> Bytes {
     let chunk = ErrorChunk {
         id: &head.id,
-        object: "chat.completion.chunk",
+        object: operation.chunk_object(),
         created: head.created,
         model: &head.model,
-        choices: [ErrorChoice {
-            index: 0,
-            delta: ErrorDelta { content: "" },
-            finish_reason: "error",
-        }],
+        choices: [ErrorChoice::of(operation)],
         error: ErrorBody::of(error, skin),
     };
     let end = match skin {
@@ -100,6 +111,27 @@ pub fn stream_error(error: &ClientError, skin: Skin, head: &StreamHead) -> Bytes
     };
     let event = [&b"data: "[..], &json(&chunk), b"\n\n", end.as_bytes()].concat();
     event.into()
+}
+
+// === impl ErrorChoice ===
+
+impl ErrorChoice {
+    fn of(operation: Operation) -> Self {
+        let (index, finish_reason) = (0, "error");
+        match operation {
+            Operation::Chat => ErrorChoice::Chat {
+                index,
+                delta: ErrorDelta { content: "" },
+                finish_reason,
+            },
+            Operation::Completions | Operation::Embeddings => ErrorChoice::Text {
+                index,
+                text: "",
+                logprobs: None,
+                finish_reason,
+            },
+        }
+    }
 }
 
 // === impl ErrorBody ===
@@ -167,14 +199,31 @@ mod tests {
             r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"a/m","#,
             r#""choices":[{"index":0,"delta":{"content":""},"finish_reason":"error"}],"error":"#,
         );
-        let open_ai = stream_error(&error, Skin::OpenAi, &head);
+        let open_ai = stream_error(&error, Skin::OpenAi, Operation::Chat, &head);
         let said = r#"{"message":"broke","type":"server_error","param":null,"code":null}}"#;
         assert_eq!(text(&open_ai), format!("{chunk}{said}\n\n"));
-        let open_router = stream_error(&error, Skin::OpenRouter, &head);
+        let open_router = stream_error(&error, Skin::OpenRouter, Operation::Chat, &head);
         let said = r#"{"code":502,"message":"broke","metadata":{"error_type":"provider_unavailable"},"type":"server_error","param":null}}"#;
         assert_eq!(
             text(&open_router),
             format!("{chunk}{said}\n\ndata: [DONE]\n\n")
         );
+    }
+    #[test]
+    fn a_broken_stream_of_text_ends_with_a_chunk_of_text() {
+        let error = ClientError::new(502, "provider_unavailable", "broke");
+        let head = StreamHead {
+            id: "cmpl-1".to_owned(),
+            model: "a/m".to_owned(),
+            created: 7,
+        };
+        let end = stream_error(&error, Skin::OpenAi, Operation::Completions, &head);
+        let expected = concat!(
+            r#"data: {"id":"cmpl-1","object":"text_completion","created":7,"model":"a/m","#,
+            r#""choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"error"}],"#,
+            r#""error":{"message":"broke","type":"server_error","param":null,"code":null}}"#,
+            "\n\n",
+        );
+        assert_eq!(text(&end), expected);
     }
 }

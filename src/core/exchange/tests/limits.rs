@@ -186,3 +186,22 @@ fn without_failover_nobody_else_shortens_a_deadline() {
     run.sent();
     assert_eq!(run.wait_for_deadline(), Duration::from_secs(30));
 }
+
+#[test]
+fn what_nobody_promised_does_not_trip_an_endpoint_that_lacks_it() {
+    for (unproven, status, expected) in [
+        (true, 404, State::Closed),
+        (true, 403, State::Closed),
+        (false, 404, State::Open),
+        (true, 500, State::Open),
+    ] {
+        let mut story = Story::of(PAIR);
+        story.unproven = unproven;
+        for _ in 0..6 {
+            let mut run = story.run();
+            run.status(status).answers();
+            assert_eq!(run.end(), &End::Complete, "the next provider answers");
+        }
+        assert_eq!(story.state(0), expected, "{unproven} {status}");
+    }
+}

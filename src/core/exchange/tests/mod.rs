@@ -20,6 +20,7 @@ struct Story {
     rng: fastrand::Rng,
     now: Time,
     stream: bool,
+    unproven: bool,
 }
 
 /// What an exchange under test has been asked to do.
@@ -48,6 +49,7 @@ impl Story {
             rng: fastrand::Rng::with_seed(1),
             now: Time::from_micros(1_000_000),
             stream: true,
+            unproven: false,
         }
     }
 
@@ -63,6 +65,7 @@ impl Story {
     fn run(&mut self) -> Run<'_> {
         let facts = RequestFacts {
             stream: self.stream,
+            unproven: self.unproven,
             ..RequestFacts::default()
         };
         let asked = ModelIx::new(0);

@@ -443,3 +443,27 @@ fn a_held_answer_that_reaches_the_cap_is_released() {
     run.on(Input::Eof(AttemptId(0)));
     assert_eq!(run.end(), &End::Complete);
 }
+
+#[test]
+fn a_model_that_is_passed_over_says_whose_fault_it_was() {
+    for (status, times, class) in [(401, 1, Class::AuthRejected), (503, 3, Class::Overloaded)] {
+        let mut story = Story::of(CHAIN);
+        story.policy.layers.retry = false;
+        for _ in 0..times {
+            story.run().status(status).answers();
+        }
+        let mut run = story.run();
+        run.answers();
+        assert_eq!(run.asked(), ["r"]);
+        assert_eq!(run.exchange.fallback(), Some(class));
+    }
+}
+
+#[test]
+fn a_stream_that_falls_silent_is_told_as_a_stall() {
+    let mut story = Story::of(PAIR);
+    let mut run = story.run();
+    run.sent().content().wait_for_deadline();
+    assert_eq!(run.verdict().class, Class::Stalled);
+    assert_eq!(run.exchange.record().attempts[0].class, Class::StreamBroken);
+}

@@ -7,13 +7,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
-use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ChatRequest, Expects};
+use super::{ClientRequest, Expects};
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
+use crate::wire::openai::operation::Operation;
+use crate::wire::openai::shape::present;
 use crate::wire::splice::{Edit, span_of};
 
 /// Fields that speak to a router, not to a model: `contracts/openrouter.md` section 1.
@@ -31,14 +32,17 @@ const ROUTER_ONLY: [&str; 8] = [
 /// A part of a message with an image; a text that quotes it has a backslash before its last quote.
 const IMAGE_PART: &[u8] = br#""image_url""#;
 
-/// Reads a request's body.
+/// Reads the body of a request for `operation`.
 ///
 /// # Errors
 /// The body is not one JSON object, or a field that routing needs is missing, mistyped or repeated.
-pub fn scan(body: &Bytes) -> Result<ChatRequest, RequestError> {
+pub fn scan(operation: Operation, body: &Bytes) -> Result<ClientRequest, RequestError> {
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not valid UTF-8"))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let mut fields = Fields::default();
+    let mut fields = Fields {
+        operation,
+        ..Fields::default()
+    };
     let read = FieldsOf {
         text,
         fields: &mut fields,
@@ -72,10 +76,12 @@ fn bad(message: String, param: Option<&'static str>) -> RequestError {
 /// The top-level fields that matter, borrowed from the body.
 #[derive(Default)]
 struct Fields<'a> {
+    operation: Operation,
     model: Option<&'a RawValue>,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
-    messages: Option<&'a RawValue>,
+    /// What the model is to work on, under the operation's name for it.
+    input: Option<&'a RawValue>,
     tools: Option<&'a RawValue>,
     functions: Option<&'a RawValue>,
     response_format: Option<&'a RawValue>,
@@ -124,7 +130,7 @@ impl<'de> Visitor<'de> for FieldsOf<'_, 'de> {
                 continue;
             }
             cut.keep(end);
-            if let Some(field) = misspelt(&key) {
+            if let Some(field) = self.fields.misspelt(&key) {
                 self.fields.repeated = Some(field);
                 return Err(A::Error::custom("repeated field"));
             }
@@ -181,11 +187,13 @@ impl<'a> Fields<'a> {
             Some(_) => Err(name),
             None => Ok(()),
         };
+        let input = self.operation.input();
+        let streams = self.operation.may_stream();
         match key {
             "model" => return once(&mut self.model, "model"),
-            "stream" => return once(&mut self.stream, "stream"),
-            "stream_options" => return once(&mut self.stream_options, "stream_options"),
-            "messages" => return once(&mut self.messages, "messages"),
+            "stream" if streams => return once(&mut self.stream, "stream"),
+            "stream_options" if streams => return once(&mut self.stream_options, "stream_options"),
+            key if key == input => return once(&mut self.input, input),
             "tools" => self.tools = Some(value),
             "functions" => self.functions = Some(value),
             "response_format" => self.response_format = Some(value),
@@ -197,20 +205,30 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn into_request(self, text: &str) -> Result<ChatRequest, RequestError> {
+    /// A field that some upstreams, which match keys without regard to case, would take for one that routing and
+    /// permission depend on.
+    fn misspelt(&self, key: &str) -> Option<&'static str> {
+        let stream = self.operation.may_stream().then_some("stream");
+        let mut exact = ["model"].into_iter().chain(stream);
+        exact.find(|field| key != *field && key.eq_ignore_ascii_case(field))
+    }
+
+    fn into_request(self, text: &str) -> Result<ClientRequest, RequestError> {
         let model = self.model_name()?;
         let stream = self.is_stream()?;
+        self.check_input()?;
         let option = usage_option(text, self.stream_options)?;
         let mut edits: Vec<Edit> = self.router_only.iter().cloned().map(removal).collect();
         if stream {
             edits.extend(option.edit);
         }
         edits.sort_by_key(|edit| edit.at.start);
-        Ok(ChatRequest {
+        Ok(ClientRequest {
             model: span_of(text, self.model.map_or("", RawValue::get)),
             add_usage_option: stream && self.stream_options.is_none(),
             expects: Expects {
-                choices: self.n.and_then(number).unwrap_or(1).clamp(1, 128),
+                operation: self.operation,
+                choices: self.operation.choices(self.n.and_then(number), self.input),
                 usage: option.asked,
                 structured: self.response_format.is_some_and(asks_for_json),
             },
@@ -223,13 +241,15 @@ impl<'a> Fields<'a> {
         let limit = self.max_completion_tokens.and_then(number);
         RequestFacts {
             model,
+            // A provider that chats with a model may not have it for the rest, and the file does not say.
+            unproven: self.operation != Operation::Chat,
             stream,
             tools: [self.tools, self.functions]
                 .into_iter()
                 .any(|list| list.is_some_and(|list| !matches!(list.get(), "null" | "[]"))),
-            images: self.messages.is_some_and(|messages| {
-                memmem::find(messages.get().as_bytes(), IMAGE_PART).is_some()
-            }),
+            images: self
+                .input
+                .is_some_and(|input| memmem::find(input.get().as_bytes(), IMAGE_PART).is_some()),
             body_bytes: body_bytes as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
         }
@@ -248,6 +268,16 @@ impl<'a> Fields<'a> {
         }
     }
 
+    fn check_input(&self) -> Result<(), RequestError> {
+        let name = self.operation.input();
+        match self.input {
+            None if self.operation.needs_input() => {
+                Err(bad(format!("you must provide '{name}'"), Some(name)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn is_stream(&self) -> Result<bool, RequestError> {
         match self.stream.map(RawValue::get) {
             None | Some("null" | "false") => Ok(false),
@@ -258,13 +288,6 @@ impl<'a> Fields<'a> {
             )),
         }
     }
-}
-
-/// A field that some upstreams, which match keys without regard to case, would take for one that routing and
-/// permission depend on.
-fn misspelt(key: &str) -> Option<&'static str> {
-    let mut exact = ["model", "stream"].into_iter();
-    exact.find(|field| key != *field && key.eq_ignore_ascii_case(field))
 }
 
 fn removal(at: Range<usize>) -> Edit {
@@ -300,10 +323,6 @@ struct StreamOptions<'a> {
     /// `Some` for a null too: the key stands there.
     #[serde(borrow, default, deserialize_with = "present")]
     include_usage: Option<&'a RawValue>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(json).map(Some)
 }
 
 /// Anything of another type is left to the upstream to refuse.

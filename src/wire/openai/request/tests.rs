@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn scanned(body: &str) -> (Bytes, ChatRequest) {
+fn scanned(body: &str) -> (Bytes, ClientRequest) {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let request = scan(&body).unwrap_or_else(|error| panic!("{error}"));
+    let request = scan(Operation::Chat, &body).unwrap_or_else(|error| panic!("{error}"));
     (body, request)
 }
 
@@ -164,10 +164,17 @@ fn what_cannot_be_read_is_refused() {
         (&deep, None),
     ];
     for (body, param) in table {
-        let error = scan(&Bytes::copy_from_slice(body.as_bytes())).expect_err(body);
+        let error =
+            scan(Operation::Chat, &Bytes::copy_from_slice(body.as_bytes())).expect_err(body);
         assert_eq!(error.param, param, "{error}");
     }
-    assert!(scan(&Bytes::from_static(b"{\"model\":\"\xff\"}")).is_err());
+    assert!(
+        scan(
+            Operation::Chat,
+            &Bytes::from_static(b"{\"model\":\"\xff\"}")
+        )
+        .is_err()
+    );
 }
 
 #[test]
@@ -175,7 +182,7 @@ fn depth_does_not_cost_the_stack() {
     let open = "[".repeat(1 << 20);
     let close = "]".repeat(1 << 20);
     let unclosed = format!(r#"{{"model":"m","messages":{open}"#);
-    assert!(scan(&Bytes::from(unclosed)).is_err());
+    assert!(scan(Operation::Chat, &Bytes::from(unclosed)).is_err());
     let (body, request) = scanned(&format!(r#"{{"model":"m","messages":{open}{close}}}"#));
     assert_eq!(request.rewrite(&body, "m").len(), body.len());
 }
@@ -296,4 +303,36 @@ fn rewriting_changes_only_what_the_rules_name() {
         })
         .unwrap();
     println!("{CASES} bodies rewritten");
+}
+
+#[test]
+fn completions_and_embeddings_are_read_by_their_own_fields() {
+    let scan = |operation, body: &str| scan(operation, &Bytes::copy_from_slice(body.as_bytes()));
+    let body = r#"{"model":"m","prompt":["a","b"],"n":3,"stream":true}"#;
+    let request = scan(Operation::Completions, body).unwrap();
+    assert_eq!((request.expects.choices, request.facts.stream), (6, true));
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let out = request.rewrite(&body, "up").segments().concat();
+    let asked = br#"{"model":"up","stream_options":{"include_usage":true},"prompt":["a","b"],"n":3,"stream":true}"#;
+    assert_eq!(out, asked);
+    // Embeddings never stream: the field is the upstream's to judge.
+    for stream in ["true", r#""yes""#, r#"true,"stream":1,"Stream":2"#] {
+        let body = format!(
+            r#"{{"model":"m","input":"a","encoding_format":"base64","stream":{stream},"stream_options":7}}"#
+        );
+        let request = scan(Operation::Embeddings, &body).unwrap();
+        assert!(!request.facts.stream);
+        let out = request.rewrite(&Bytes::copy_from_slice(body.as_bytes()), "up");
+        let expected = body.replace(r#":"m""#, r#":"up""#);
+        assert_eq!(out.segments().concat(), expected.as_bytes());
+    }
+    let refused = |operation, body: &str| scan(operation, body).unwrap_err().param;
+    for (operation, field) in [
+        (Operation::Completions, "prompt"),
+        (Operation::Embeddings, "input"),
+    ] {
+        assert_eq!(refused(operation, r#"{"model":"m"}"#), Some(field));
+        let twice = format!(r#"{{"model":"m","{field}":"a","{field}":"b"}}"#);
+        assert_eq!(refused(operation, &twice), Some(field));
+    }
 }

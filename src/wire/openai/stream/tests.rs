@@ -4,6 +4,7 @@ use crate::core::outcome::Hint;
 use crate::wire::sse::Splitter;
 
 const PLAIN: Expects = Expects {
+    operation: Operation::Chat,
     choices: 1,
     usage: false,
     structured: false,
@@ -26,8 +27,8 @@ fn chunk(choices: &str) -> Event {
     ))
 }
 
-fn stream() -> ChatStream {
-    ChatStream::new(PLAIN, "a/m")
+fn stream() -> AnswerStream {
+    AnswerStream::new(PLAIN, "a/m")
 }
 
 fn progress(reading: &Reading) -> Progress {
@@ -140,7 +141,7 @@ fn a_stream_is_finished_when_every_choice_is() {
         choices: 2,
         ..PLAIN
     };
-    let mut stream = ChatStream::new(expects, "a/m");
+    let mut stream = AnswerStream::new(expects, "a/m");
     let mut finished = |choice: &str| progress(&stream.read(&chunk(choice))).finished;
     assert!(!finished(r#"{"index":0,"delta":{"content":"a"}}"#));
     assert!(!finished(
@@ -189,7 +190,7 @@ fn the_usage_chunk_goes_to_those_who_asked() {
         ..PLAIN
     };
     assert_eq!(
-        ChatStream::new(expects, "a/m").read(&usage).relay,
+        AnswerStream::new(expects, "a/m").read(&usage).relay,
         Relay::AsIs
     );
     let beside_content =
@@ -254,7 +255,7 @@ fn a_broken_event_is_fatal_while_a_tool_call_or_a_structure_is_open() {
         );
         assert_eq!(reading.relay, Relay::Nothing);
     }
-    let fatal = |stream: &mut ChatStream| {
+    let fatal = |stream: &mut AnswerStream| {
         stream.read(&data("{")).event == StreamEvent::Malformed { fatal: true }
     };
     let mut tools = stream();
@@ -270,7 +271,7 @@ fn a_broken_event_is_fatal_while_a_tool_call_or_a_structure_is_open() {
         structured: true,
         ..PLAIN
     };
-    assert!(fatal(&mut ChatStream::new(expects, "a/m")));
+    assert!(fatal(&mut AnswerStream::new(expects, "a/m")));
     let raw = Bytes::from_static(b"data: {\"choices\":[],\"a\":\"\xff\"}\n\n");
     let mut splitter = Splitter::new(100);
     splitter.push(raw);
@@ -292,4 +293,40 @@ fn the_head_is_remembered_from_the_first_chunk_that_has_one() {
         (head.id.as_str(), head.model.as_str(), head.created),
         ("c", "a/m", 9)
     );
+}
+
+#[test]
+fn a_null_usage_is_left_out_for_clients_that_do_not_take_it() {
+    let left = |json: &str| {
+        let event = event(&format!("data: {json}\n\n"));
+        let mut stream = AnswerStream::new(PLAIN, "a/m").without_null_usage();
+        let bytes = stream.read(&event).relay.bytes(&event).unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let data = text.strip_prefix("data: ").unwrap().strip_suffix("\n\n");
+        data.unwrap().to_owned()
+    };
+    for (json, expected) in [
+        (
+            r#"{"id":"c","model":"up","choices":[],"usage":null}"#,
+            r#"{"id":"c","model":"a/m","choices":[]}"#,
+        ),
+        (
+            r#"{ "usage" : null , "id":"c","model":"up","choices":[]}"#,
+            r#"{ "id":"c","model":"a/m","choices":[]}"#,
+        ),
+        (
+            r#"{"id":"c","usage":null,"model":"a/m","choices":[]}"#,
+            r#"{"id":"c","model":"a/m","choices":[]}"#,
+        ),
+        (
+            r#"{"id":"c","choices":[{"index":0,"delta":{"content":"\"usage\":null"}}]}"#,
+            r#"{"id":"c","choices":[{"index":0,"delta":{"content":"\"usage\":null"}}]}"#,
+        ),
+    ] {
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let found = left(json);
+        assert_eq!(parsed(&found), parsed(expected), "{found}");
+    }
+    let kept = event("data: {\"id\":\"c\",\"choices\":[],\"usage\":null}\n\n");
+    assert_eq!(stream().read(&kept).relay, Relay::AsIs);
 }

@@ -1,0 +1,164 @@
+//! Owns the whole as one value that an existing Pingora proxy can hold: `handle` in its `request_filter`, and the
+//! operator's port beside its services. Must never install a signal handler or a crypto provider, end the process,
+//! or run the host's `fail_to_proxy`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pingora::apps::http_app::HttpServer;
+use pingora::proxy::Session;
+use pingora::services::ServiceWithDependents;
+use pingora::services::listening::Service;
+
+use crate::config::Loaded;
+use crate::core::time::Time;
+use crate::edge::admin::{Admin, ReloadLog};
+use crate::edge::clock::Clock;
+use crate::edge::generation::{BuildError, Current, Generation};
+use crate::edge::lifecycle::Lifecycle;
+use crate::edge::proxy::{Connector, Gateway};
+use crate::edge::telemetry::{AccessLog, Telemetry};
+
+/// A Mainstay inside a process. Clones are handles to the same one.
+///
+/// ```no_run
+/// # use mainstay::{Mainstay, config};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let path = std::path::Path::new("mainstay.yaml");
+/// let loaded = config::load(path, &|name| std::env::var(name).ok())?;
+/// let mainstay = Mainstay::new(loaded)?;
+/// // In the host's `request_filter`:
+/// //     if mainstay.handles(session) {
+/// //         return Ok(mainstay.handle(session).await);
+/// //     }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Mainstay {
+    gateway: Gateway,
+    reloads: Arc<ReloadLog>,
+}
+
+impl Mainstay {
+    /// Prepares everything that a valid configuration names, without an access log.
+    ///
+    /// # Errors
+    /// A file that the configuration names cannot be used.
+    pub fn new(loaded: Loaded) -> Result<Self, BuildError> {
+        Self::with_telemetry(loaded, Telemetry::new(AccessLog::nowhere()))
+    }
+
+    /// The same, observed by the given telemetry.
+    ///
+    /// # Errors
+    /// As [`Mainstay::new`].
+    pub fn with_telemetry(loaded: Loaded, telemetry: Arc<Telemetry>) -> Result<Self, BuildError> {
+        let generation = Generation::build(loaded, None, &telemetry)?;
+        telemetry.metrics.observe_start();
+        let gateway = Gateway {
+            current: Arc::new(ArcSwap::from_pointee(generation)),
+            connector: Arc::new(Connector::new()),
+            clock: Clock::start(),
+            lifecycle: Arc::default(),
+            telemetry,
+        };
+        Ok(Self {
+            gateway,
+            reloads: Arc::default(),
+        })
+    }
+
+    /// Whether the request's path is one of ours, whatever its method.
+    pub fn handles(&self, session: &Session) -> bool {
+        Gateway::knows(session.req_header())
+    }
+
+    /// Answers the request, or aborts it. Returns whether it did: then the host returns `Ok(true)` from its
+    /// `request_filter` at once and writes nothing. A path that is not ours is left untouched, also where the
+    /// configuration's `routes` would take it: those need a proxy's hooks, which here are the host's.
+    pub async fn handle(&self, session: &mut Session) -> bool {
+        self.handles(session) && self.gateway.handle(session).await.is_none()
+    }
+
+    /// What belongs on the host's server: the operator's port, where the configuration puts it.
+    pub fn services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
+        let mut admin = self.admin_service();
+        admin.add_tcp(&self.admin_address().to_string());
+        vec![Box::new(admin)]
+    }
+
+    /// Puts another configuration in the place of the present one: requests under way finish on theirs, what
+    /// stays keeps its health. Returns the number of the new generation.
+    ///
+    /// # Errors
+    /// A file that the configuration names cannot be used; the present one serves on.
+    pub fn apply(&self, loaded: Loaded) -> Result<u64, BuildError> {
+        let metrics = &self.gateway.telemetry.metrics;
+        let last = self.current().load_full();
+        let next = match Generation::build(loaded, Some(&last), &self.gateway.telemetry) {
+            Ok(next) => Arc::new(next),
+            Err(error) => {
+                self.refuse(error.to_string());
+                return Err(error);
+            }
+        };
+        self.current().store(next.clone());
+        metrics.forget_removed(&last, &next);
+        metrics.observe_reload(Some(next.number));
+        self.reloads.applied();
+        Ok(next.number)
+    }
+
+    /// Notes that a configuration was refused, for the operator's port and the metrics.
+    pub fn refuse(&self, why: String) {
+        self.gateway.telemetry.metrics.observe_reload(None);
+        self.reloads.refused(why);
+    }
+
+    /// Notes that what was refused is gone: the file is again the one that serves.
+    pub fn mend(&self) {
+        let number = self.current().load().number;
+        self.gateway.telemetry.metrics.observe_reload(Some(number));
+        self.reloads.mended();
+    }
+
+    /// The generation that serves.
+    pub fn current(&self) -> &Current {
+        &self.gateway.current
+    }
+
+    /// The time that its health is told in.
+    pub fn now(&self) -> Time {
+        self.gateway.clock.now()
+    }
+
+    /// What is under way, for a host that drains.
+    pub fn lifecycle(&self) -> &Arc<Lifecycle> {
+        &self.gateway.lifecycle
+    }
+
+    /// Answers everything by itself: the service of a proxy that does nothing else.
+    pub fn into_gateway(self) -> Gateway {
+        self.gateway
+    }
+
+    /// The operator's port without a listener.
+    pub(crate) fn admin_service(&self) -> Service<HttpServer<Admin>> {
+        let admin = Admin {
+            current: self.gateway.current.clone(),
+            clock: self.gateway.clock,
+            lifecycle: self.gateway.lifecycle.clone(),
+            telemetry: self.gateway.telemetry.clone(),
+            reloads: self.reloads.clone(),
+        };
+        let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+        service.threads = Some(1);
+        service
+    }
+
+    /// Where the operator's port is configured to be.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.current().load().snapshot.server.admin.listen
+    }
+}

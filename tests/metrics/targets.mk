@@ -1,0 +1,26 @@
+# Included by the Makefile. Python 3 without packages, and Debian's Prometheus.
+
+PYTHON ?= python3
+METRICS_TOOLS = $$(tests/metrics/prometheus.sh $(CURDIR)/target/prometheus)
+
+.PHONY: dashboards
+dashboards: ## write the Grafana dashboard from conf/grafana/generate.py
+	$(PYTHON) conf/grafana/generate.py
+
+.PHONY: metrics-check
+metrics-check: ## dashboard, scrape configuration and alert rules, without traffic
+	$(PYTHON) conf/grafana/generate.py --check
+	tools=$(METRICS_TOOLS) && \
+		$$tools/promtool check config conf/prometheus/prometheus.yml && \
+		$$tools/promtool test rules conf/prometheus/tests/mainstay_test.yaml
+
+.PHONY: metrics-test
+metrics-test: metrics-check ## every panel and alert against a real Prometheus, before and during an incident
+	$(CARGO) build --locked --bin mainstay
+	tools=$(METRICS_TOOLS) && $(PYTHON) tests/metrics/run.py --tools $$tools
+
+.PHONY: metrics-pictures
+metrics-pictures: ## the same, and draw docs/img/upstream-health.svg from it
+	$(CARGO) build --locked --bin mainstay
+	tools=$(METRICS_TOOLS) && \
+		$(PYTHON) tests/metrics/run.py --tools $$tools --picture docs/img/upstream-health.svg
