@@ -123,7 +123,7 @@ impl Connector {
         let mut fault = ConnectFault::Dns;
         for (nth, address) in addresses.iter().enumerate() {
             let peer = Arc::new(located(peer, *address));
-            let opening = self.open(peer, reuse);
+            let opening = Box::pin(self.open(peer, reuse));
             match patient(opening, nth + 1 == addresses.len()).await {
                 Ok(connection) => return Ok(connection),
                 Err(failed) => fault = failed,
@@ -145,7 +145,7 @@ impl Connector {
         by_standing(&mut order);
         let mut fault = ConnectFault::Dns;
         for (nth, (peer, standing)) in order.iter().enumerate() {
-            let opening = self.open(peer.clone(), reuse);
+            let opening = Box::pin(self.open(peer.clone(), reuse));
             match patient(opening, nth + 1 == order.len()).await {
                 Ok(mut connection) => {
                     connection.standing = Some(standing.clone());
