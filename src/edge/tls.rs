@@ -115,10 +115,10 @@ impl Shown {
     }
 
     /// Shows what the listeners of a new configuration show, from the next handshake on.
-    pub fn replace<'i>(&self, next: impl Iterator<Item = (&'i Listener, &'i Identity)> + Clone) {
-        for (address, resolver) in &self.0 {
-            let mut next = next.clone();
-            if let Some((_, identity)) = next.find(|(listener, _)| listener.address == *address) {
+    pub fn replace<'i>(&self, next: impl Iterator<Item = (&'i Listener, &'i Identity)>) {
+        for (listener, identity) in next {
+            let mut open = self.0.iter();
+            if let Some((_, resolver)) = open.find(|(address, _)| listener.address == *address) {
                 resolver.0.store(identity.shown.clone());
             }
         }

@@ -75,7 +75,7 @@ impl Authority {
     }
 
     /// A TLS server of this name; with `clients`, only for clients that these have signed.
-    pub(crate) fn server(&self, signed: &Signed, clients: Option<&Self>) -> ServerConfig {
+    pub(crate) fn server(signed: &Signed, clients: Option<&Self>) -> ServerConfig {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -94,7 +94,7 @@ impl Authority {
 
     /// A provider with a certificate for this name.
     pub(crate) async fn provider(&self, name: &str, expired: bool) -> Mock {
-        let server = self.server(&self.sign_for(name, expired), None);
+        let server = Self::server(&self.sign_for(name, expired), None);
         let acceptor = TlsAcceptor::from(Arc::new(server));
         Mock::start_with(anywhere(), fast(), move |stream| acceptor.accept(stream))
             .await

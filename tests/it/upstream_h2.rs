@@ -56,7 +56,7 @@ struct Upstream {
 impl Upstream {
     async fn start(authority: &Authority, clients: Option<&Authority>, acts: &[Act]) -> Self {
         let signed = authority.sign("upstream.test");
-        let mut config = authority.server(&signed, clients);
+        let mut config = Authority::server(&signed, clients);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(anywhere()).await.unwrap();

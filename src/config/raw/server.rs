@@ -99,6 +99,10 @@ impl Listener {
 /// What a listener shows its clients, and what it asks of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of TLS settings")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are the configuration's own"
+)]
 pub(in crate::config) struct ListenerTls {
     /// PEM file of the certificate and what links it to its authority. Required; read again on a reload.
     pub(in crate::config) cert_file: Option<Text>,

@@ -131,6 +131,10 @@ async fn write(writer: &mut SendStream<Bytes>, body: &Rope) -> Result<(), BError
         .or_err(ErrorType::WriteError, "ending the request")
 }
 
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "the form in which Pingora hands errors on"
+)]
 fn stalled() -> BError {
     Error::explain(ErrorType::WriteTimedout, "writing the request")
 }

@@ -274,12 +274,11 @@ fn without_field(json: &str, key: &str, value: &RawValue) -> Option<Edit> {
     let (_, behind) = rest.split_at(at.len());
     let ahead = before.trim_ascii_end().strip_suffix(':')?.trim_ascii_end();
     let ahead = ahead.strip_suffix(key)?.trim_ascii_end();
-    let (start, end) = match ahead.strip_suffix(',') {
-        Some(kept) => (kept.len(), at.end),
-        None => {
-            let comma = behind.trim_ascii_start().strip_prefix(',');
-            (ahead.len(), json.len() - comma.unwrap_or(behind).len())
-        }
+    let (start, end) = if let Some(kept) = ahead.strip_suffix(',') {
+        (kept.len(), at.end)
+    } else {
+        let comma = behind.trim_ascii_start().strip_prefix(',');
+        (ahead.len(), json.len() - comma.unwrap_or(behind).len())
     };
     Some(Edit {
         at: start..end,
