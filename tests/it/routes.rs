@@ -13,7 +13,7 @@ use crate::raw::{Ended, Framing, H1, Request};
 const CLIENT_KEY: &str = "sk-client-5d3a";
 
 /// A proxy with a key of its own, and these routes to these providers.
-async fn proxy(routes: &str, providers: &[(&str, &Plain)]) -> Proxy {
+fn proxy(routes: &str, providers: &[(&str, &Plain)]) -> Proxy {
     config(routes, providers).start()
 }
 
@@ -46,8 +46,7 @@ async fn an_upload_is_passed_on_whole_with_the_providers_key_only() {
     let proxy = proxy(
         "{ path: /v1/files*, provider: p, pin: true }",
         &[("p", &upstream)],
-    )
-    .await;
+    );
     let body: Bytes = (0..5_000_000_u32)
         .map(|n| (n % 251) as u8)
         .collect::<Vec<u8>>()
@@ -120,7 +119,7 @@ async fn who_has_no_key_or_no_route_is_refused() {
 #[tokio::test]
 async fn a_websocket_is_carried_both_ways() {
     let upstream = Plain::start(Manner::Echo).await;
-    let proxy = proxy("{ path: /v1/realtime, provider: p }", &[("p", &upstream)]).await;
+    let proxy = proxy("{ path: /v1/realtime, provider: p }", &[("p", &upstream)]);
     let mut client = H1::connect(proxy.data).await;
     let head = format!(
         "GET /v1/realtime?model=m HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {CLIENT_KEY}\r\nconnection: Upgrade\r\n\
@@ -147,7 +146,7 @@ async fn a_websocket_is_carried_both_ways() {
 #[tokio::test]
 async fn events_are_passed_on_as_they_come() {
     let upstream = Plain::start(Manner::Events(Duration::from_millis(400))).await;
-    let proxy = proxy("{ path: /v1/events, provider: p }", &[("p", &upstream)]).await;
+    let proxy = proxy("{ path: /v1/events, provider: p }", &[("p", &upstream)]);
     let mut client = H1::connect(proxy.data).await;
     let begun = Instant::now();
     client.send(&get("/v1/events")).await;
@@ -171,8 +170,7 @@ async fn a_get_that_is_refused_for_a_time_goes_to_the_next_provider() {
     let proxy = proxy(
         "{ path: /v1/x, providers: [bad, good] }",
         &[("bad", &bad), ("good", &good)],
-    )
-    .await;
+    );
     for _ in 0..20 {
         assert_eq!(proxy.send(&get("/v1/x")).await.status, 200);
     }
@@ -189,8 +187,7 @@ async fn a_body_is_never_sent_twice() {
     let proxy = proxy(
         "{ path: /v1/x, providers: [one, two] }",
         &[("one", &one), ("two", &two)],
-    )
-    .await;
+    );
     let answer = proxy.send(&upload("/v1/x", Bytes::from("once"))).await;
     assert_eq!(answer.status, 502, "{answer:?}");
     assert!(answer.json()["error"]["message"].is_string());
