@@ -15,7 +15,14 @@ use crate::core::names::ProviderName;
 /// What every routed path begins with: the rest is appended to the provider's API root.
 const ROOT: &str = "/v1/";
 /// The paths that are answered by models.
-const AI_PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/models"];
+const AI_PATHS: [&str; 4] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/models",
+];
+/// What every path of one model begins with.
+const ONE_MODEL: &str = "/v1/models/";
 
 /// The routes that hold together, the longest pattern first.
 pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Vec<Route> {
@@ -73,7 +80,10 @@ fn objection(written: &str, path: &RoutePath) -> Option<(String, &'static str)> 
         let message = "a route's path is plain, with at most one `*` at its end";
         return Some((message.to_owned(), "such as /v1/files*"));
     }
-    let shadowed = AI_PATHS.iter().find(|known| path.matches(known))?;
+    let shadowed = match written.starts_with(ONE_MODEL) {
+        true => written,
+        false => AI_PATHS.into_iter().find(|known| path.matches(known))?,
+    };
     let hint = "models answer it; write the paths that a provider shall take";
     Some((format!("the route would take {shadowed}"), hint))
 }

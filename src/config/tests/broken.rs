@@ -627,6 +627,14 @@ fn broken_routes() {
         "5:18 the route would take /v1/models",
     );
     check(
+        "{ path: /v1/models/a*, provider: openai }",
+        "5:18 the route would take /v1/models/a*",
+    );
+    check(
+        "{ path: /v1/emb*, provider: openai }",
+        "5:18 the route would take /v1/embeddings",
+    );
+    check(
         "{ path: /v1/f, providers: [openai, openai] }",
         "5:45 \"openai\" is listed twice",
     );
