@@ -28,7 +28,10 @@ fn free_address() -> SocketAddr {
 
 async fn start(mock: &Mock) -> Host {
     let text = Config::new().provider("one", mock.addr());
-    let text = text.model("t/m", &["one"]).model("t/s08", &["one"]).text();
+    let text = text.model("t/m", &["one"]).model("t/s08", &["one"]);
+    let text = text
+        .top("routes: [{ path: /v1/files*, provider: one }]")
+        .text();
     let source = config::Source {
         path: "mainstay.yaml".into(),
         text,
@@ -63,9 +66,12 @@ async fn a_host_keeps_its_own_routes_and_its_own_errors() {
     let unknown = client.call(&Request::chat("t/unknown")).await;
     assert_eq!(unknown.status, 404);
     assert!(unknown.text().contains("model_not_found"));
-    let elsewhere = call(Via::H1, host.address, &Request::get("/elsewhere")).await;
-    assert_eq!(elsewhere.status, 502);
-    assert_eq!(elsewhere.text(), "the host's own error\n");
+    // What `routes` would take is the host's, too.
+    for path in ["/elsewhere", "/v1/files/f-1"] {
+        let elsewhere = call(Via::H1, host.address, &Request::get(path)).await;
+        assert_eq!(elsewhere.status, 502, "{path}");
+        assert_eq!(elsewhere.text(), "the host's own error\n");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
