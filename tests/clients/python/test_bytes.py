@@ -45,12 +45,16 @@ def relayed():
 def test_an_answer_is_relayed_byte_for_byte(request_name, row, suite, base):
     through, headers = post(f"{PROXY}/{base}", CLIENT_KEY, request_name, f"{suite}-{request_name}/{row}")
     through = without_digits(through)
-    if is_stream(request_name) and not asks_for_usage(request_name):
+    direct = expected(suite, request_name, served(suite, request_name, row))
+    if base == "api/v1":
+        # OpenRouter's SDK takes usage only as an object.
+        assert b'"usage":null' not in through
+        direct = direct.replace(b',"usage":null', b"")
+    elif is_stream(request_name) and not asks_for_usage(request_name):
         # The provider was asked for usage on the client's behalf: its effect on each event stays.
         assert through.count(b',"usage":null') == through.count(b"data: {")
         through = through.replace(b',"usage":null', b"")
-    name = served(suite, request_name, row)
-    assert through.split(b"\n\n") == expected(suite, request_name, name).split(b"\n\n")
+    assert through.split(b"\n\n") == direct.split(b"\n\n")
     assert headers["content-type"].startswith("text/event-stream" if is_stream(request_name) else "application/json")
 
 
