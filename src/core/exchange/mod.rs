@@ -200,7 +200,7 @@ impl Exchange {
     /// What became of it. Meaningful once `Action::Finish` was given.
     pub fn record(&self) -> Record {
         Record {
-            asked: self.plan.legs[0].model,
+            asked: self.asked(),
             started: self.started,
             result: self.result.unwrap_or(Result::ClientGone),
             served: self.served,
@@ -252,7 +252,7 @@ impl Exchange {
         let sent = attempt.sent.unwrap_or(attempt.started);
         scene.health.succeed(
             attempt.endpoint,
-            self.plan.legs[0].model,
+            self.asked(),
             self.kind,
             attempt.started,
             scene.now.since(sent),

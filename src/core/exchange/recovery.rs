@@ -54,9 +54,7 @@ impl Next {
 impl Exchange {
     /// Starts the first attempt, or ends the exchange where none can be made.
     pub fn begin(&mut self, scene: &mut Scene<'_>) {
-        scene
-            .health
-            .count_request(self.plan.legs[0].model, scene.now);
+        scene.health.count_request(self.asked(), scene.now);
         let next = self
             .draw_in(0, true, scene)
             .or_else(|| self.wait_for_block(scene))
@@ -316,7 +314,7 @@ impl Exchange {
 
     /// The pool pays for extra attempts, but not for those that the request itself made necessary.
     fn can_pay(&self, class: Class, target: EndpointIx, scene: &Scene<'_>) -> bool {
-        let asked = self.plan.legs[0].model;
+        let asked = self.asked();
         class.scope() == Scope::Request || scene.health.pay_for(asked, target, scene.now)
     }
 

@@ -6,8 +6,7 @@ use crate::core::outcome::{Class, Scope};
 /// What an outcome does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Effect {
-    /// Mass of success and failure added to the endpoint's posterior.
-    pub(crate) success: f32,
+    /// Mass of failure added to the endpoint's posterior.
     pub(crate) failure: f32,
     /// Added to the endpoint's consecutive failures.
     pub(crate) consecutive: f32,
@@ -17,7 +16,6 @@ pub(crate) struct Effect {
 }
 
 const NOTHING: Effect = Effect {
-    success: 0.0,
     failure: 0.0,
     consecutive: 0.0,
     rest: RestKind::ServerError,
@@ -27,10 +25,6 @@ const NOTHING: Effect = Effect {
 /// The rows of routing-algorithm 3.2 with amendment 5 (scope).
 pub(crate) fn of(class: Class) -> Effect {
     match class {
-        Class::Success => Effect {
-            success: 1.0,
-            ..NOTHING
-        },
         Class::ConnectFailed | Class::DnsFailed | Class::TlsFailed => Effect {
             failure: 2.0,
             rest: RestKind::Connect,
@@ -72,7 +66,9 @@ pub(crate) fn of(class: Class) -> Effect {
             at_once: true,
             ..NOTHING
         },
-        Class::RateLimited
+        // A success is told to the posterior when its first content comes, not at its end.
+        Class::Success
+        | Class::RateLimited
         | Class::ContextTooLong
         | Class::ContentFiltered
         | Class::Refused

@@ -228,8 +228,7 @@ impl Inner {
             self.posterior.observe(0.0, 0.25, verdict.now);
             return false;
         }
-        self.posterior
-            .observe(effect.success, effect.failure, verdict.now);
+        self.posterior.observe(0.0, effect.failure, verdict.now);
         self.consecutive += effect.consecutive;
         self.trip_if_due(settings, effect, verdict)
     }

@@ -34,6 +34,9 @@ const HOLD: usize = 64 * 1024;
 const EMBEDDINGS_HOLD: usize = 8 * 1024 * 1024;
 /// A write to the client that took this long was the client's slowness, not the upstream's silence.
 const SLOW_WRITE: Duration = Duration::from_millis(100);
+/// Where the timer stands while no deadline runs.
+const FAR: Duration = Duration::from_secs(3600);
+
 /// One exchange being driven.
 pub(crate) struct Drive<'a> {
     gateway: &'a Gateway,
@@ -81,7 +84,7 @@ impl<'a> Drive<'a> {
             committed: false,
             status: 0,
             settled: false,
-            timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
+            timer: Box::pin(tokio::time::sleep(FAR)),
         }
     }
 
@@ -293,14 +296,12 @@ impl<'a> Drive<'a> {
     async fn wait(&mut self) -> Waited {
         let clock = self.gateway.clock;
         let deadline = self.exchange.deadline();
-        let due = |timer: &mut Pin<Box<Sleep>>| {
-            let left = deadline.map_or(Duration::from_secs(3600), |time| clock.until(time));
-            timer.as_mut().reset(tokio::time::Instant::now() + left);
+        let due = || {
+            let left = deadline.map_or(FAR, |time| clock.until(time));
+            tokio::time::Instant::now() + left
         };
-        let armed = self.timer.deadline();
-        let wanted = deadline.map(|time| tokio::time::Instant::now() + clock.until(time));
-        if wanted.is_some_and(|wanted| wanted < armed) {
-            due(&mut self.timer);
+        if due() < self.timer.deadline() {
+            self.timer.as_mut().reset(due());
         }
         let attempt = self.attempt.as_mut();
         let step = async {
@@ -321,7 +322,7 @@ impl<'a> Drive<'a> {
                     if deadline.is_some_and(|time| clock.now() >= time) {
                         return Waited::Timer;
                     }
-                    due(&mut self.timer);
+                    self.timer.as_mut().reset(due());
                 }
             }
         }
