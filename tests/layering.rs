@@ -67,6 +67,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config/scalar", &["config/secret"]),
     ("config/raw", &["config/secret", "config/scalar"]),
     ("config/decode", &["config/trail", "config/report", "config/raw"]),
+    ("config/secret_file", &["config/secret", "config/trail", "config/report", "config/scalar", "config/raw"]),
     ("config/compile", &[
         "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar",
         "config/raw",
@@ -75,7 +76,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[
         "config/source", "config/snapshot", "config/finding", "config/search", "config/trail",
         "config/outline", "config/report", "config/value", "config/expand", "config/decode",
-        "config/compile",
+        "config/secret_file", "config/compile",
     ]),
     ("edge/clock", &[]),
     ("edge/lifecycle", &[]),

@@ -1,10 +1,10 @@
 //! Owns the way from a YAML file to a validated `Snapshot`, with every finding on the way: where it is, what
 //! is wrong, what was meant. Must never panic on a file, stop at the first finding, or show a secret.
 //! Reading order: `snapshot` (what comes out), `finding`, `search`; then the steps: `outline` (positions),
-//! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `compile`; and what they share:
+//! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `secret_file`, `compile`; and what they share:
 //! `trail`, `report`, `snippet`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -22,6 +22,7 @@ mod outline;
 mod value;
 mod expand;
 mod decode;
+mod secret_file;
 mod raw;
 mod scalar;
 mod compile;
@@ -44,6 +45,8 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// SHA-256 of the text, and of every file that it names where `load` read it, in hexadecimal digits.
     pub hash: String,
+    /// Every file that it names (certificates, keys, credentials), in an order that does not change by itself.
+    pub files: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -78,13 +81,13 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
 fn with_named_files(loaded: &Loaded) -> String {
     let mut hasher = Sha256::new();
     hasher.update(&loaded.hash);
-    for file in loaded.snapshot.named_files() {
+    for file in &loaded.files {
         hasher.update(std::fs::read(file).unwrap_or_default());
     }
     hex(&hasher.finalize())
 }
 
-/// Checks a configuration; `env` looks variables up.
+/// Checks a configuration; `env` looks variables up. Files that hold its credentials are read.
 ///
 /// # Errors
 /// Everything that is wrong, at once, unless the text is no YAML at all.
@@ -92,17 +95,18 @@ pub fn parse(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<Lo
     let hash = hex(&Sha256::digest(&source.text));
     let plain = without_mark(source);
     let mut report = read_outline(&plain);
-    let snapshot = match report.has_syntax_error() {
+    let read = match report.has_syntax_error() {
         true => None,
         false => read_value(&plain.text, env, &mut report),
     };
     let is_broken = report.has_errors();
     let findings = report.finish();
-    match snapshot {
-        Some(snapshot) if !is_broken => Ok(Loaded {
+    match read {
+        Some((snapshot, files)) if !is_broken => Ok(Loaded {
             snapshot,
             warnings: findings,
             hash,
+            files,
         }),
         _ => Err(ConfigError::new(findings)),
     }
@@ -137,7 +141,7 @@ fn read_value(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
     report: &mut Report<'_>,
-) -> Option<Snapshot> {
+) -> Option<(Snapshot, Vec<PathBuf>)> {
     let mut value = match value::load(text) {
         Ok(value) => value,
         Err((message, spot)) => {
@@ -151,8 +155,11 @@ fn read_value(
     }
     drop_extensions(&mut value);
     expand::expand(&mut value, env, report);
-    let config = decode::decode(value, report)?;
-    Some(compile::compile(&config, report))
+    let mut config = decode::decode(value, report)?;
+    let mut files = secret_file::read(&mut config, report);
+    let snapshot = compile::compile(&config, report);
+    files.extend(snapshot.named_files().into_iter().cloned());
+    Some((snapshot, files))
 }
 
 /// Takes out the top-level keys that hold anchors.

@@ -35,8 +35,8 @@ impl Snapshot {
     /// The policy that nothing more specific replaces.
     pub const DEFAULT_POLICY: &'static str = "default";
 
-    /// Every file that it names, in an order that does not change by itself.
-    pub fn named_files(&self) -> Vec<&PathBuf> {
+    /// Every certificate and key that it names, in an order that does not change by itself.
+    pub(super) fn named_files(&self) -> Vec<&PathBuf> {
         let mut providers: Vec<_> = self.providers.iter().collect();
         providers.sort_by_key(|(name, _)| *name);
         let upstream = providers

@@ -73,7 +73,7 @@ fn key(written: &CallerKey, at: &Trail, report: &mut Report<'_>) -> Secret {
             Secret::new(at.to_string())
         }
         None => {
-            report.error(&at, "this entry has no `key`");
+            report.error(&at, "this entry has no `key` or `key_file`");
             Secret::new(at.to_string())
         }
     }

@@ -59,7 +59,7 @@ fn report_second_key(at: &Trail, name: &str, report: &mut Report<'_>) {
 
 fn value(written: Option<&Secret>, at: &Trail, report: &mut Report<'_>) -> Option<Secret> {
     match written {
-        None => report.error(at, "the key has no `value`"),
+        None => report.error(at, "the key has no `value` or `value_file`"),
         Some(value) if value.expose().is_empty() => report.error(at, "the key's value is empty"),
         Some(value) if http::HeaderValue::from_str(value.expose()).is_err() => {
             report.error(at, "the key holds characters that no header can carry");

@@ -135,7 +135,7 @@ fn admin(admin: &raw::server::Admin, at: &Trail, report: &mut Report<'_>) -> Adm
         report.error_with(
             &at.key("listen"),
             "the admin listener is reachable from outside and has no token",
-            "set `server.admin.token`, or listen on 127.0.0.1".to_owned(),
+            "set `server.admin.token` or `token_file`, or listen on 127.0.0.1".to_owned(),
         );
     }
     check_token(token.as_ref(), &at_token, report);

@@ -30,8 +30,10 @@ pub(in crate::config) struct Auth {
 pub(in crate::config) struct CallerKey {
     /// Who is calling, in logs and metrics. Required, unique.
     pub(in crate::config) name: Option<Text>,
-    /// What the caller sends as `Authorization: Bearer KEY`. Required, unique.
+    /// What the caller sends as `Authorization: Bearer KEY`. This or `key_file` is required; unique.
     pub(in crate::config) key: Option<Secret>,
+    /// A file that holds the key instead. Read again on a reload.
+    pub(in crate::config) key_file: Option<Text>,
     /// Models it may ask for: names, or prefixes that end in `*`. Default none written = all.
     pub(in crate::config) models: List<Text>,
     /// The policy of its requests; wins over a model's. Absent = the model's, else `default`.

@@ -50,12 +50,14 @@ impl Default for Provider {
 
 /// A credential of a provider.
 #[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `value`")]
+#[serde(default, deny_unknown_fields, expecting = "a map with `value` or `value_file`")]
 pub(in crate::config) struct ProviderKey {
     /// Part of the endpoint's id. Default `default`; unique in its provider.
     pub(in crate::config) name: Text,
-    /// The credential itself. Required, not empty.
+    /// The credential itself. This or `value_file` is required; not empty.
     pub(in crate::config) value: Option<Secret>,
+    /// A file that holds the credential instead. Read again on a reload.
+    pub(in crate::config) value_file: Option<Text>,
 }
 
 impl Default for ProviderKey {
@@ -63,6 +65,7 @@ impl Default for ProviderKey {
         Self {
             name: Text(KEY_NAME.to_owned()),
             value: None,
+            value_file: None,
         }
     }
 }

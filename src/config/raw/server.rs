@@ -58,10 +58,12 @@ impl Default for Server {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a map of admin settings")]
 pub(in crate::config) struct Admin {
-    /// `address:port`. Default 127.0.0.1:8081; elsewhere than loopback `token` is required.
+    /// `address:port`. Default 127.0.0.1:8081; elsewhere than loopback a token is required.
     pub(in crate::config) listen: Address,
     /// What operators send as `Authorization: Bearer TOKEN`. Absent or empty = no token is asked for.
     pub(in crate::config) token: Option<Secret>,
+    /// A file that holds the token instead. Read again on a reload.
+    pub(in crate::config) token_file: Option<Text>,
 }
 
 impl Default for Admin {
@@ -69,6 +71,7 @@ impl Default for Admin {
         Self {
             listen: Address(ADMIN_LISTEN.to_owned()),
             token: None,
+            token_file: None,
         }
     }
 }

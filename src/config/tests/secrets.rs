@@ -1,5 +1,8 @@
 //! No credential is ever shown, whatever is wrong with the file that holds it.
 
+use std::fs;
+use std::path::Path;
+
 use super::{BASE, load, read, with};
 
 const LITERAL: &str = "sk-literal-in-the-file-0123456789";
@@ -86,4 +89,70 @@ fn a_loaded_configuration_prints_no_credential() {
     let key = provider.keys[0].1.as_ref().unwrap();
     assert_eq!(key.expose(), "sk-hidden-in-the-environment");
     assert!(!format!("{loaded:?}").contains("sk-"), "{loaded:?}");
+}
+
+/// The base with its credential in `file`.
+fn keyed_by(file: &Path) -> String {
+    BASE.replace("value: sk-test", &format!("value_file: {}", file.display()))
+}
+
+#[test]
+fn a_credential_may_stand_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let upstream = file("upstream", "sk-upstream\n");
+    let caller = file("caller", "sk-caller");
+    let token = file("token", "sk-token\r\n\n");
+    let text = format!(
+        "{}auth: {{ keys: [{{ name: web, key_file: {} }}] }}\nserver: {{ admin: {{ token_file: {} }} }}\n",
+        keyed_by(&upstream),
+        caller.display(),
+        token.display()
+    );
+    let loaded = load(&text);
+    assert_eq!(loaded.files, [token, caller, upstream]);
+    let snapshot = loaded.snapshot;
+    let key = snapshot.providers["openai"].keys[0].1.as_ref();
+    assert_eq!(key.unwrap().expose(), "sk-upstream");
+    assert_eq!(snapshot.callers[0].key.expose(), "sk-caller");
+    let token = snapshot.server.admin.token.as_ref();
+    assert_eq!(token.unwrap().expose(), "sk-token");
+}
+
+#[test]
+fn a_credentials_file_that_cannot_be_used_is_one_finding_at_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let check = |expected: &str| {
+        let error = read(&keyed_by(&path)).expect_err(expected);
+        let [finding] = error.findings() else {
+            panic!("one finding: {error}");
+        };
+        assert!(finding.message.contains(expected), "{error}");
+        assert_eq!(finding.path, "providers.openai.keys[0].value_file");
+        assert!(!error.to_string().contains("hidden-in"), "{error}");
+    };
+    check("No such file");
+    fs::write(&path, "\n").unwrap();
+    check("empty");
+    fs::write(&path, "hidden-in-one\nhidden-in-two\n").unwrap();
+    check("more than one line");
+    fs::write(&path, b"hidden-in-\xff").unwrap();
+    check("not UTF-8");
+    fs::write(&path, vec![b'x'; 70_000]).unwrap();
+    check("longer than any credential");
+    fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    check("not a regular file");
+}
+
+#[test]
+fn a_value_and_its_file_are_not_both_written() {
+    let text = BASE.replace("sk-test", "sk-test, value_file: /nowhere");
+    let error = read(&text).expect_err("both");
+    assert!(error.to_string().contains("`value` and `value_file` are both written"), "{error}");
 }

@@ -1,0 +1,119 @@
+//! Owns credentials that stand in files of their own (`value_file`, `key_file`, `token_file`), as orchestrators
+//! mount them: each takes the place of the value beside it. Must never put a file's content into a finding, or
+//! wait on anything but a regular file.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::config::raw;
+use crate::config::report::Report;
+use crate::config::scalar::Text;
+use crate::config::secret::Secret;
+use crate::config::trail::Trail;
+
+/// The longest credential that can be meant: tokens of identity providers are the longest known, at a few KiB.
+const LONGEST: u64 = 64 * 1024;
+
+/// Reads every credential that stands in a file into the place of its value. Returns the files' names, those
+/// that cannot be read included.
+pub(super) fn read(config: &mut raw::Config, report: &mut Report<'_>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for place in places(config) {
+        if let Some(file) = place.file {
+            files.push(PathBuf::from(&file.0));
+            settle(place.value, &file, &place.at, place.names, report);
+        }
+    }
+    files
+}
+
+/// Where a credential is written, directly or by its file.
+struct Place<'a> {
+    value: &'a mut Option<Secret>,
+    file: Option<Text>,
+    /// The map that holds both.
+    at: Trail,
+    /// The field with the value and the field with the file's name.
+    names: (&'static str, &'static str),
+}
+
+fn places(config: &mut raw::Config) -> Vec<Place<'_>> {
+    let admin = &mut config.server.admin;
+    let mut places = vec![Place {
+        file: admin.token_file.clone(),
+        value: &mut admin.token,
+        at: Trail::top("server").key("admin"),
+        names: ("token", "token_file"),
+    }];
+    let keys = Trail::top("auth").key("keys");
+    for (index, key) in config.auth.keys.0.iter_mut().enumerate() {
+        places.push(Place {
+            file: key.key_file.clone(),
+            value: &mut key.key,
+            at: keys.index(index),
+            names: ("key", "key_file"),
+        });
+    }
+    for (name, provider) in &mut config.providers.0 {
+        let keys = Trail::top("providers").key(name).key("keys");
+        for (index, key) in provider.keys.0.iter_mut().enumerate() {
+            places.push(Place {
+                file: key.value_file.clone(),
+                value: &mut key.value,
+                at: keys.index(index),
+                names: ("value", "value_file"),
+            });
+        }
+    }
+    places
+}
+
+/// Puts the file's content into `value`. Where it cannot be had, the missing value is not reported again.
+fn settle(
+    value: &mut Option<Secret>,
+    file: &Text,
+    at: &Trail,
+    (of_value, of_file): (&str, &str),
+    report: &mut Report<'_>,
+) {
+    let at_file = at.key(of_file);
+    // An empty token means that none is written; an empty key is a mistake that is told elsewhere.
+    if value.as_ref().is_some_and(|value| !value.expose().is_empty()) {
+        let message = format!("`{of_value}` and `{of_file}` are both written");
+        report.error_with(&at_file, message, "keep one of them".to_owned());
+        return;
+    }
+    match content(Path::new(&file.0)) {
+        Ok(secret) => *value = Some(secret),
+        Err(why) => {
+            let message = format!("cannot use the file {}: {why}", report.quoted(&at_file));
+            report.error(&at_file, message);
+            report.settle(&at.key(of_value));
+        }
+    }
+}
+
+/// The credential in a file, without the line end that editors and shells put after it.
+fn content(path: &Path) -> Result<Secret, String> {
+    let bytes = bytes(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err("it is empty".to_owned()),
+        text if text.contains(['\r', '\n']) => Err("it holds more than one line".to_owned()),
+        text => Ok(Secret::new(text)),
+    }
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST {
+        true => Err(io::Error::other("it is longer than any credential")),
+        false => Ok(bytes),
+    }
+}
