@@ -54,6 +54,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config/secret", &[]),
     ("config/source", &[]),
     ("config/snapshot", &["config/secret"]),
+    ("config/facts", &["config/secret", "config/snapshot"]),
+    ("config/diff", &["config/facts"]),
     ("config/finding", &[]),
     ("config/search", &["config/finding"]),
     ("config/trail", &[]),
@@ -67,7 +69,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config/scalar", &["config/secret"]),
     ("config/raw", &["config/secret", "config/scalar"]),
     ("config/decode", &["config/trail", "config/report", "config/raw"]),
-    ("config/secret_file", &["config/secret", "config/trail", "config/report", "config/scalar", "config/raw"]),
+    ("config/secret_file", &[
+        "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar", "config/raw",
+    ]),
     ("config/compile", &[
         "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar",
         "config/raw",
@@ -103,7 +107,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/shutdown", &[]),
     ("cmd/client", &[]),
     ("cmd/run", &["cmd/config_args", "cmd/process", "cmd/reload", "cmd/shutdown"]),
-    ("cmd/check", &[]),
+    ("cmd/check", &["cmd/client"]),
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),

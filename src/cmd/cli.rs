@@ -1,6 +1,5 @@
 //! Owns the command line and the exit codes. Must never end the process itself: `main` returns.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,10 +22,7 @@ enum Verb {
     /// Serve.
     Run(ConfigArgs),
     /// Check a configuration: every finding, or a summary of what would run.
-    Check {
-        /// The file; searched like that of `run` if absent.
-        file: Option<PathBuf>,
-    },
+    Check(check::CheckArgs),
     /// Run the scriptable fake provider.
     Mock(mock::MockArgs),
     /// Watch the proxy carry traffic through an incident: three fake providers, no key, no network.
@@ -41,15 +37,12 @@ impl Verb {
         match self {
             // The demo breaks providers on purpose, and its view is no place for lines about that.
             Verb::Demo(_) => "off",
-            Verb::Run(_) | Verb::Check { .. } | Verb::Mock(_) | Verb::Healthcheck(_) => {
+            Verb::Run(_) | Verb::Check(_) | Verb::Mock(_) | Verb::Healthcheck(_) => {
                 "info,pingora_core=error,pingora_proxy=error"
             }
         }
     }
 }
-
-/// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits).
-const BAD_CONFIG: u8 = 78;
 
 /// Runs the verb that the command line names.
 pub fn main() -> ExitCode {
@@ -61,7 +54,7 @@ pub fn main() -> ExitCode {
     start_log(cli.verb.log_filter());
     let result = match cli.verb {
         Verb::Run(args) => run::run(&args),
-        Verb::Check { file } => check::check(file.as_deref()),
+        Verb::Check(args) => check::check(&args),
         Verb::Mock(args) => mock_until_told(args),
         Verb::Demo(args) => demo::demo(&args),
         Verb::Healthcheck(args) => healthcheck::healthcheck(&args),
@@ -85,7 +78,7 @@ fn mock_until_told(args: mock::MockArgs) -> anyhow::Result<ExitCode> {
 fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(findings) = error.downcast_ref::<ConfigError>() {
         eprintln!("{findings}");
-        return ExitCode::from(BAD_CONFIG);
+        return ExitCode::from(check::BAD_CONFIG);
     }
     eprintln!("error: {error:#}");
     ExitCode::FAILURE

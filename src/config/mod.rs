@@ -2,15 +2,15 @@
 //! is wrong, what was meant. Must never panic on a file, stop at the first finding, or show a secret.
 //! Reading order: `snapshot` (what comes out), `finding`, `search`; then the steps: `outline` (positions),
 //! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `secret_file`, `compile`; and what they share:
-//! `trail`, `report`, `snippet`.
+//! `trail`, `report`, `snippet`. Beside them `facts` and `diff`: what one says, and what changes to the next.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::config::outline::{Outline, Spot};
 use crate::config::report::Report;
-use crate::config::snapshot::Snapshot;
+use crate::config::snapshot::{Holds, NamedFile, Snapshot};
 use crate::config::trail::Trail;
 
 pub mod secret;
@@ -26,6 +26,8 @@ mod secret_file;
 mod raw;
 mod scalar;
 mod compile;
+pub mod facts;
+pub mod diff;
 mod trail;
 mod report;
 mod snippet;
@@ -45,8 +47,8 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// SHA-256 of the text, and of every file that it names where `load` read it, in hexadecimal digits.
     pub hash: String,
-    /// Every file that it names (certificates, keys, credentials), in an order that does not change by itself.
-    pub files: Vec<PathBuf>,
+    /// Every file that it names, in an order that does not change by itself.
+    pub files: Vec<NamedFile>,
 }
 
 impl Loaded {
@@ -73,16 +75,25 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
         },
         env,
     )?;
+    let certificates = loaded
+        .files
+        .iter_mut()
+        .filter(|file| file.holds == Holds::Certificate);
+    for file in certificates {
+        // One that cannot be read is found when it is needed.
+        let content = std::fs::read(&file.path).ok();
+        file.digest = content.map(|bytes| Sha256::digest(bytes).into());
+    }
     loaded.hash = with_named_files(&loaded);
     Ok(loaded)
 }
 
-/// The hash over the text and the files that it names. One that cannot be read is found when it is needed.
+/// The hash over the text and the files that it names.
 fn with_named_files(loaded: &Loaded) -> String {
     let mut hasher = Sha256::new();
     hasher.update(&loaded.hash);
     for file in &loaded.files {
-        hasher.update(std::fs::read(file).unwrap_or_default());
+        hasher.update(file.digest.unwrap_or_default());
     }
     hex(&hasher.finalize())
 }
@@ -141,7 +152,7 @@ fn read_value(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
     report: &mut Report<'_>,
-) -> Option<(Snapshot, Vec<PathBuf>)> {
+) -> Option<(Snapshot, Vec<NamedFile>)> {
     let mut value = match value::load(text) {
         Ok(value) => value,
         Err((message, spot)) => {
@@ -158,7 +169,7 @@ fn read_value(
     let mut config = decode::decode(value, report)?;
     let mut files = secret_file::read(&mut config, report);
     let snapshot = compile::compile(&config, report);
-    files.extend(snapshot.named_files().into_iter().cloned());
+    files.extend(snapshot.certificates());
     Some((snapshot, files))
 }
 

@@ -6,24 +6,30 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::config::raw;
 use crate::config::report::Report;
 use crate::config::scalar::Text;
 use crate::config::secret::Secret;
+use crate::config::snapshot::{Holds, NamedFile};
 use crate::config::trail::Trail;
 
 /// The longest credential that can be meant: tokens of identity providers are the longest known, at a few KiB.
 const LONGEST: u64 = 64 * 1024;
 
-/// Reads every credential that stands in a file into the place of its value. Returns the files' names, those
-/// that cannot be read included.
-pub(super) fn read(config: &mut raw::Config, report: &mut Report<'_>) -> Vec<PathBuf> {
+/// Reads every credential that stands in a file into the place of its value. Returns the files.
+pub(super) fn read(config: &mut raw::Config, report: &mut Report<'_>) -> Vec<NamedFile> {
     let mut files = Vec::new();
     for place in places(config) {
-        if let Some(file) = place.file {
-            files.push(PathBuf::from(&file.0));
-            settle(place.value, &file, &place.at, place.names, report);
-        }
+        let Some(file) = place.file else { continue };
+        settle(place.value, &file, &place.at, place.names, report);
+        let content = place.value.as_ref();
+        files.push(NamedFile {
+            path: PathBuf::from(file.0),
+            holds: Holds::Credential,
+            digest: content.map(|secret| Sha256::digest(secret.expose()).into()),
+        });
     }
     files
 }
@@ -79,7 +85,10 @@ fn settle(
 ) {
     let at_file = at.key(of_file);
     // An empty token means that none is written; an empty key is a mistake that is told elsewhere.
-    if value.as_ref().is_some_and(|value| !value.expose().is_empty()) {
+    if value
+        .as_ref()
+        .is_some_and(|value| !value.expose().is_empty())
+    {
         let message = format!("`{of_value}` and `{of_file}` are both written");
         report.error_with(&at_file, message, "keep one of them".to_owned());
         return;
@@ -111,7 +120,9 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_end(&mut bytes)?;
     match bytes.len() as u64 > LONGEST {
         true => Err(io::Error::other("it is longer than any credential")),
         false => Ok(bytes),

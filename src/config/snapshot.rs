@@ -35,8 +35,8 @@ impl Snapshot {
     /// The policy that nothing more specific replaces.
     pub const DEFAULT_POLICY: &'static str = "default";
 
-    /// Every certificate and key that it names, in an order that does not change by itself.
-    pub(super) fn named_files(&self) -> Vec<&PathBuf> {
+    /// Every certificate and key that it names, unread, in an order that does not change by itself.
+    pub(super) fn certificates(&self) -> Vec<NamedFile> {
         let mut providers: Vec<_> = self.providers.iter().collect();
         providers.sort_by_key(|(name, _)| *name);
         let upstream = providers
@@ -44,11 +44,33 @@ impl Snapshot {
             .flat_map(|(_, provider)| provider.tls.files());
         let listeners = self.server.listen.iter();
         let downstream = listeners.filter_map(|listener| listener.tls.as_ref());
-        downstream
-            .flat_map(ListenerTls::files)
-            .chain(upstream)
+        let files = downstream.flat_map(ListenerTls::files).chain(upstream);
+        files
+            .map(|path| NamedFile {
+                path: path.clone(),
+                holds: Holds::Certificate,
+                digest: None,
+            })
             .collect()
     }
+}
+
+/// A file that a configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    pub path: PathBuf,
+    pub holds: Holds,
+    /// SHA-256 of what was read; `None` where it was not, or could not be.
+    pub digest: Option<[u8; 32]>,
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// A certificate or its key, read when a generation is built.
+    Certificate,
+    /// A credential, read with the configuration.
+    Credential,
 }
 
 /// The listeners and limits of the process. Only limits and certificates change on a reload.

@@ -198,6 +198,11 @@ impl Catalog {
         }
     }
 
+    /// Other names for models, with the model's own; those that end in `*` last.
+    pub fn aliases(&self) -> impl Iterator<Item = (String, &ModelName)> {
+        self.lookup.aliases()
+    }
+
     pub fn model(&self, ix: ModelIx) -> &Model {
         &self.models[ix.get()]
     }

@@ -8,7 +8,8 @@ use arc_swap::ArcSwap;
 use pingora::http::RequestHeader;
 
 use crate::config::Loaded;
-use crate::config::snapshot::{DialectName, Listener, Provider, Snapshot};
+use crate::config::facts::Facts;
+use crate::config::snapshot::{DialectName, Listener, NamedFile, Provider, Snapshot};
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
@@ -29,6 +30,8 @@ pub struct Generation {
     /// Of the configuration it was made from.
     pub hash: String,
     pub snapshot: Snapshot,
+    /// The files that the configuration names.
+    files: Vec<NamedFile>,
     pub health: Health,
     pub callers: Callers,
     pub routes: Routes,
@@ -106,6 +109,7 @@ impl Generation {
             standings,
             upstreams,
             models,
+            files: loaded.files,
             snapshot,
         })
     }
@@ -114,6 +118,16 @@ impl Generation {
     pub fn identities(&self) -> impl Iterator<Item = (&Listener, &Identity)> + Clone {
         let listeners = self.snapshot.server.listen.iter().zip(&self.identities);
         listeners.filter_map(|(listener, identity)| Some((listener, identity.as_ref()?)))
+    }
+
+    /// What its configuration says, credentials as digests of this salt.
+    pub fn facts(&self, salt: &str) -> Facts {
+        Facts::of(&self.snapshot, &self.files, salt)
+    }
+
+    /// The files that its configuration names.
+    pub fn files(&self) -> &[NamedFile] {
+        &self.files
     }
 
     /// The prepared upstream of an endpoint.

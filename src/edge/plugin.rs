@@ -12,8 +12,9 @@ use pingora::services::ServiceWithDependents;
 use pingora::services::listening::Service;
 
 use crate::config::Loaded;
+use crate::config::diff::Diff;
 use crate::core::time::Time;
-use crate::edge::admin::{Admin, ReloadLog};
+use crate::edge::admin::{Admin, Reloads};
 use crate::edge::clock::Clock;
 use crate::edge::generation::{BuildError, Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
@@ -37,7 +38,14 @@ use crate::edge::telemetry::{AccessLog, Telemetry};
 #[derive(Debug, Clone)]
 pub struct Mainstay {
     gateway: Gateway,
-    reloads: Arc<ReloadLog>,
+    reloads: Arc<Reloads>,
+}
+
+/// A configuration that has taken the place of another.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    pub generation: u64,
+    pub changes: Diff,
 }
 
 impl Mainstay {
@@ -89,11 +97,11 @@ impl Mainstay {
     }
 
     /// Puts another configuration in the place of the present one: requests under way finish on theirs, what
-    /// stays keeps its health. Returns the number of the new generation.
+    /// stays keeps its health. Returns the new generation's number and what has changed.
     ///
     /// # Errors
     /// A file that the configuration names cannot be used; the present one serves on.
-    pub fn apply(&self, loaded: Loaded) -> Result<u64, BuildError> {
+    pub fn apply(&self, loaded: Loaded) -> Result<Applied, BuildError> {
         let metrics = &self.gateway.telemetry.metrics;
         let last = self.current().load_full();
         let next = match Generation::build(loaded, Some(&last), &self.gateway.telemetry) {
@@ -106,14 +114,24 @@ impl Mainstay {
         self.current().store(next.clone());
         metrics.forget_removed(&last, &next);
         metrics.observe_reload(Some(next.number));
-        self.reloads.applied();
-        Ok(next.number)
+        let salt = self.reloads.salt();
+        let (from, to) = (last.facts(salt), next.facts(salt));
+        Ok(Applied {
+            generation: next.number,
+            changes: self.reloads.applied(next.number, from, &to),
+        })
     }
 
     /// Notes that a configuration was refused, for the operator's port and the metrics.
     pub fn refuse(&self, why: String) {
         self.gateway.telemetry.metrics.observe_reload(None);
-        self.reloads.refused(why);
+        let number = self.current().load().number;
+        self.reloads.refused(number, why);
+    }
+
+    /// What is known of reloads; a host that reads its file again takes operators' requests from here.
+    pub fn reloads(&self) -> &Arc<Reloads> {
+        &self.reloads
     }
 
     /// Notes that what was refused is gone: the file is again the one that serves.

@@ -39,7 +39,6 @@ pub struct Identity {
 /// Whom clients' certificates must come from.
 #[derive(Debug, Clone)]
 struct Clients {
-    authorities: Vec<CertificateDer<'static>>,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
@@ -62,12 +61,6 @@ impl Identity {
             clients,
         })
     }
-
-    /// Whether both ask clients for the same.
-    pub fn asks_like(&self, other: &Self) -> bool {
-        let asked = |identity: &Self| identity.clients.as_ref().map(|c| c.authorities.clone());
-        asked(self) == asked(other)
-    }
 }
 
 impl Clients {
@@ -78,10 +71,7 @@ impl Clients {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| unusable(path, &error))?;
-        Ok(Self {
-            authorities,
-            verifier,
-        })
+        Ok(Self { verifier })
     }
 }
 

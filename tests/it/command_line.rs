@@ -38,6 +38,41 @@ fn check_says_what_a_good_file_holds() {
     assert!(!stdout.contains("sk-upstream"), "{stdout}");
 }
 
+/// A warning is an error where it is asked for, and programs get the same as people.
+#[test]
+fn check_is_strict_on_request_and_speaks_json() {
+    let doubtful = good()
+        .top("auth: { open: true, keys: [{ name: a, key: key-a-1 }] }")
+        .text();
+    assert_eq!(verb(&["check"], &doubtful).status.code(), Some(0));
+    assert_eq!(
+        verb(&["check", "--strict"], &doubtful).status.code(),
+        Some(78)
+    );
+    assert_eq!(
+        verb(&["check", "--strict"], &good().text()).status.code(),
+        Some(0)
+    );
+    let json = |text: &str| {
+        let output = verb(&["check", "--format", "json"], text);
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), answer)
+    };
+    let (code, answer) = json(&doubtful);
+    assert_eq!((code, &answer["ok"]), (Some(0), &true.into()));
+    assert_eq!(answer["findings"][0]["severity"], "warning");
+    assert!(!answer.to_string().contains("key-a-1"), "{answer}");
+    let items = answer["items"].as_array().unwrap();
+    let endpoint = items
+        .iter()
+        .find(|item| item["kind"] == "endpoint")
+        .unwrap();
+    assert_eq!(endpoint["name"], "t/m@one/default");
+    let (code, answer) = json(BROKEN);
+    assert_eq!((code, &answer["ok"]), (Some(78), &false.into()));
+    assert_eq!(answer["findings"].as_array().unwrap().len(), 4);
+}
+
 const BROKEN: &str = "server:\n  listen: [127.0.0.1:0]\nproviders:\n  one: { base_ulr: x }\n\
                       models:\n  t/m: { endpoints: [{ provider: two }] }\n";
 

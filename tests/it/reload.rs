@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use mainstay::cmd::mock::Script;
 
-use crate::harness::{Config, Proxy, eventually, fast, mock};
-use crate::raw::{BOTH, Ended, H1, Request, Via};
+use crate::harness::{Config, Proxy, eventually, fast, mock, run};
+use crate::raw::{self, BOTH, Ended, H1, Request, Via};
 
 const BROKEN: &str = "server: { listen: [127.0.0.1:0] }\nproviders: { one: { base_ulr: x } }\n";
 
@@ -157,11 +157,169 @@ async fn what_a_running_process_cannot_change_is_said() {
         .provider("one", mock.addr())
         .model("t/m", &["one"]);
     let proxy = Proxy::start_unwatched(&config.text());
-    proxy.write_config(&config.server("threads: 1").text());
+    proxy.write_config(&config.clone().server("threads: 1").text());
     proxy.signal("HUP");
     until(&proxy, "applied", |config| config["generation"] == 2).await;
-    let said = || proxy.logged("`server.threads` has changed").len() == 1;
+    let said = || {
+        proxy
+            .logged("~ server: threads 0 -> 1 (takes a restart)")
+            .len()
+            == 1
+    };
     eventually("a word on the threads", Duration::from_secs(5), said).await;
+    let pending = |status: &serde_json::Value| status["needs_restart"].as_array().unwrap().len();
+    until(&proxy, "pending", |config| pending(config) == 1).await;
+    // As long as the process runs with what it began with.
+    proxy.write_config(
+        &config
+            .clone()
+            .server("threads: 1")
+            .server("max_body: 1MiB")
+            .text(),
+    );
+    proxy.signal("HUP");
+    until(&proxy, "applied again", |config| config["generation"] == 3).await;
+    until(&proxy, "still pending", |config| pending(config) == 1).await;
+    proxy.write_config(&config.text());
+    proxy.signal("HUP");
+    until(&proxy, "taken back", |config| pending(config) == 0).await;
+}
+
+fn post_reload() -> Request {
+    Request::post("/api/reload", String::new())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_gets_the_changes_or_the_findings() {
+    let mock = mock(fast()).await;
+    let config = |more: &str| {
+        let config = Config::new().provider("one", mock.addr());
+        config.model("t/m", &["one"]).top(more).text()
+    };
+    let proxy = Proxy::start_unwatched(&config(""));
+    let ask = async || raw::call(Via::H1, proxy.admin, &post_reload()).await;
+    let unchanged = ask().await;
+    assert_eq!(
+        (unchanged.status, &unchanged.json()["result"]),
+        (200, &"unchanged".into())
+    );
+
+    proxy.write_config(&config("health: { trip_after: 5 }"));
+    let applied = ask().await;
+    let expected = serde_json::json!({
+        "result": "applied",
+        "generation": 2,
+        "changes": [{
+            "change": "changed", "kind": "health", "name": "", "field": "trip_after",
+            "from": "3", "to": "5", "needs_restart": false,
+        }],
+        "warnings": [],
+    });
+    assert_eq!((applied.status, applied.json()), (200, expected));
+    let told = proxy.logged("configuration applied");
+    assert_eq!(told[0]["changes"], "~ health: trip_after 3 -> 5");
+    assert_eq!(told[0]["reason"], "operator");
+
+    proxy.write_config(BROKEN);
+    let refused = ask().await;
+    let answer = refused.json();
+    assert_eq!(
+        (refused.status, &answer["result"]),
+        (422, &"refused".into())
+    );
+    let findings = answer["findings"].as_array().unwrap();
+    let misspelt = findings
+        .iter()
+        .find(|finding| finding["hint"] == "did you mean \"base_url\"?");
+    let misspelt = misspelt.unwrap_or_else(|| panic!("{answer}"));
+    assert_eq!(misspelt["place"]["line"], 2);
+    assert_eq!(misspelt["severity"], "error");
+
+    let history = proxy.admin_get("/api/reloads").await.json();
+    assert_eq!(history[0]["generation"], 2);
+    assert!(history[0]["error"].as_str().unwrap().contains("base_ulr"));
+    assert_eq!(history[1]["changes"][0]["field"], "trip_after");
+    assert_eq!(proxy.admin_get("/api/reload").await.status, 405);
+}
+
+/// A key that is rotated where the orchestrator keeps it is in use at once, and nothing else has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_credential_file_is_used_without_a_restart() {
+    let mock = mock(fast()).await;
+    let secrets = tempfile::tempdir().unwrap();
+    // As Kubernetes mounts them: the name is a link through `..data`, which is swapped.
+    let store = |version: &str, text: &str| {
+        let folder = secrets.path().join(version);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("key"), text).unwrap();
+        let link = secrets.path().join("..next");
+        std::os::unix::fs::symlink(version, &link).unwrap();
+        std::fs::rename(link, secrets.path().join("..data")).unwrap();
+    };
+    store("..1", "sk-first\n");
+    let key = secrets.path().join("key");
+    std::os::unix::fs::symlink("..data/key", &key).unwrap();
+    let from_file = format!("keys: [{{ value_file: {} }}]", key.display());
+    let config = Config::new().provider_with("one", mock.addr(), &from_file);
+    let config = config.model("t/m", &["one"]).text();
+    let proxy = Proxy::start(&config);
+    assert!(serves(&proxy, "t/m").await);
+    store("..2", "sk-second\n");
+    until(&proxy, "rotated", |config| config["generation"] == 2).await;
+    assert!(serves(&proxy, "t/m").await);
+    let received = mock.received();
+    let sent: Vec<_> = received
+        .iter()
+        .map(|request| request.header("authorization"))
+        .collect();
+    assert_eq!(sent, [Some("Bearer sk-first"), Some("Bearer sk-second")]);
+    let told = proxy.logged("configuration applied");
+    assert_eq!(told.len(), 1, "exactly once");
+    assert_eq!(
+        told[0]["changes"],
+        "~ provider key one/default: value [redacted] -> [redacted]"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_what_a_file_would_change_in_a_running_process() {
+    let config = |attempts: &str| {
+        let config = Config::new().provider("one", ([127, 0, 0, 1], 9).into());
+        let config = config.model("t/m", &["one"]).admin("token: op-token");
+        config.policy(attempts).text()
+    };
+    let proxy = Proxy::start_unwatched(&config("attempts: 3"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("next.yaml");
+    std::fs::write(&file, config("attempts: 2")).unwrap();
+    let url = format!("http://{}", proxy.admin);
+    let against = |token: &str, file: &std::path::Path| {
+        let url = url.clone();
+        let (token, file) = (token.to_owned(), file.to_owned());
+        tokio::task::spawn_blocking(move || {
+            run(&["check", "--against", &url, "--token", &token], &file)
+        })
+    };
+    let output = against("op-token", &file).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.ends_with("~ policy default: attempts 3 -> 2\n"),
+        "{text}"
+    );
+    let same = against("op-token", &proxy.path).await.unwrap();
+    assert!(
+        String::from_utf8(same.stdout)
+            .unwrap()
+            .contains("nothing would change")
+    );
+    let refused = against("wrong", &file).await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        String::from_utf8(refused.stderr)
+            .unwrap()
+            .contains("--token")
+    );
 }
 
 /// Keys are read anew: a key that was taken out lets nobody in any more.

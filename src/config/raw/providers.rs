@@ -50,7 +50,11 @@ impl Default for Provider {
 
 /// A credential of a provider.
 #[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a map with `value` or `value_file`")]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map with `value` or `value_file`"
+)]
 pub(in crate::config) struct ProviderKey {
     /// Part of the endpoint's id. Default `default`; unique in its provider.
     pub(in crate::config) name: Text,

@@ -1,5 +1,5 @@
 //! Owns the tests of whole files: `broken` (what is said about which file), `built` (what loads and what is
-//! not built yet), `examples` (the files in `conf/`), `secrets`, `hostile`.
+//! not built yet), `diff`, `examples` (the files in `conf/`), `secrets`, `hostile`.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use crate::config::{Loaded, Source, parse};
 
 mod broken;
 mod built;
+mod diff;
 mod examples;
 mod secrets;
 mod hostile;

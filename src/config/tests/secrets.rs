@@ -114,7 +114,8 @@ fn a_credential_may_stand_in_a_file_of_its_own() {
         token.display()
     );
     let loaded = load(&text);
-    assert_eq!(loaded.files, [token, caller, upstream]);
+    let files: Vec<_> = loaded.files.into_iter().map(|file| file.path).collect();
+    assert_eq!(files, [token, caller, upstream]);
     let snapshot = loaded.snapshot;
     let key = snapshot.providers["openai"].keys[0].1.as_ref();
     assert_eq!(key.unwrap().expose(), "sk-upstream");
@@ -154,5 +155,10 @@ fn a_credentials_file_that_cannot_be_used_is_one_finding_at_its_name() {
 fn a_value_and_its_file_are_not_both_written() {
     let text = BASE.replace("sk-test", "sk-test, value_file: /nowhere");
     let error = read(&text).expect_err("both");
-    assert!(error.to_string().contains("`value` and `value_file` are both written"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`value` and `value_file` are both written"),
+        "{error}"
+    );
 }

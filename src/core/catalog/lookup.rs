@@ -51,6 +51,15 @@ impl Lookup {
         lookup
     }
 
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (String, &ModelName)> {
+        let whole = self.aliases.iter().map(|(name, to)| (name.clone(), to));
+        let stems = self
+            .prefixes
+            .iter()
+            .map(|(stem, to)| (format!("{stem}*"), to));
+        whole.chain(stems)
+    }
+
     pub(super) fn add_aliases(&mut self, aliases: Vec<(String, ModelName)>) {
         for (name, target) in aliases {
             match name.strip_suffix('*') {

@@ -1,0 +1,508 @@
+//! Owns what a configuration says, flat: one entry for each thing it holds, with its settings as text, so that two
+//! of them can be compared and shown. Must never hold a credential: those stand as salted digests, which tell
+//! only whether two are the same. Every struct is taken apart whole, so that a new setting cannot be forgotten.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display};
+use std::path::Path;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::secret::Secret;
+use crate::config::snapshot::{
+    Admin, Caller, DialectName, Holds, Listener, ListenerTls, NamedFile, Provider, Route, Server,
+    Snapshot, UpstreamAuth, UpstreamTls,
+};
+use crate::core::catalog::{Catalog, Endpoint, Model, Price};
+use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+use crate::core::policy::{Layers, Policy};
+use crate::core::timeouts::TimeoutSettings;
+
+/// Digits of a digest: enough that two credentials do not meet, too few to be of use elsewhere.
+const DIGITS: usize = 16;
+
+/// The kinds of things that a configuration holds, in the order they are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Server,
+    Listener,
+    CallerKey,
+    Provider,
+    ProviderKey,
+    Model,
+    Endpoint,
+    Alias,
+    Policy,
+    Health,
+    RetryBudget,
+    Route,
+    Telemetry,
+    /// A certificate, or the key of one.
+    File,
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Listener => "listener",
+            Self::CallerKey => "caller key",
+            Self::Provider => "provider",
+            Self::ProviderKey => "provider key",
+            Self::Model => "model",
+            Self::Endpoint => "endpoint",
+            Self::Alias => "alias",
+            Self::Policy => "policy",
+            Self::Health => "health",
+            Self::RetryBudget => "retry budget",
+            Self::Route => "route",
+            Self::Telemetry => "telemetry",
+            Self::File => "file",
+        })
+    }
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Fact {
+    Plain(String),
+    Secret {
+        /// Salted, in hexadecimal digits.
+        digest: String,
+    },
+}
+
+impl Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain(text) => text,
+            Self::Secret { .. } => "[redacted]",
+        })
+    }
+}
+
+/// One thing that a configuration holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    pub kind: Kind,
+    /// Tells it from the others of its kind; empty where there is one.
+    pub name: String,
+    pub fields: BTreeMap<String, Fact>,
+}
+
+/// Everything that a configuration holds, ordered by kind and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// What digests of credentials are salted with. Only facts of the same salt can be compared.
+    pub salt: String,
+    pub items: Vec<Item>,
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// Takes a configuration apart.
+    pub fn of(snapshot: &Snapshot, files: &[NamedFile], salt: &str) -> Self {
+        let mut facts = Self {
+            salt: salt.to_owned(),
+            items: Vec::new(),
+        };
+        let Snapshot {
+            server,
+            callers,
+            providers,
+            catalog,
+            routes,
+            policies,
+            health,
+            retry_budget,
+            access_log,
+        } = snapshot;
+        facts.server(server);
+        callers.iter().for_each(|caller| facts.caller(caller));
+        for (name, provider) in providers {
+            facts.provider(name.as_str(), provider);
+        }
+        facts.catalog(catalog);
+        for (position, route) in routes.iter().enumerate() {
+            facts.route(position, route);
+        }
+        policies.values().for_each(|policy| facts.policy(policy));
+        facts.health(health);
+        facts.retry_budget(retry_budget);
+        let telemetry = Fields::default().shown("access_log", access_log);
+        facts.push(Kind::Telemetry, "", telemetry);
+        let certificates = files.iter().filter(|file| file.holds == Holds::Certificate);
+        for file in certificates {
+            facts.file(file);
+        }
+        facts
+            .items
+            .sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        // Two may name the same file.
+        facts.items.dedup();
+        facts
+    }
+
+    fn push(&mut self, kind: Kind, name: &str, fields: Fields) {
+        self.items.push(Item {
+            kind,
+            name: name.to_owned(),
+            fields: fields.0,
+        });
+    }
+
+    fn digest(&self, secret: &[u8]) -> Fact {
+        let digest = Sha256::new()
+            .chain_update(&self.salt)
+            .chain_update(secret)
+            .finalize();
+        let mut digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.truncate(DIGITS);
+        Fact::Secret { digest: digits }
+    }
+
+    fn secret(&self, secret: Option<&Secret>) -> Fact {
+        match secret {
+            Some(secret) => self.digest(secret.expose().as_bytes()),
+            None => Fact::Plain("none".to_owned()),
+        }
+    }
+
+    fn server(&mut self, server: &Server) {
+        let Server {
+            listen,
+            admin: Admin {
+                listen: admin,
+                token,
+            },
+            threads,
+            max_body,
+            max_inflight_bytes,
+            body_timeout,
+            drain,
+        } = server;
+        let fields = Fields::default()
+            .plain("admin.listen", admin)
+            .fact("admin.token", self.secret(token.as_ref()))
+            .plain("threads", threads)
+            .plain("max_body", ByteSize(*max_body))
+            .plain("max_inflight_bytes", ByteSize(*max_inflight_bytes))
+            .time("body_timeout", *body_timeout)
+            .time("drain", *drain);
+        self.push(Kind::Server, "", fields);
+        for Listener { address, tls } in listen {
+            self.push(
+                Kind::Listener,
+                &address.to_string(),
+                listener_tls(tls.as_ref()),
+            );
+        }
+    }
+
+    fn caller(&mut self, caller: &Caller) {
+        let Caller {
+            name,
+            key,
+            models,
+            policy,
+        } = caller;
+        let fields = Fields::default()
+            .fact("key", self.secret(Some(key)))
+            .list("models", models)
+            .optional("policy", policy.as_ref());
+        self.push(Kind::CallerKey, name.as_str(), fields);
+    }
+
+    fn provider(&mut self, name: &str, provider: &Provider) {
+        let Provider {
+            dialects,
+            base,
+            addresses,
+            auth,
+            keys,
+            headers,
+            tls,
+        } = provider;
+        let UpstreamTls {
+            ca_file,
+            server_name,
+            client,
+        } = tls;
+        let scheme = if base.tls { "https" } else { "http" };
+        let mut fields = Fields::default()
+            .list("dialects", dialects.iter().map(dialect))
+            .plain(
+                "base_url",
+                format!("{scheme}://{}{}", base.authority(), base.path),
+            )
+            .list("addresses", addresses)
+            .plain("auth", scheme_of(auth))
+            .path("tls.ca_file", ca_file.as_deref())
+            .optional("tls.server_name", server_name.as_ref())
+            .path(
+                "tls.client_cert_file",
+                client.as_ref().map(|(file, _)| file.as_path()),
+            )
+            .path(
+                "tls.client_key_file",
+                client.as_ref().map(|(_, file)| file.as_path()),
+            );
+        for (header, value) in headers {
+            fields = fields.fact(&format!("headers.{header}"), self.digest(value.as_bytes()));
+        }
+        self.push(Kind::Provider, name, fields);
+        for (key, secret) in keys {
+            let fields = Fields::default().fact("value", self.secret(secret.as_ref()));
+            self.push(Kind::ProviderKey, &format!("{name}/{key}"), fields);
+        }
+    }
+
+    fn catalog(&mut self, catalog: &Catalog) {
+        for model in catalog.models() {
+            let Model {
+                name,
+                context_length,
+                endpoints,
+                fallbacks,
+                policy,
+            } = model;
+            let endpoints = endpoints.iter().map(|ix| &catalog.endpoint(*ix).id);
+            let fallbacks = fallbacks.iter().map(|ix| &catalog.model(*ix).name);
+            let fields = Fields::default()
+                .optional("context_length", context_length.as_ref())
+                .list("endpoints", endpoints)
+                .list("fallbacks", fallbacks)
+                .optional("policy", policy.as_ref());
+            self.push(Kind::Model, name.as_str(), fields);
+        }
+        catalog
+            .endpoints()
+            .iter()
+            .for_each(|endpoint| self.endpoint(endpoint));
+        for (alias, model) in catalog.aliases() {
+            self.push(Kind::Alias, &alias, Fields::default().plain("model", model));
+        }
+    }
+
+    fn endpoint(&mut self, endpoint: &Endpoint) {
+        let Endpoint {
+            id,
+            // Its id says all three.
+            model: _,
+            provider: _,
+            key: _,
+            upstream_model,
+            price:
+                Price {
+                    prompt,
+                    completion,
+                    cache_read,
+                },
+            // Where it is and who pays is its provider's.
+            host: _,
+            credential: _,
+            fingerprint: _,
+            timeouts,
+        } = endpoint;
+        let fields = Fields::default()
+            .plain("model", upstream_model)
+            .optional("price.prompt", prompt.as_ref())
+            .optional("price.completion", completion.as_ref())
+            .optional("price.cache_read", cache_read.as_ref())
+            .timeouts(timeouts);
+        self.push(Kind::Endpoint, id.as_str(), fields);
+    }
+
+    fn route(&mut self, position: usize, route: &Route) {
+        let Route {
+            path,
+            providers,
+            pin,
+        } = route;
+        let fields = Fields::default()
+            .plain("position", position)
+            .list("providers", providers)
+            .plain("pin", pin);
+        self.push(Kind::Route, path.as_str(), fields);
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        let Policy {
+            name,
+            sort,
+            attempts,
+            layers:
+                Layers {
+                    retry,
+                    failover,
+                    fallback,
+                },
+            deadline,
+            patience,
+            timeouts,
+        } = policy;
+        let layers = [
+            (retry, "retry"),
+            (failover, "failover"),
+            (fallback, "fallback"),
+        ];
+        let layers = layers
+            .into_iter()
+            .filter_map(|(on, layer)| on.then_some(layer));
+        let fields = Fields::default()
+            .shown("sort", sort)
+            .plain("attempts", attempts)
+            .list("layers", layers)
+            .time("deadline", *deadline)
+            .time("patience", *patience)
+            .timeouts(timeouts);
+        self.push(Kind::Policy, name.as_str(), fields);
+    }
+
+    fn health(&mut self, settings: &HealthSettings) {
+        let HealthSettings {
+            trip_after,
+            min_success,
+            rest:
+                Rest {
+                    connect,
+                    server_error,
+                    timeout,
+                    auth,
+                },
+            probe_share,
+            probe_fast: ProbeFast { below, every },
+            probes_to_close,
+            ramp,
+        } = settings;
+        let fields = Fields::default()
+            .plain("trip_after", trip_after)
+            .plain("min_success", min_success)
+            .time("rest.connect", *connect)
+            .time("rest.server_error", *server_error)
+            .time("rest.timeout", *timeout)
+            .time("rest.auth", *auth)
+            .plain("probe_share", probe_share)
+            .time("probe_fast.below", *below)
+            .time("probe_fast.every", *every)
+            .plain("probes_to_close", probes_to_close)
+            .time("ramp", *ramp);
+        self.push(Kind::Health, "", fields);
+    }
+
+    fn retry_budget(&mut self, settings: &BudgetSettings) {
+        let BudgetSettings {
+            per_success,
+            floor_per_second,
+        } = settings;
+        let fields = Fields::default()
+            .plain("per_success", per_success)
+            .plain("floor_per_second", floor_per_second);
+        self.push(Kind::RetryBudget, "", fields);
+    }
+
+    fn file(&mut self, file: &NamedFile) {
+        let content = match &file.digest {
+            Some(digest) => self.digest(digest),
+            None => Fact::Plain("cannot be read".to_owned()),
+        };
+        let fields = Fields::default().fact("content", content);
+        self.push(Kind::File, &file.path.display().to_string(), fields);
+    }
+}
+
+fn listener_tls(tls: Option<&ListenerTls>) -> Fields {
+    let fields = Fields::default().plain("tls", tls.is_some());
+    let Some(ListenerTls {
+        cert_file,
+        key_file,
+        client_ca_file,
+    }) = tls
+    else {
+        return fields;
+    };
+    fields
+        .path("tls.cert_file", Some(cert_file))
+        .path("tls.key_file", Some(key_file))
+        .path("tls.client_ca_file", client_ca_file.as_deref())
+}
+
+fn dialect(dialect: &DialectName) -> &'static str {
+    match dialect {
+        DialectName::OpenAi => "openai",
+    }
+}
+
+fn scheme_of(auth: &UpstreamAuth) -> String {
+    match auth {
+        UpstreamAuth::Bearer => "bearer".to_owned(),
+        UpstreamAuth::Header(name) => format!("header {name}"),
+        UpstreamAuth::None => "none".to_owned(),
+    }
+}
+
+/// The settings of one item, while they are collected.
+#[derive(Default)]
+struct Fields(BTreeMap<String, Fact>);
+
+impl Fields {
+    fn fact(mut self, name: &str, fact: Fact) -> Self {
+        self.0.insert(name.to_owned(), fact);
+        self
+    }
+
+    fn plain(self, name: &str, value: impl Display) -> Self {
+        self.fact(name, Fact::Plain(value.to_string()))
+    }
+
+    /// A word of one of our closed lists.
+    fn shown(self, name: &str, word: impl Debug) -> Self {
+        self.plain(name, format!("{word:?}").to_lowercase())
+    }
+
+    fn time(self, name: &str, value: Duration) -> Self {
+        self.plain(name, humantime::format_duration(value))
+    }
+
+    fn path(self, name: &str, file: Option<&Path>) -> Self {
+        self.optional(name, file.map(Path::display))
+    }
+
+    fn optional(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.plain(name, value),
+            None => self.plain(name, "none"),
+        }
+    }
+
+    fn list<T: Display>(self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
+        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+        self.plain(name, format!("[{}]", values.join(", ")))
+    }
+
+    fn timeouts(self, settings: &TimeoutSettings) -> Self {
+        let TimeoutSettings {
+            connect,
+            first_token,
+            answer,
+            idle,
+            total,
+        } = settings;
+        let all = [
+            ("timeouts.connect", connect),
+            ("timeouts.first_token", first_token),
+            ("timeouts.answer", answer),
+            ("timeouts.idle", idle),
+            ("timeouts.total", total),
+        ];
+        all.into_iter().fold(self, |fields, (name, value)| {
+            fields.optional(name, value.map(humantime::format_duration))
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads.
+//! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`.
+
+mod reloads;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, Response, StatusCode};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use serde::Serialize;
+
+use crate::config::facts::Item;
+use crate::edge::auth;
+use crate::edge::clock::Clock;
+use crate::edge::generation::Current;
+use crate::edge::lifecycle::Lifecycle;
+use crate::edge::telemetry::Telemetry;
+
+pub use reloads::{AskError, Entry, Reloaded, Reloads, Request};
+
+/// The application behind the admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    pub current: Current,
+    pub clock: Clock,
+    pub lifecycle: Arc<Lifecycle>,
+    pub telemetry: Arc<Telemetry>,
+    pub reloads: Arc<Reloads>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    uptime_seconds: u64,
+    config: ConfigStatus,
+    draining: bool,
+}
+
+#[derive(Serialize)]
+struct ConfigStatus {
+    generation: u64,
+    hash: String,
+    loaded_at: String,
+    last_error: Option<String>,
+    /// What has changed since the process began and takes a restart.
+    needs_restart: Vec<String>,
+}
+
+/// The configuration that serves, resolved, credentials as salted digests.
+#[derive(Serialize)]
+struct Serving {
+    generation: u64,
+    hash: String,
+    salt: String,
+    items: Vec<Item>,
+}
+
+impl Admin {
+    async fn answer(&self, session: &ServerSession) -> Response<Vec<u8>> {
+        let request = session.req_header();
+        let path = request.uri.path();
+        let reads = matches!(request.method, Method::GET | Method::HEAD);
+        if path.starts_with("/api/") && !self.is_admitted(session) {
+            return text(StatusCode::UNAUTHORIZED, "a token is required\n");
+        }
+        match (path, reads, &request.method) {
+            ("/api/reload", _, &Method::POST) => self.reload().await,
+            ("/api/reload", ..) => text(StatusCode::METHOD_NOT_ALLOWED, "use POST\n"),
+            (_, false, _) => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
+            ("/healthz", ..) => text(StatusCode::OK, "ok\n"),
+            ("/readyz", ..) if self.lifecycle.is_draining() => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+            }
+            ("/readyz", ..) => text(StatusCode::OK, "ready\n"),
+            ("/metrics", ..) => self.metrics(),
+            ("/api/status", ..) => self.status(),
+            ("/api/config", ..) => self.config(),
+            ("/api/reloads", ..) => json(StatusCode::OK, &self.reloads.history()),
+            _ => text(StatusCode::NOT_FOUND, "no such path\n"),
+        }
+    }
+
+    fn is_admitted(&self, session: &ServerSession) -> bool {
+        let generation = self.current.load();
+        let token = generation.snapshot.server.admin.token.as_ref();
+        token.is_none_or(|token| auth::is_token(&session.req_header().headers, token.expose()))
+    }
+
+    fn metrics(&self) -> Response<Vec<u8>> {
+        let generation = self.current.load_full();
+        let now = self.clock.now();
+        let body = self
+            .telemetry
+            .metrics
+            .render(&generation, &self.lifecycle, now);
+        answer(StatusCode::OK, "text/plain; version=0.0.4", body)
+    }
+
+    fn status(&self) -> Response<Vec<u8>> {
+        let generation = self.current.load();
+        let reloads = self.reloads.standing();
+        let status = Status {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: self.clock.now().as_micros() / 1_000_000,
+            config: ConfigStatus {
+                generation: generation.number,
+                hash: generation.hash.clone(),
+                loaded_at: humantime::format_rfc3339_seconds(reloads.loaded_at).to_string(),
+                last_error: reloads.last_error,
+                needs_restart: reloads.needs_restart,
+            },
+            draining: self.lifecycle.is_draining(),
+        };
+        json(StatusCode::OK, &status)
+    }
+
+    fn config(&self) -> Response<Vec<u8>> {
+        let generation = self.current.load_full();
+        let facts = generation.facts(self.reloads.salt());
+        let serving = Serving {
+            generation: generation.number,
+            hash: generation.hash.clone(),
+            salt: facts.salt,
+            items: facts.items,
+        };
+        json(StatusCode::OK, &serving)
+    }
+
+    async fn reload(&self) -> Response<Vec<u8>> {
+        match self.reloads.ask().await {
+            Ok(refused @ Reloaded::Refused { .. }) => {
+                json(StatusCode::UNPROCESSABLE_ENTITY, &refused)
+            }
+            Ok(reloaded) => json(StatusCode::OK, &reloaded),
+            Err(error) => {
+                let status = match error {
+                    AskError::Nobody => StatusCode::NOT_IMPLEMENTED,
+                    AskError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                    AskError::Slow => StatusCode::ACCEPTED,
+                };
+                text(status, &format!("{error}\n"))
+            }
+        }
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
+    let body = serde_json::to_vec(body).expect("plain fields always serialise");
+    answer(status, "application/json", body)
+}
+
+fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {
+    answer(
+        status,
+        "text/plain; charset=utf-8",
+        body.as_bytes().to_vec(),
+    )
+}
+
+fn answer(status: StatusCode, kind: &str, body: Vec<u8>) -> Response<Vec<u8>> {
+    Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .header("content-length", body.len())
+        .body(body)
+        .expect("our own headers are all valid")
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        self.answer(session).await
+    }
+}
