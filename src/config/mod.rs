@@ -95,7 +95,7 @@ fn with_named_files(loaded: &Loaded) -> String {
     for file in &loaded.files {
         hasher.update(file.digest.unwrap_or_default());
     }
-    hex(&hasher.finalize())
+    format!("{:x}", hasher.finalize())
 }
 
 /// Checks a configuration; `env` looks variables up. Files that hold its credentials are read.
@@ -103,7 +103,7 @@ fn with_named_files(loaded: &Loaded) -> String {
 /// # Errors
 /// Everything that is wrong, at once, unless the text is no YAML at all.
 pub fn parse(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
-    let hash = hex(&Sha256::digest(&source.text));
+    let hash = format!("{:x}", Sha256::digest(&source.text));
     let plain = without_mark(source);
     let mut report = read_outline(&plain);
     let read = match report.has_syntax_error() {
@@ -178,12 +178,4 @@ fn drop_extensions(value: &mut serde_yaml::Value) {
     if let Some(map) = value.as_mapping_mut() {
         map.retain(|key, _| !key.as_str().is_some_and(|key| key.starts_with("x-")));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
 }

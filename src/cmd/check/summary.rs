@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::snapshot::{Listener, ListenerTls, Snapshot};
 use crate::core::catalog::{Catalog, Endpoint, EndpointIx, Model, Price};
+use crate::core::names::ProviderName;
 use crate::core::policy::Policy;
 use crate::core::timeouts::{ANSWER, CONNECT, IDLE, TOTAL, TimeoutSettings};
 
@@ -29,7 +30,7 @@ pub(super) fn write(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()>
     }
     write_rest(out, models.len(), "models")?;
     for route in &snapshot.routes {
-        let providers: Vec<&str> = route.providers.iter().map(|name| name.as_str()).collect();
+        let providers: Vec<&str> = route.providers.iter().map(ProviderName::as_str).collect();
         writeln!(
             out,
             "route {} to {}",

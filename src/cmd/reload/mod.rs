@@ -60,7 +60,7 @@ impl Reloader {
     /// Reads the file; applies it where it is new. `None`: nobody asked, and there is nothing to say.
     fn look(&mut self, trigger: &Trigger) -> Option<Reloaded> {
         match config::load(&self.path, &|name| std::env::var(name).ok()) {
-            Ok(loaded) if loaded.hash == self.serving() => self.unchanged(&loaded, trigger),
+            Ok(loaded) if loaded.hash == self.serving() => Some(self.unchanged(&loaded, trigger)),
             // What failed beyond the text (a file that it names) is tried again when someone says so.
             Ok(loaded) if loaded.hash == self.tried && matches!(trigger, Trigger::Poll) => None,
             Ok(loaded) => {
@@ -95,7 +95,7 @@ impl Reloader {
         })
     }
 
-    fn unchanged(&mut self, loaded: &Loaded, trigger: &Trigger) -> Option<Reloaded> {
+    fn unchanged(&mut self, loaded: &Loaded, trigger: &Trigger) -> Reloaded {
         if self.tried != loaded.hash {
             tracing::info!(
                 reason = trigger.name(),
@@ -109,9 +109,9 @@ impl Reloader {
             );
         }
         self.tried.clone_from(&loaded.hash);
-        Some(Reloaded::Unchanged {
+        Reloaded::Unchanged {
             generation: self.number(),
-        })
+        }
     }
 
     fn apply(&self, loaded: Loaded, trigger: &Trigger) -> Reloaded {

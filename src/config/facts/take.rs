@@ -1,16 +1,11 @@
-//! Owns what a configuration says, flat: one entry for each thing it holds, with its settings as text, so that two
-//! of them can be compared and shown. Must never hold a credential: those stand as salted digests, which tell
-//! only whether two are the same. Every struct is taken apart whole, so that a new setting cannot be forgotten.
-
-use std::collections::BTreeMap;
-use std::fmt::{self, Debug, Display};
-use std::path::Path;
-use std::time::Duration;
+//! Owns the way from a snapshot to its facts. Every struct is taken apart whole, so that a new setting cannot be
+//! forgotten. Must never leave a credential as it is.
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::fields::Fields;
+use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
     Admin, Caller, DialectName, Holds, Listener, ListenerTls, NamedFile, Provider, Route, Server,
@@ -19,89 +14,9 @@ use crate::config::snapshot::{
 use crate::core::catalog::{Catalog, Endpoint, Model, Price};
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 use crate::core::policy::{Layers, Policy};
-use crate::core::timeouts::TimeoutSettings;
 
 /// Digits of a digest: enough that two credentials do not meet, too few to be of use elsewhere.
 const DIGITS: usize = 16;
-
-/// The kinds of things that a configuration holds, in the order they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Server,
-    Listener,
-    CallerKey,
-    Provider,
-    ProviderKey,
-    Model,
-    Endpoint,
-    Alias,
-    Policy,
-    Health,
-    RetryBudget,
-    Route,
-    Telemetry,
-    /// A certificate, or the key of one.
-    File,
-}
-
-impl Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Server => "server",
-            Self::Listener => "listener",
-            Self::CallerKey => "caller key",
-            Self::Provider => "provider",
-            Self::ProviderKey => "provider key",
-            Self::Model => "model",
-            Self::Endpoint => "endpoint",
-            Self::Alias => "alias",
-            Self::Policy => "policy",
-            Self::Health => "health",
-            Self::RetryBudget => "retry budget",
-            Self::Route => "route",
-            Self::Telemetry => "telemetry",
-            Self::File => "file",
-        })
-    }
-}
-
-/// The value of a setting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Fact {
-    Plain(String),
-    Secret {
-        /// Salted, in hexadecimal digits.
-        digest: String,
-    },
-}
-
-impl Display for Fact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain(text) => text,
-            Self::Secret { .. } => "[redacted]",
-        })
-    }
-}
-
-/// One thing that a configuration holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    pub kind: Kind,
-    /// Tells it from the others of its kind; empty where there is one.
-    pub name: String,
-    pub fields: BTreeMap<String, Fact>,
-}
-
-/// Everything that a configuration holds, ordered by kind and name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// What digests of credentials are salted with. Only facts of the same salt can be compared.
-    pub salt: String,
-    pub items: Vec<Item>,
-}
 
 // === impl Facts ===
 
@@ -124,7 +39,9 @@ impl Facts {
             access_log,
         } = snapshot;
         facts.server(server);
-        callers.iter().for_each(|caller| facts.caller(caller));
+        for caller in callers {
+            facts.caller(caller);
+        }
         for (name, provider) in providers {
             facts.provider(name.as_str(), provider);
         }
@@ -132,9 +49,11 @@ impl Facts {
         for (position, route) in routes.iter().enumerate() {
             facts.route(position, route);
         }
-        policies.values().for_each(|policy| facts.policy(policy));
+        for policy in policies.values() {
+            facts.policy(policy);
+        }
         facts.health(health);
-        facts.retry_budget(retry_budget);
+        facts.retry_budget(*retry_budget);
         let telemetry = Fields::default().shown("access_log", access_log);
         facts.push(Kind::Telemetry, "", telemetry);
         let certificates = files.iter().filter(|file| file.holds == Holds::Certificate);
@@ -162,7 +81,7 @@ impl Facts {
             .chain_update(&self.salt)
             .chain_update(secret)
             .finalize();
-        let mut digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut digits = format!("{digest:x}");
         digits.truncate(DIGITS);
         Fact::Secret { digest: digits }
     }
@@ -236,7 +155,7 @@ impl Facts {
         } = tls;
         let scheme = if base.tls { "https" } else { "http" };
         let mut fields = Fields::default()
-            .list("dialects", dialects.iter().map(dialect))
+            .list("dialects", dialects.iter().copied().map(dialect))
             .plain(
                 "base_url",
                 format!("{scheme}://{}{}", base.authority(), base.path),
@@ -396,7 +315,7 @@ impl Facts {
         self.push(Kind::Health, "", fields);
     }
 
-    fn retry_budget(&mut self, settings: &BudgetSettings) {
+    fn retry_budget(&mut self, settings: BudgetSettings) {
         let BudgetSettings {
             per_success,
             floor_per_second,
@@ -433,7 +352,7 @@ fn listener_tls(tls: Option<&ListenerTls>) -> Fields {
         .path("tls.client_ca_file", client_ca_file.as_deref())
 }
 
-fn dialect(dialect: &DialectName) -> &'static str {
+fn dialect(dialect: DialectName) -> &'static str {
     match dialect {
         DialectName::OpenAi => "openai",
     }
@@ -444,65 +363,5 @@ fn scheme_of(auth: &UpstreamAuth) -> String {
         UpstreamAuth::Bearer => "bearer".to_owned(),
         UpstreamAuth::Header(name) => format!("header {name}"),
         UpstreamAuth::None => "none".to_owned(),
-    }
-}
-
-/// The settings of one item, while they are collected.
-#[derive(Default)]
-struct Fields(BTreeMap<String, Fact>);
-
-impl Fields {
-    fn fact(mut self, name: &str, fact: Fact) -> Self {
-        self.0.insert(name.to_owned(), fact);
-        self
-    }
-
-    fn plain(self, name: &str, value: impl Display) -> Self {
-        self.fact(name, Fact::Plain(value.to_string()))
-    }
-
-    /// A word of one of our closed lists.
-    fn shown(self, name: &str, word: impl Debug) -> Self {
-        self.plain(name, format!("{word:?}").to_lowercase())
-    }
-
-    fn time(self, name: &str, value: Duration) -> Self {
-        self.plain(name, humantime::format_duration(value))
-    }
-
-    fn path(self, name: &str, file: Option<&Path>) -> Self {
-        self.optional(name, file.map(Path::display))
-    }
-
-    fn optional(self, name: &str, value: Option<impl Display>) -> Self {
-        match value {
-            Some(value) => self.plain(name, value),
-            None => self.plain(name, "none"),
-        }
-    }
-
-    fn list<T: Display>(self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
-        let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
-        self.plain(name, format!("[{}]", values.join(", ")))
-    }
-
-    fn timeouts(self, settings: &TimeoutSettings) -> Self {
-        let TimeoutSettings {
-            connect,
-            first_token,
-            answer,
-            idle,
-            total,
-        } = settings;
-        let all = [
-            ("timeouts.connect", connect),
-            ("timeouts.first_token", first_token),
-            ("timeouts.answer", answer),
-            ("timeouts.idle", idle),
-            ("timeouts.total", total),
-        ];
-        all.into_iter().fold(self, |fields, (name, value)| {
-            fields.optional(name, value.map(humantime::format_duration))
-        })
     }
 }
