@@ -15,6 +15,7 @@ mod recovery_time;
 mod upstream;
 mod plain;
 mod routes;
+mod clients;
 mod bodies;
 mod fidelity;
 mod operations;

@@ -1,6 +1,7 @@
 //! Owns what arrives from a client until it is a request with a body: the path, the key, the body under its
 //! limits. Must never start an attempt.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pingora::proxy::Session;
 use uuid::Uuid;
 
-use crate::config::snapshot::Caller;
+use crate::config::snapshot::{Caller, Cors};
 use crate::edge::auth::Admission;
 use crate::edge::clock::unix_time;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::HeldBytes;
+use crate::edge::proxy::cors::Sharing;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::ClientRequest;
@@ -109,23 +111,25 @@ pub(crate) const fn path_of(operation: Operation, skin: Skin) -> &'static str {
     }
 }
 
-/// The names of one exchange.
+/// What every answer to one request says, whatever becomes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     /// The client's own, or ours.
     pub(crate) request: String,
     /// Ours alone.
     pub(crate) generation: String,
+    pub(crate) sharing: Sharing,
 }
 
 impl Ids {
     /// The names for a request with these headers.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, cors: &Cors) -> Self {
         let own = unique().simple().to_string();
         let given = headers.get("x-request-id").and_then(acceptable);
         Self {
             request: given.unwrap_or_else(|| own.clone()),
             generation: format!("gen-{own}"),
+            sharing: Sharing::of(cors, headers),
         }
     }
 }
@@ -153,6 +157,8 @@ pub(crate) struct Incoming {
     pub(crate) ids: Ids,
     pub(crate) skin: Skin,
     pub(crate) caller: Option<Arc<Caller>>,
+    /// For the log; providers never see it.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) request: ClientRequest,
     pub(crate) body: Bytes,
     /// Given back when the exchange is over.
@@ -316,12 +322,12 @@ mod tests {
         let id = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-request-id", HeaderValue::from_static(value));
-            Ids::of(&headers).request
+            Ids::of(&headers, &Cors::Off).request
         };
         assert_eq!(id("abc-1.2_3"), "abc-1.2_3");
         assert_ne!(id("a b"), "a b");
         assert_ne!(id(""), "");
-        let own = Ids::of(&HeaderMap::new());
+        let own = Ids::of(&HeaderMap::new(), &Cors::Off);
         assert_eq!(own.generation, format!("gen-{}", own.request));
     }
 }
