@@ -66,6 +66,8 @@ pub struct Server {
     pub max_inflight_bytes: u64,
     /// Connections of clients, over all listeners.
     pub max_connections: usize,
+    /// The longest a connection may go without a whole request head.
+    pub idle_timeout: Duration,
     /// The longest a client may take to send its body.
     pub body_timeout: Duration,
     /// The longest wait for open exchanges at shutdown.

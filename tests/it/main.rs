@@ -23,6 +23,7 @@ mod naming;
 mod failover;
 mod surface;
 mod limits;
+mod connections;
 mod cancel;
 mod slow_reader;
 mod keepalive;

@@ -18,6 +18,8 @@ const MAX_BODY: u64 = 32 << 20;
 const MAX_INFLIGHT_BYTES: u64 = 1 << 30;
 /// nginx's usual order of size: with two descriptors a stream it fits the 65536 that containers allow.
 const MAX_CONNECTIONS: u64 = 20_000;
+/// nginx's default `keepalive_timeout`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Half a minute more than the longest answer most clients wait for.
 const DRAIN: Duration = Duration::from_secs(330);
@@ -38,6 +40,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) max_inflight_bytes: Size,
     /// Connections of clients, over all listeners; further ones are closed at once. Default 20000; at least 1.
     pub(in crate::config) max_connections: Count,
+    /// The longest a connection may go without a whole request head: new, idle, or slow. Default 75s; more than 0s.
+    pub(in crate::config) idle_timeout: Span,
     /// The longest a client may take to send its body. Default 30s; more than 0s.
     pub(in crate::config) body_timeout: Span,
     /// The longest wait for open exchanges at shutdown; shorter when none is left. Default 330s.
@@ -57,6 +61,7 @@ impl Default for Server {
             max_body: Size(MAX_BODY),
             max_inflight_bytes: Size(MAX_INFLIGHT_BYTES),
             max_connections: Count(MAX_CONNECTIONS),
+            idle_timeout: Span(IDLE_TIMEOUT),
             body_timeout: Span(BODY_TIMEOUT),
             drain: Span(DRAIN),
             trusted_proxies: List::default(),

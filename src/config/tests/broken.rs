@@ -668,6 +668,10 @@ fn clients_and_their_pages() {
         "5:28 `max_connections` must be at least 1",
     );
     check_lines(
+        "server: { idle_timeout: 0s }\n",
+        "5:25 `idle_timeout` must be more than 0s",
+    );
+    check_lines(
         "server: { trusted_proxies: [10.0.0.0/8, proxy.internal] }\n",
         "5:41 \"proxy.internal\" is not an address or a network",
     );

@@ -41,6 +41,7 @@ use crate::wire::openai::write::Skin;
 use drive::Drive;
 use request::{Ids, Incoming, Route};
 
+pub use request::{AwaitedHead, LARGEST_HEAD};
 pub use routes::Passing;
 pub use upstream::Connector;
 
@@ -78,6 +79,10 @@ impl Gateway {
             session.set_keepalive(None);
         }
         downstream::prepare(session);
+        if request::is_head_too_large(session) {
+            too_large(session, &ids, &route).await;
+            return None;
+        }
         match route {
             Route::Ask(operation, skin) => {
                 self.ask(session, generation, ids, (operation, skin)).await;
@@ -228,6 +233,21 @@ async fn write(session: &mut Session, ids: &Ids, body: Bytes) {
         return;
     }
     reply::write_json(session, head, body).await;
+}
+
+/// An answer in the dialect of the path, and the end of the connection: who sends one such head sends more.
+async fn too_large(session: &mut Session, ids: &Ids, route: &Route) {
+    let skin = match route {
+        Route::Ask(_, skin)
+        | Route::Models(skin)
+        | Route::Model(skin, _)
+        | Route::WrongMethod(skin, _) => *skin,
+        Route::Root | Route::Unknown => Skin::OpenAi,
+    };
+    let message = format!("the request's headers are larger than {LARGEST_HEAD} bytes");
+    session.set_keepalive(None);
+    let error = ClientError::new(431, "invalid_request", message);
+    refuse(session, ids, &error, skin).await;
 }
 
 /// Says what a path takes, also to whom no key is known: browsers ask without one.

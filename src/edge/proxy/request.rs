@@ -3,11 +3,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use uuid::Uuid;
 
@@ -22,6 +24,9 @@ use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::ClientRequest;
 use crate::wire::openai::write::Skin;
 
+/// Bytes of a request's head, on h1 and on h2: Pingora's own bound on h2, and more than common servers take (8 to
+/// 32 KiB). Pingora itself reads up to 1 MiB of one on h1.
+pub const LARGEST_HEAD: usize = 64 * 1024;
 /// What is set aside for a body before any of it has come.
 const FIRST_BUFFER: usize = 256 * 1024;
 /// Longest request id that is taken over from a client (surface, "Answers").
@@ -34,6 +39,29 @@ static FORWARDED: [HeaderName; 5] = [
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-client-request-id"),
 ];
+
+/// Tells who bounds a connection that the head of its request has arrived. Pingora hands what a connection
+/// carries to the request that follows (`on_connection_reuse`), the first moment after its head.
+#[derive(Clone, Debug, Default)]
+pub struct AwaitedHead(Arc<AtomicBool>);
+
+impl AwaitedHead {
+    pub fn has_arrived(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn arrive(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Whether a head is larger than we take. On h2 its own layer has measured it.
+pub(crate) fn is_head_too_large(session: &Session) -> bool {
+    let ServerSession::H1(session) = session.as_downstream() else {
+        return false;
+    };
+    session.get_headers_raw_bytes().len() > LARGEST_HEAD
+}
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 mod passing;
 mod outgoing;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::wire::openai::write::Skin;
 
 use outgoing::{address_to, clean, is_ambiguous};
 use passing::{has_answered, is_elsewhere_better, is_replayable, peer_of};
-use request::Ids;
+use request::{AwaitedHead, Ids};
 
 pub use passing::Passing;
 
@@ -172,6 +173,18 @@ impl ProxyHttp for Gateway {
 
     fn new_ctx(&self) -> Self::CTX {
         None
+    }
+
+    /// Called right after the head, with what the connection brought along.
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        _ctx: &mut Self::CTX,
+        brought: Box<dyn Any + Send + Sync>,
+    ) {
+        if let Ok(head) = brought.downcast::<AwaitedHead>() {
+            head.arrive();
+        }
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
