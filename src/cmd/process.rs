@@ -5,30 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use pingora::apps::HttpServerOptions;
-use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{ListenerConfig, TcpSocketOptions};
-use pingora::protocols::http::v2::server::H2Options;
-use pingora::protocols::l4::stream::L4BufferSettings;
-use pingora::proxy::http_proxy_service_with_name;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server, ShutdownSignalWatch};
-use pingora::services::listening::Service;
 
-use crate::cmd::listen::{Reserved, reserve};
+use crate::cmd::listen::{Reserved, bind, reserve};
 use crate::config::Loaded;
+use crate::edge::front::{Entrance, Front};
 use crate::edge::generation::Generation;
 use crate::edge::plugin::Mainstay;
-use crate::edge::proxy::Gateway;
 use crate::edge::telemetry::Telemetry;
 use crate::edge::tls::Shown;
 
-/// Buffers of a client's connection: the defaults of 64 KiB cost 50 KiB more a stream.
-const READ_BUFFER: usize = 4096;
-const WRITE_BUFFER: usize = 8192;
-/// Streams of one h2 connection, and the size of one request's headers.
-const H2_STREAMS: u32 = 250;
-const H2_HEADER_BYTES: u32 = 64 * 1024;
 /// Idle upstream connections kept for each worker thread.
 const POOL_PER_THREAD: usize = 256;
 
@@ -40,8 +28,8 @@ pub(crate) struct Process {
     pub(crate) shown: Arc<Shown>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
-    /// Kept until the listeners are bound, and beyond.
-    _reserved: Vec<Reserved>,
+    /// Kept until the admin listener is bound, and beyond.
+    _reserved: Reserved,
 }
 
 impl Process {
@@ -54,7 +42,7 @@ impl Process {
         let generation = mainstay.current().load_full();
         let settings = generation.snapshot.server.clone();
         let mut shown = Shown::default();
-        let listeners = listeners(&generation, &mut shown)?;
+        let entrances = entrances(&generation, &mut shown)?;
         let admin = reserve(settings.admin.listen)
             .with_context(|| format!("cannot listen on {}", settings.admin.listen))?;
         let threads = match settings.threads {
@@ -63,9 +51,13 @@ impl Process {
         };
         let mut server = Server::new_with_opt_and_conf(None, server_conf(threads));
         server.bootstrap();
-        let addresses = listeners.iter().map(|open| open.reserved.address).collect();
-        let (reserved, data) = data_service(&server, &mainstay, listeners, threads);
-        server.add_service(data);
+        let bound = entrances.iter().map(|open| open.listener.local_addr());
+        let addresses = bound
+            .collect::<Result<_, _>>()
+            .context("a listener has no address")?;
+        let gateway = mainstay.clone().into_gateway();
+        let front = Front::new(&server.configuration, gateway, entrances, threads);
+        server.add_service(front);
         let mut operators = mainstay.admin_service();
         operators.add_listener(listener_config(&admin));
         server.add_service(operators);
@@ -75,7 +67,7 @@ impl Process {
             shown: Arc::new(shown),
             addresses,
             admin: admin.address,
-            _reserved: reserved.into_iter().chain([admin]).collect(),
+            _reserved: admin,
         })
     }
 
@@ -87,13 +79,8 @@ impl Process {
     }
 }
 
-/// A listener that can be bound.
-struct Open {
-    reserved: Reserved,
-    tls: Option<TlsSettings>,
-}
-
-fn listeners(generation: &Generation, shown: &mut Shown) -> anyhow::Result<Vec<Open>> {
+/// The listeners, bound: what connects from here on waits until the server starts.
+fn entrances(generation: &Generation, shown: &mut Shown) -> anyhow::Result<Vec<Entrance>> {
     let listen = generation.snapshot.server.listen.iter();
     listen
         .map(|listener| {
@@ -101,9 +88,8 @@ fn listeners(generation: &Generation, shown: &mut Shown) -> anyhow::Result<Vec<O
             let mut identities = generation.identities();
             let identity = identities.find(|(with_tls, _)| *with_tls == listener);
             let tls = identity.map(|(_, identity)| shown.listener(address, identity));
-            let reserved =
-                reserve(address).with_context(|| format!("cannot listen on {address}"))?;
-            Ok(Open { reserved, tls })
+            let listener = bind(address).with_context(|| format!("cannot listen on {address}"))?;
+            Ok(Entrance { listener, tls })
         })
         .collect()
 }
@@ -119,44 +105,8 @@ fn server_conf(threads: usize) -> ServerConf {
     }
 }
 
-fn data_service(
-    server: &Server,
-    mainstay: &Mainstay,
-    listeners: Vec<Open>,
-    threads: usize,
-) -> (Vec<Reserved>, Service<pingora::proxy::HttpProxy<Gateway>>) {
-    let gateway = mainstay.clone().into_gateway();
-    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "data");
-    service.threads = Some(threads);
-    let mut reserved = Vec::new();
-    for Open {
-        reserved: open,
-        tls,
-    } in listeners
-    {
-        let config = listener_config(&open);
-        service.add_listener(match tls {
-            Some(settings) => config.tls(settings),
-            None => config,
-        });
-        reserved.push(open);
-    }
-    if let Some(proxy) = service.app_logic_mut() {
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        proxy.server_options = Some(options);
-        let mut h2 = H2Options::new();
-        h2.max_concurrent_streams(H2_STREAMS)
-            .max_header_list_size(H2_HEADER_BYTES);
-        proxy.h2_options = Some(h2);
-    }
-    (reserved, service)
-}
-
 fn listener_config(listener: &Reserved) -> ListenerConfig {
     let mut options = TcpSocketOptions::default();
     options.so_reuseport = listener.shares_port().then_some(true);
-    ListenerConfig::tcp(listener.address.to_string())
-        .tcp_socket_options(options)
-        .l4_buffer(L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER))
+    ListenerConfig::tcp(listener.address.to_string()).tcp_socket_options(options)
 }

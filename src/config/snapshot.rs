@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::config::secret::Secret;
 use crate::core::catalog::Catalog;
 use crate::core::health::{BudgetSettings, HealthSettings};
@@ -84,10 +86,52 @@ pub struct Server {
     pub max_body: u64,
     /// Bytes of all request bodies held at once.
     pub max_inflight_bytes: u64,
+    /// Connections of clients, over all listeners.
+    pub max_connections: usize,
+    /// The longest a connection may go without a whole request head.
+    pub idle_timeout: Duration,
     /// The longest a client may take to send its body.
     pub body_timeout: Duration,
     /// The longest wait for open exchanges at shutdown.
     pub drain: Duration,
+    /// Whose `X-Forwarded-For` is believed. IPv4 networks are never written as IPv6 ones.
+    pub trusted_proxies: Vec<IpNet>,
+    pub cors: Cors,
+}
+
+/// Which web pages may call from a browser.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cors {
+    /// None: no answer speaks of origins.
+    #[default]
+    Off,
+    Any,
+    /// At least one.
+    Only(Vec<OriginPattern>),
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPattern {
+    /// As browsers write it.
+    Exact(String),
+    /// Every sub-domain: what stands before its label (`https://`), and what follows it (`.example.com`).
+    Subdomains { before: String, after: String },
+}
+
+impl OriginPattern {
+    /// Whether an `Origin` header names such a page.
+    pub fn matches(&self, origin: &str) -> bool {
+        match self {
+            Self::Exact(exact) => origin == exact,
+            Self::Subdomains { before, after } => {
+                let rest = origin.strip_prefix(before.as_str());
+                let labels = rest.and_then(|rest| rest.strip_suffix(after.as_str()));
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+                labels.is_some_and(|name| !name.is_empty() && name.bytes().all(is_name))
+            }
+        }
+    }
 }
 
 /// Where clients connect.

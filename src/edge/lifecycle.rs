@@ -1,4 +1,4 @@
-//! Owns what the process as a whole is doing: exchanges under way, bytes of bodies held, and whether it
+//! Owns what the process as a whole is doing: connections and exchanges under way, bytes of bodies held, and whether it
 //! drains. Must never end anything itself.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 /// What the process is doing.
 #[derive(Debug, Default)]
 pub struct Lifecycle {
+    connections: AtomicUsize,
     exchanges: AtomicUsize,
     held_bytes: AtomicU64,
     draining: AtomicBool,
@@ -16,6 +17,20 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
+    /// Connections of clients that are open.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// A place among at most so many connections, given back when it is dropped; `None`: all are taken.
+    pub fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
+        let taken = self.connections.fetch_add(1, Relaxed);
+        let place = Place {
+            lifecycle: self.clone(),
+        };
+        (taken < most).then_some(place)
+    }
+
     /// Exchanges under way.
     pub fn exchanges(&self) -> usize {
         self.exchanges.load(Relaxed)
@@ -61,6 +76,18 @@ impl Lifecycle {
             lifecycle: self.clone(),
             bytes: 0,
         }
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Place {
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.lifecycle.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -114,6 +141,20 @@ mod tests {
         assert_eq!(lifecycle.held_bytes(), 60);
         drop(one);
         assert_eq!(lifecycle.held_bytes(), 0);
+    }
+
+    #[test]
+    fn a_place_is_given_back_and_no_more_are_taken_than_there_are() {
+        let lifecycle = Arc::new(Lifecycle::default());
+        let (one, two) = (lifecycle.enter(2), lifecycle.enter(2));
+        assert!(one.is_some() && two.is_some());
+        assert!(lifecycle.enter(2).is_none(), "all are taken");
+        assert_eq!(lifecycle.connections(), 2);
+        drop(one);
+        assert!(lifecycle.enter(1).is_none(), "the limit has fallen since");
+        assert!(lifecycle.enter(2).is_some());
+        drop(two);
+        assert_eq!(lifecycle.connections(), 0);
     }
 
     #[tokio::test]

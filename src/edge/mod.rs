@@ -1,6 +1,6 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
 //! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `generation`, `telemetry`, `proxy`,
-//! `admin`, `plugin` (all of it as one value).
+//! `front`, `admin`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
@@ -14,5 +14,6 @@ pub mod routes;
 pub mod generation;
 pub mod telemetry;
 pub mod proxy;
+pub mod front;
 pub mod admin;
 pub mod plugin;

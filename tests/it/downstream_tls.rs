@@ -17,7 +17,7 @@ use crate::harness::{Config, Proxy, eventually, fast, mock};
 use crate::raw::{BOTH, Ended, H1, H2, Request, Via, dial};
 
 /// A configuration whose listener shows `FOLDER/server.pem`.
-fn config(folder: &Path, upstream: &Mock, more: &str) -> String {
+pub(crate) fn config(folder: &Path, upstream: &Mock, more: &str) -> String {
     let file = |name: &str| folder.join(name).display().to_string();
     let tls = format!(
         "listen: [{{ address: \"127.0.0.1:0\", tls: {{ cert_file: {}, key_file: {} {more} }} }}]",
@@ -35,7 +35,7 @@ fn asking_clients(folder: &Path) -> String {
     format!(", client_ca_file: {}", folder.join("clients.pem").display())
 }
 
-async fn connect(
+pub(crate) async fn connect(
     proxy: &Proxy,
     authority: &Authority,
     via: Via,

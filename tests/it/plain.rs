@@ -27,6 +27,8 @@ pub(crate) struct Seen {
 pub(crate) enum Manner {
     /// 200 with `ok`.
     Well,
+    /// As `Well`, and any page may read it.
+    Sharing,
     /// This status with an empty body.
     Status(u16),
     /// Three events, with a pause between them.
@@ -164,6 +166,11 @@ async fn answer(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: a=b\r\n\r\nok")
                 .await
+        }
+        Manner::Sharing => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\naccess-control-allow-origin: *\r\n\
+                access-control-allow-credentials: true\r\nvary: Accept\r\n\r\nok";
+            stream.write_all(head.as_bytes()).await
         }
         Manner::Status(status) => {
             let head = format!("HTTP/1.1 {status} Told\r\ncontent-length: 0\r\n\r\n");

@@ -219,6 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> H1<S> {
         let length = length.map(|length| length.parse().unwrap());
         answer.end = match (length, chunked, answer.status) {
             (_, _, 0) => answer.end,
+            (None, false, 204) => Ended::Whole,
             (Some(length), ..) => self.sized(length, answer).await,
             (None, true, _) => self.chunks(answer).await,
             (None, false, _) => panic!("an answer without framing: {answer:?}"),

@@ -1,6 +1,6 @@
 //! Owns the meaning of the file: cross references, ranges, names, and the `Snapshot` made of them. Every rule
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
-//! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `server`,
+//! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
 //! `callers`, `providers`, `base_url`, `addresses`, `headers`,
 //! `keys`, `tls`, `models`, `aliases`, `chains`, `policies`, `health`, `routes`,
 //! `telemetry`.
@@ -10,6 +10,8 @@ use crate::config::report::Report;
 use crate::config::snapshot::Snapshot;
 
 mod names;
+mod trusted;
+mod cors;
 mod server;
 mod callers;
 mod providers;

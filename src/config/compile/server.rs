@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::config::compile::{cors, trusted};
 use crate::config::raw;
 use crate::config::report::Report;
 use crate::config::scalar::Text;
@@ -30,8 +31,16 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Server {
         threads: threads(server.threads.0, &at.key("threads"), report),
         max_body: server.max_body.0,
         max_inflight_bytes: server.max_inflight_bytes.0,
+        idle_timeout: server.idle_timeout.0,
         body_timeout: server.body_timeout.0,
         drain: server.drain.0,
+        max_connections: usize::try_from(server.max_connections.0).unwrap_or(usize::MAX),
+        trusted_proxies: trusted::compile(
+            &server.trusted_proxies.0,
+            &at.key("trusted_proxies"),
+            report,
+        ),
+        cors: cors::compile(config, &at.key("cors"), report),
     }
 }
 
@@ -229,10 +238,17 @@ fn check_limits(server: &raw::server::Server, at: &Trail, report: &mut Report<'_
             "`max_body` is larger than `max_inflight_bytes`, so the largest bodies never fit";
         report.error(&at.key("max_body"), message);
     }
-    if server.body_timeout.0.is_zero() {
-        report.error(
-            &at.key("body_timeout"),
-            "`body_timeout` must be more than 0s",
-        );
+    if server.max_connections.0 == 0 {
+        let message = "`max_connections` must be at least 1";
+        report.error(&at.key("max_connections"), message);
+    }
+    let spans = [
+        ("idle_timeout", server.idle_timeout),
+        ("body_timeout", server.body_timeout),
+    ];
+    for (field, span) in spans {
+        if span.0.is_zero() {
+            report.error(&at.key(field), format!("`{field}` must be more than 0s"));
+        }
     }
 }

@@ -16,6 +16,10 @@ const ADMIN_LISTEN: &str = "127.0.0.1:8081";
 /// Room for a long conversation with images; larger parses would hold up a worker.
 const MAX_BODY: u64 = 32 << 20;
 const MAX_INFLIGHT_BYTES: u64 = 1 << 30;
+/// nginx's usual order of size: with two descriptors a stream it fits the 65536 that containers allow.
+const MAX_CONNECTIONS: u64 = 20_000;
+/// nginx's default `keepalive_timeout`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Half a minute more than the longest answer most clients wait for.
 const DRAIN: Duration = Duration::from_secs(330);
@@ -34,10 +38,18 @@ pub(in crate::config) struct Server {
     pub(in crate::config) max_body: Size,
     /// Bytes of all request bodies held at once, beyond it requests get 503. Default 1GiB.
     pub(in crate::config) max_inflight_bytes: Size,
+    /// Connections of clients, over all listeners; further ones are closed at once. Default 20000; at least 1.
+    pub(in crate::config) max_connections: Count,
+    /// The longest a connection may go without a whole request head: new, idle, or slow. Default 75s; more than 0s.
+    pub(in crate::config) idle_timeout: Span,
     /// The longest a client may take to send its body. Default 30s; more than 0s.
     pub(in crate::config) body_timeout: Span,
     /// The longest wait for open exchanges at shutdown; shorter when none is left. Default 330s.
     pub(in crate::config) drain: Span,
+    /// Addresses and networks whose `X-Forwarded-For` is believed. Default none.
+    pub(in crate::config) trusted_proxies: List<Text>,
+    /// Which web pages may call.
+    pub(in crate::config) cors: Cors,
 }
 
 impl Default for Server {
@@ -48,10 +60,22 @@ impl Default for Server {
             threads: Count(0),
             max_body: Size(MAX_BODY),
             max_inflight_bytes: Size(MAX_INFLIGHT_BYTES),
+            max_connections: Count(MAX_CONNECTIONS),
+            idle_timeout: Span(IDLE_TIMEOUT),
             body_timeout: Span(BODY_TIMEOUT),
             drain: Span(DRAIN),
+            trusted_proxies: List::default(),
+            cors: Cors::default(),
         }
     }
+}
+
+/// Cross-origin calls from browsers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a map of CORS settings")]
+pub(in crate::config) struct Cors {
+    /// `https://app.example.com`, `https://*.example.com`, or `*` for every page. Default none.
+    pub(in crate::config) origins: List<Text>,
 }
 
 /// The operator's port.

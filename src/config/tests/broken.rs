@@ -660,3 +660,73 @@ fn broken_addresses() {
         "2:37 \"10.0.0.1:1\" is listed twice",
     );
 }
+
+#[test]
+fn clients_and_their_pages() {
+    check_lines(
+        "server: { max_connections: 0 }\n",
+        "5:28 `max_connections` must be at least 1",
+    );
+    check_lines(
+        "server: { idle_timeout: 0s }\n",
+        "5:25 `idle_timeout` must be more than 0s",
+    );
+    check_lines(
+        "server: { trusted_proxies: [10.0.0.0/8, proxy.internal] }\n",
+        "5:41 \"proxy.internal\" is not an address or a network",
+    );
+    check_lines(
+        "server: { trusted_proxies: 10.0.0.0/8 }\n",
+        "5:28 expected a list",
+    );
+    check_lines(
+        "server: { cors: { origins: [https://a.test/] } }\n",
+        "5:29 \"https://a.test/\" has more than a scheme, a host and a port",
+    );
+    check_lines(
+        "server: { cors: { origins: [https://A.test] } }\n",
+        "5:29 \"https://A.test\" is not as browsers write it",
+    );
+    check_lines(
+        "server: { cors: { origins: [https://a.test, https://a.test] } }\n",
+        "5:45 \"https://a.test\" is listed twice",
+    );
+    check_lines(
+        "server: { cors: { credentials: true } }\n",
+        "5:19 unknown field \"credentials\"",
+    );
+}
+
+#[test]
+fn doubts_about_clients_and_their_pages() {
+    let doubt = |lines: &str, expected: &str| {
+        let found = lines_of_warnings(lines);
+        assert!(
+            matches!(found.as_slice(), [only] if only.contains(expected)),
+            "{lines}: {found:?}"
+        );
+    };
+    doubt(
+        "server: { trusted_proxies: [10.1.2.3/8] }\n",
+        "5:29 the address has bits beyond",
+    );
+    doubt(
+        "server: { cors: { origins: [\"*\"] } }\n",
+        "5:29 any web page may call, and no key",
+    );
+    let keys = "auth: { keys: [{ name: web, key: k-1 }] }\n";
+    assert!(
+        lines_of_warnings(&format!(
+            "server: {{ cors: {{ origins: [\"*\"] }} }}\n{keys}"
+        ))
+        .is_empty()
+    );
+    doubt(
+        &format!("server: {{ cors: {{ origins: [\"*\", https://a.test] }} }}\n{keys}"),
+        "5:19 beside \"*\" the other origins have no effect",
+    );
+}
+
+fn lines_of_warnings(text: &str) -> Vec<String> {
+    lines(&load(&with(text)).warnings)
+}

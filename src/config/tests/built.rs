@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::{BASE, load, read, with};
-use crate::config::snapshot::{Listener, ListenerTls, UpstreamAuth};
+use crate::config::snapshot::{Cors, Listener, ListenerTls, OriginPattern, UpstreamAuth};
 use crate::core::policy::Sort;
 
 #[test]
 fn the_contracts_unbuilt_fields_are_refused() {
     let top = [
-        "server: { max_connections: 20000 }",
-        "server: { trusted_proxies: [10.0.0.0/8] }",
-        "server: { cors: { origins: [] } }",
         "server: { admin: { listen: { address: \"127.0.0.1:81\", tls: {} } } }",
         "server: { admin: { metrics_token: x } }",
         "policies: { p: { sort: cost } }",
@@ -237,4 +234,28 @@ fn addresses_are_taken_as_they_stand() {
         "[fd00::1]:80".parse().unwrap(),
     ];
     assert_eq!(provider.addresses, expected);
+}
+
+#[test]
+fn who_is_trusted_and_who_may_call_from_a_page() {
+    let server = |fields: &str| {
+        load(&with(&format!("server: {{ {fields} }}\n")))
+            .snapshot
+            .server
+    };
+    let written = "trusted_proxies: [10.0.0.0/8, \"::ffff:192.0.2.7\", \"fd00::1\"]";
+    let networks: Vec<String> = server(written)
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "fd00::1/128"]);
+    assert_eq!(server("cors: { origins: [] }").cors, Cors::Off);
+    let exact = OriginPattern::Exact("https://a.test".to_owned());
+    assert_eq!(
+        server("cors: { origins: [https://a.test] }").cors,
+        Cors::Only(vec![exact])
+    );
+    assert_eq!(server("max_connections: \"${NUMBER}\"").max_connections, 7);
+    assert_eq!(server("").max_connections, 20_000);
 }

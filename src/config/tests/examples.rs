@@ -14,12 +14,13 @@ use crate::core::outcome::Class;
 const MINIMAL: &str = include_str!("../../../conf/minimal.yaml");
 const START: &str = include_str!("../../../conf/mainstay.yaml");
 const COMPOSED: &str = include_str!("../../../conf/compose/config.yaml");
+const FROM_NGINX: &str = include_str!("../../../conf/from-nginx.yaml");
 const REFERENCE: &str = include_str!("../../../conf/reference.yaml");
 
 #[test]
 fn every_example_loads_without_a_doubt() {
     let composed = COMPOSED.replace("${MAINSTAY_ADMIN_TOKEN}", "set");
-    for text in [MINIMAL, START, &composed, REFERENCE] {
+    for text in [MINIMAL, START, &composed, FROM_NGINX, REFERENCE] {
         assert!(text.starts_with("# "), "the first line says what it is for");
         assert_eq!(load(text).warnings, [], "{text}");
     }
@@ -38,6 +39,28 @@ fn compose_mounts_its_configuration_and_publishes_on_loopback_only() {
     }
     let mounted = compose["services"]["mainstay"]["volumes"][0].as_str();
     assert_eq!(mounted, Some("./conf/compose:/etc/mainstay:ro"));
+}
+
+/// Each option that the guide names in full is one that the code knows.
+#[test]
+fn the_guide_from_nginx_names_options_that_exist() {
+    let guide = include_str!("../../../docs/from-nginx.md");
+    let whole = value::load(REFERENCE).unwrap();
+    let sections = ["server", "auth", "health", "policies", "telemetry"];
+    let mut named = 0;
+    for code in guide.split('`').skip(1).step_by(2) {
+        let path = code.split([':', ' ']).next().unwrap_or_default();
+        let mut steps = path.split('.');
+        if !path.contains('.') || !sections.contains(&steps.next().unwrap_or_default()) {
+            continue;
+        }
+        let way = path
+            .split('.')
+            .fold(Trail::default(), |way, step| way.key(step));
+        assert!(find_mut(&mut whole.clone(), &way).is_some(), "{path}");
+        named += 1;
+    }
+    assert!(named > 12, "only {named} were found");
 }
 
 /// The words between `start` and the quote after it, wherever `start` is.

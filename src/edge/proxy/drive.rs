@@ -425,6 +425,7 @@ impl<'a> Drive<'a> {
             record: &record,
             request_id: &self.incoming.ids.request,
             caller: self.incoming.caller.as_ref().map(|caller| &caller.name),
+            client: self.incoming.client,
             status: self.status,
             stream: self.incoming.request.facts.stream,
             path: path_of(self.operation(), self.incoming.skin),

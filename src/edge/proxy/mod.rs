@@ -1,7 +1,9 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
-//! passes on what other routes take. In reading order: `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
+//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
 //! `http2`, `decode`, `upload`, `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
+mod client_address;
+mod cors;
 mod request;
 mod downstream;
 mod drive;
@@ -39,6 +41,7 @@ use crate::wire::openai::write::Skin;
 use drive::Drive;
 use request::{Ids, Incoming, Route};
 
+pub use request::{AwaitedHead, LARGEST_HEAD};
 pub use routes::Passing;
 pub use upstream::Connector;
 
@@ -68,36 +71,54 @@ impl Gateway {
     /// Answers a request, or aborts it: nothing is left to do on the session afterwards but to finish it. What
     /// a route takes comes back, for the hooks to pass on.
     pub async fn handle(&self, session: &mut Session) -> Option<Box<Passing>> {
+        let generation = self.current.load_full();
         let head = session.req_header();
-        let ids = Ids::of(&head.headers);
+        let ids = Ids::of(&head.headers, &generation.snapshot.server.cors);
         let route = request::route(&head.method, head.uri.path());
         if self.lifecycle.is_draining() {
             session.set_keepalive(None);
         }
         downstream::prepare(session);
+        if request::is_head_too_large(session) {
+            too_large(session, &ids, &route).await;
+            return None;
+        }
         match route {
-            Route::Ask(operation, skin) => self.ask(session, ids, operation, skin).await,
+            Route::Ask(operation, skin) => {
+                self.ask(session, generation, ids, (operation, skin)).await;
+            }
             Route::Models(skin) => {
                 let list = |of: &Snapshot, to: Option<&Caller>| Ok(models::list(of, to));
-                self.tell_models(session, &ids, skin, list).await;
+                tell_models(session, &generation, &ids, skin, list).await;
             }
             Route::Model(skin, name) => {
                 let one = |of: &Snapshot, to: Option<&Caller>| {
                     models::one(of, to, &name).ok_or_else(|| unknown_model(of, to, &name))
                 };
-                self.tell_models(session, &ids, skin, one).await;
+                tell_models(session, &generation, &ids, skin, one).await;
             }
             Route::Root => write(session, &ids, Bytes::from_static(ROOT.as_bytes())).await,
-            Route::WrongMethod(skin, allowed) => wrong_method(session, &ids, skin, allowed).await,
-            Route::Unknown => return self.admit(session, ids).await,
+            Route::WrongMethod(skin, allowed) => {
+                if session.req_header().method == Method::OPTIONS {
+                    tell_options(session, &ids, allowed).await;
+                } else {
+                    wrong_method(session, &ids, skin, allowed).await;
+                }
+            }
+            Route::Unknown => return self.admit(session, generation, ids).await,
         }
         None
     }
 
-    async fn ask(&self, session: &mut Session, ids: Ids, operation: Operation, skin: Skin) {
+    async fn ask(
+        &self,
+        session: &mut Session,
+        generation: Arc<Generation>,
+        ids: Ids,
+        asked: (Operation, Skin),
+    ) {
         let _in_flight = self.lifecycle.begin();
-        let generation = self.current.load_full();
-        let (asked, known) = ((operation, skin), ids.clone());
+        let (known, skin) = (ids.clone(), asked.1);
         let incoming = match self.receive(session, &generation, known, asked).await {
             Ok(incoming) => incoming,
             Err(error) => return refuse(session, &ids, &error, skin).await,
@@ -121,6 +142,7 @@ impl Gateway {
     ) -> Result<Incoming, ClientError> {
         let headers = &session.req_header().headers;
         let caller = request::caller(generation, headers)?;
+        let client = client_address::of(session, &generation.snapshot.server.trusted_proxies);
         let forwarded = request::forwarded(headers);
         let mut held = self.lifecycle.hold();
         let body = request::read_body(session, generation, &mut held).await?;
@@ -129,28 +151,28 @@ impl Gateway {
             ids,
             skin,
             caller,
+            client,
             request,
             body,
             _held: held,
             forwarded,
         })
     }
+}
 
-    /// Answers with what `tell` says of the models to who calls.
-    async fn tell_models(
-        &self,
-        session: &mut Session,
-        ids: &Ids,
-        skin: Skin,
-        tell: impl FnOnce(&Snapshot, Option<&Caller>) -> Result<Bytes, ClientError>,
-    ) {
-        let generation = self.current.load_full();
-        let told = request::caller(&generation, &session.req_header().headers)
-            .and_then(|caller| tell(&generation.snapshot, caller.as_deref()));
-        match told {
-            Ok(body) => write(session, ids, body).await,
-            Err(error) => refuse(session, ids, &error, skin).await,
-        }
+/// Answers with what `tell` says of the models to who calls.
+async fn tell_models(
+    session: &mut Session,
+    generation: &Generation,
+    ids: &Ids,
+    skin: Skin,
+    tell: impl FnOnce(&Snapshot, Option<&Caller>) -> Result<Bytes, ClientError>,
+) {
+    let told = request::caller(generation, &session.req_header().headers)
+        .and_then(|caller| tell(&generation.snapshot, caller.as_deref()));
+    match told {
+        Ok(body) => write(session, ids, body).await,
+        Err(error) => refuse(session, ids, &error, skin).await,
     }
 }
 
@@ -211,6 +233,32 @@ async fn write(session: &mut Session, ids: &Ids, body: Bytes) {
         return;
     }
     reply::write_json(session, head, body).await;
+}
+
+/// An answer in the dialect of the path, and the end of the connection: who sends one such head sends more.
+async fn too_large(session: &mut Session, ids: &Ids, route: &Route) {
+    let skin = match route {
+        Route::Ask(_, skin)
+        | Route::Models(skin)
+        | Route::Model(skin, _)
+        | Route::WrongMethod(skin, _) => *skin,
+        Route::Root | Route::Unknown => Skin::OpenAi,
+    };
+    let message = format!("the request's headers are larger than {LARGEST_HEAD} bytes");
+    session.set_keepalive(None);
+    let error = ClientError::new(431, "invalid_request", message);
+    refuse(session, ids, &error, skin).await;
+}
+
+/// Says what a path takes, also to whom no key is known: browsers ask without one.
+async fn tell_options(session: &mut Session, ids: &Ids, allowed: &'static str) {
+    let mut head = reply::head(204, ids);
+    let asked = session.req_header();
+    match cors::is_preflight(asked) {
+        true => ids.sharing.permit(&mut head, &asked.headers, allowed),
+        false => reply::insert(&mut head, "allow", allowed),
+    }
+    downstream::write_head(session, head, true).await;
 }
 
 async fn wrong_method(session: &mut Session, ids: &Ids, skin: Skin, allowed: &'static str) {

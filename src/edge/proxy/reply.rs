@@ -17,12 +17,13 @@ use crate::wire::openai::write::{self, Skin};
 /// Prices within this ratio are the same to an operator.
 const PRICE_TOLERANCE: f64 = 0.05;
 
-/// A head with the names of the exchange.
+/// A head with what every answer of the exchange says.
 pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
     let mut head =
         Box::new(ResponseHeader::build(status, Some(16)).expect("our own statuses are all valid"));
     insert(&mut head, "x-request-id", &ids.request);
     insert(&mut head, "x-generation-id", &ids.generation);
+    ids.sharing.describe(&mut head);
     head
 }
 

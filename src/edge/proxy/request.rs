@@ -1,25 +1,32 @@
 //! Owns what arrives from a client until it is a request with a body: the path, the key, the body under its
 //! limits. Must never start an attempt.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use uuid::Uuid;
 
-use crate::config::snapshot::Caller;
+use crate::config::snapshot::{Caller, Cors};
 use crate::edge::auth::Admission;
 use crate::edge::clock::unix_time;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::HeldBytes;
+use crate::edge::proxy::cors::Sharing;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::ClientRequest;
 use crate::wire::openai::write::Skin;
 
+/// Bytes of a request's head, on h1 and on h2: Pingora's own bound on h2, and more than common servers take (8 to
+/// 32 KiB). Pingora itself reads up to 1 MiB of one on h1.
+pub const LARGEST_HEAD: usize = 64 * 1024;
 /// What is set aside for a body before any of it has come.
 const FIRST_BUFFER: usize = 256 * 1024;
 /// Longest request id that is taken over from a client (surface, "Answers").
@@ -32,6 +39,29 @@ static FORWARDED: [HeaderName; 5] = [
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-client-request-id"),
 ];
+
+/// Tells who bounds a connection that the head of its request has arrived. Pingora hands what a connection
+/// carries to the request that follows (`on_connection_reuse`), the first moment after its head.
+#[derive(Clone, Debug, Default)]
+pub struct AwaitedHead(Arc<AtomicBool>);
+
+impl AwaitedHead {
+    pub fn has_arrived(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    pub(crate) fn arrive(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Whether a head is larger than we take. On h2 its own layer has measured it.
+pub(crate) fn is_head_too_large(session: &Session) -> bool {
+    let ServerSession::H1(session) = session.as_downstream() else {
+        return false;
+    };
+    session.get_headers_raw_bytes().len() > LARGEST_HEAD
+}
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,23 +139,25 @@ pub(crate) const fn path_of(operation: Operation, skin: Skin) -> &'static str {
     }
 }
 
-/// The names of one exchange.
+/// What every answer to one request says, whatever becomes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     /// The client's own, or ours.
     pub(crate) request: String,
     /// Ours alone.
     pub(crate) generation: String,
+    pub(crate) sharing: Sharing,
 }
 
 impl Ids {
     /// The names for a request with these headers.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, cors: &Cors) -> Self {
         let own = unique().simple().to_string();
         let given = headers.get("x-request-id").and_then(acceptable);
         Self {
             request: given.unwrap_or_else(|| own.clone()),
             generation: format!("gen-{own}"),
+            sharing: Sharing::of(cors, headers),
         }
     }
 }
@@ -153,6 +185,8 @@ pub(crate) struct Incoming {
     pub(crate) ids: Ids,
     pub(crate) skin: Skin,
     pub(crate) caller: Option<Arc<Caller>>,
+    /// For the log; providers never see it.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) request: ClientRequest,
     pub(crate) body: Bytes,
     /// Given back when the exchange is over.
@@ -316,12 +350,12 @@ mod tests {
         let id = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-request-id", HeaderValue::from_static(value));
-            Ids::of(&headers).request
+            Ids::of(&headers, &Cors::Off).request
         };
         assert_eq!(id("abc-1.2_3"), "abc-1.2_3");
         assert_ne!(id("a b"), "a b");
         assert_ne!(id(""), "");
-        let own = Ids::of(&HeaderMap::new());
+        let own = Ids::of(&HeaderMap::new(), &Cors::Off);
         assert_eq!(own.generation, format!("gen-{}", own.request));
     }
 }

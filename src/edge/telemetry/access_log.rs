@@ -2,6 +2,7 @@
 //! Must never hold content or secrets, or make a request wait for a reader.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ struct Line<'a> {
     time: String,
     request_id: &'a str,
     path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     model: &'a str,
@@ -72,6 +75,8 @@ pub struct Routed<'a> {
     pub key: Option<&'a str>,
     pub request_id: &'a str,
     pub caller: Option<&'a CallerName>,
+    /// Unknown where the connection has no address.
+    pub client: Option<IpAddr>,
     /// The status that the client got; 0 where none was sent.
     pub status: u16,
     pub result: &'static str,
@@ -84,6 +89,8 @@ struct RoutedLine<'a> {
     time: String,
     request_id: &'a str,
     path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     route: &'a str,
@@ -157,6 +164,7 @@ impl AccessLog {
             time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
             request_id: routed.request_id,
             path: routed.path,
+            client: routed.client,
             key: routed.caller.map(CallerName::as_str),
             route: routed.route,
             provider: routed.provider,
@@ -221,6 +229,7 @@ fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a>
         time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
         request_id: observed.request_id,
         path: observed.path,
+        client: observed.client,
         key: observed.caller.map(CallerName::as_str),
         model: catalog.model(record.asked).name.as_str(),
         served_model: served.map(|endpoint| catalog.model(endpoint.model).name.as_str()),

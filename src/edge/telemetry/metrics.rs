@@ -56,6 +56,8 @@ pub struct Metrics {
     trips: IntCounterVec,
     malformed: IntCounterVec,
     retry_tokens: GaugeVec,
+    connections: IntGauge,
+    connections_refused: IntCounter,
     exchanges: IntGauge,
     held_bytes: IntGauge,
     reloads: IntCounterVec,
@@ -157,6 +159,16 @@ impl Metrics {
                 "retry_budget_tokens",
                 "Extra attempts that the model's pool can pay for.",
                 &["model"],
+            ),
+            connections: int_gauge(
+                &registry,
+                "downstream_connections",
+                "Connections of clients that are open.",
+            ),
+            connections_refused: counter(
+                &registry,
+                "downstream_connections_refused_total",
+                "Connections of clients closed at once because max_connections were open.",
             ),
             exchanges: int_gauge(&registry, "exchanges_in_flight", "Exchanges under way."),
             held_bytes: int_gauge(
@@ -366,6 +378,10 @@ impl Metrics {
         self.reload_time.set(unix_seconds() as f64);
     }
 
+    pub(crate) fn count_refused_connection(&self) {
+        self.connections_refused.inc();
+    }
+
     pub(crate) fn count_dropped_log_line(&self) {
         self.log_dropped.inc();
     }
@@ -453,6 +469,7 @@ impl Metrics {
                 .with_label_values(&[model.name.as_str()])
                 .set(f64::from(tokens));
         }
+        self.connections.set(signed(lifecycle.connections() as u64));
         self.exchanges.set(signed(lifecycle.exchanges() as u64));
         self.held_bytes.set(signed(lifecycle.held_bytes()));
         self.generation.set(signed(generation.number));

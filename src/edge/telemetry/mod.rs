@@ -5,6 +5,7 @@ mod families;
 mod metrics;
 mod access_log;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::snapshot::AccessLog as Format;
@@ -28,6 +29,8 @@ pub struct Observed<'a> {
     pub record: &'a Record,
     pub request_id: &'a str,
     pub caller: Option<&'a CallerName>,
+    /// Unknown where the connection has no address.
+    pub client: Option<IpAddr>,
     /// The status that the client got; 0 where none was sent.
     pub status: u16,
     pub stream: bool,

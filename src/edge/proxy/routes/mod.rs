@@ -5,6 +5,8 @@
 mod passing;
 mod outgoing;
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,21 +17,42 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use crate::edge::proxy::{Gateway, downstream, refuse, reply, request};
+use crate::config::snapshot::Cors;
+use crate::edge::generation::Generation;
+use crate::edge::proxy::{
+    Gateway, client_address, cors, downstream, refuse, reply, request, tell_options,
+};
 use crate::edge::telemetry::Routed;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::Skin;
 
 use outgoing::{address_to, clean, is_ambiguous};
 use passing::{has_answered, is_elsewhere_better, is_replayable, peer_of};
-use request::Ids;
+use request::{AwaitedHead, Ids};
 
 pub use passing::Passing;
 
+/// What a page may ask of a route: what its provider takes is the provider's to say.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+
 impl Gateway {
     /// Admits a request that no model answers. `None`: it was refused.
-    pub(crate) async fn admit(&self, session: &mut Session, ids: Ids) -> Option<Box<Passing>> {
-        match self.routed(session, ids.clone()) {
+    pub(crate) async fn admit(
+        &self,
+        session: &mut Session,
+        generation: Arc<Generation>,
+        ids: Ids,
+    ) -> Option<Box<Passing>> {
+        let is_open = generation.snapshot.server.cors != Cors::Off;
+        let is_routed = generation
+            .routes
+            .find(session.req_header().uri.path())
+            .is_some();
+        if is_open && is_routed && cors::is_preflight(session.req_header()) {
+            tell_options(session, &ids, METHODS).await;
+            return None;
+        }
+        match self.routed(session, generation, ids.clone()) {
             Ok(passing) => {
                 prepare(session, passing.generation.snapshot.server.body_timeout).await;
                 Some(Box::new(passing))
@@ -41,8 +64,12 @@ impl Gateway {
         }
     }
 
-    fn routed(&self, session: &Session, ids: Ids) -> std::result::Result<Passing, ClientError> {
-        let generation = self.current.load_full();
+    fn routed(
+        &self,
+        session: &Session,
+        generation: Arc<Generation>,
+        ids: Ids,
+    ) -> std::result::Result<Passing, ClientError> {
         let head = session.req_header();
         let path = head.uri.path();
         let no_such_path = || ClientError::new(404, "not_found", "no such path");
@@ -59,8 +86,10 @@ impl Gateway {
         if request::declared_length(&head.headers).is_some_and(|length| length > most) {
             return Err(request::too_large(most));
         }
+        let client = client_address::of(session, &generation.snapshot.server.trusted_proxies);
         let mut passing = Passing::new(generation, prepared, ids, caller, self.lifecycle.begin());
         path.clone_into(&mut passing.path);
+        passing.client = client;
         Ok(passing)
     }
 
@@ -78,6 +107,7 @@ impl Gateway {
                 key: passing.candidate().map(|candidate| candidate.key.as_str()),
                 request_id: &passing.ids.request,
                 caller: passing.caller.as_ref().map(|caller| &caller.name),
+                client: passing.client,
                 status: written.map_or(0, |head| head.status.as_u16()),
                 result: result(passing, error),
                 tries: passing.tries(),
@@ -143,6 +173,18 @@ impl ProxyHttp for Gateway {
 
     fn new_ctx(&self) -> Self::CTX {
         None
+    }
+
+    /// Called right after the head, with what the connection brought along.
+    fn on_connection_reuse(
+        &self,
+        _session: &mut Session,
+        _ctx: &mut Self::CTX,
+        brought: Box<dyn Any + Send + Sync>,
+    ) {
+        if let Ok(head) = brought.downcast::<AwaitedHead>() {
+            head.arrive();
+        }
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<bool> {
@@ -237,6 +279,8 @@ impl ProxyHttp for Gateway {
         passing.answered = true;
         clean(head);
         reply::insert(head, "x-request-id", &passing.ids.request);
+        // Who may read what is said here, not at the provider.
+        passing.ids.sharing.describe(head);
         Ok(())
     }
 

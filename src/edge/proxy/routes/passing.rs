@@ -1,6 +1,7 @@
 //! Owns one routed request on its way: who may take it, who was tried, and whether it may go to another.
 //! Must never allow a second sending of a body.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct Passing {
     pub(crate) ids: Ids,
     pub(crate) caller: Option<Arc<Caller>>,
     pub(crate) path: String,
+    /// For the log; providers never see it.
+    pub(crate) client: Option<IpAddr>,
     pub(crate) started: Instant,
     /// The provider's answer has begun.
     pub(crate) answered: bool,
@@ -70,6 +73,7 @@ impl Passing {
             ids,
             caller,
             path: String::new(),
+            client: None,
             started: Instant::now(),
             answered: false,
             read: 0,
