@@ -119,6 +119,16 @@ pub enum OriginPattern {
     Subdomains { before: String, after: String },
 }
 
+impl fmt::Display for OriginPattern {
+    /// As the file writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(exact) => f.write_str(exact),
+            Self::Subdomains { before, after } => write!(f, "{before}*{after}"),
+        }
+    }
+}
+
 impl OriginPattern {
     /// Whether an `Origin` header names such a page.
     pub fn matches(&self, origin: &str) -> bool {

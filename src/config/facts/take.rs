@@ -8,8 +8,8 @@ use super::fields::Fields;
 use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
-    Admin, Caller, DialectName, Holds, Listener, ListenerTls, NamedFile, Provider, Route, Server,
-    Snapshot, UpstreamAuth, UpstreamTls,
+    Admin, Caller, Cors, DialectName, Holds, Listener, ListenerTls, NamedFile, Provider, Route,
+    Server, Snapshot, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Model, Price};
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -105,6 +105,10 @@ impl Facts {
             max_inflight_bytes,
             body_timeout,
             drain,
+            max_connections,
+            idle_timeout,
+            trusted_proxies,
+            cors,
         } = server;
         let fields = Fields::default()
             .plain("admin.listen", admin)
@@ -113,7 +117,11 @@ impl Facts {
             .plain("max_body", ByteSize(*max_body))
             .plain("max_inflight_bytes", ByteSize(*max_inflight_bytes))
             .time("body_timeout", *body_timeout)
-            .time("drain", *drain);
+            .time("drain", *drain)
+            .plain("max_connections", max_connections)
+            .time("idle_timeout", *idle_timeout)
+            .list("trusted_proxies", trusted_proxies)
+            .list("cors.origins", origins(cors));
         self.push(Kind::Server, "", fields);
         for Listener { address, tls } in listen {
             self.push(
@@ -333,6 +341,14 @@ impl Facts {
         };
         let fields = Fields::default().fact("content", content);
         self.push(Kind::File, &file.path.display().to_string(), fields);
+    }
+}
+
+fn origins(cors: &Cors) -> Vec<String> {
+    match cors {
+        Cors::Off => Vec::new(),
+        Cors::Any => vec!["*".to_owned()],
+        Cors::Only(patterns) => patterns.iter().map(ToString::to_string).collect(),
     }
 }
 
