@@ -1,5 +1,5 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `generation`, `telemetry`, `proxy`,
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `generation`, `telemetry`, `checks`, `proxy`,
 //! `admin`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
@@ -11,8 +11,10 @@ pub mod tls;
 pub mod balance;
 pub mod peer;
 pub mod routes;
+mod probe;
 pub mod generation;
 pub mod telemetry;
+mod checks;
 pub mod proxy;
 pub mod admin;
 pub mod plugin;

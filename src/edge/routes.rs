@@ -28,7 +28,6 @@ const SEATS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub struct Routes {
     prepared: Vec<Arc<Prepared>>,
-    resolver: Arc<Resolver>,
 }
 
 /// A route with its candidates.
@@ -66,10 +65,9 @@ impl Routes {
     /// A file that a provider names cannot be used.
     pub(crate) fn build(
         snapshot: &Snapshot,
-        previous: Option<&Self>,
+        resolver: &Arc<Resolver>,
         standings: &Arc<Standings>,
     ) -> std::result::Result<Self, PeerError> {
-        let resolver = previous.map_or_else(Arc::default, |old| old.resolver.clone());
         let mut prepared = Vec::new();
         for route in &snapshot.routes {
             let names = route.providers.iter();
@@ -88,7 +86,7 @@ impl Routes {
                 due: AtomicU64::new(0),
             }));
         }
-        Ok(Self { prepared, resolver })
+        Ok(Self { prepared })
     }
 
     /// The route that takes a path.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{BASE, load, read, with};
-use crate::config::snapshot::{Listener, ListenerTls, UpstreamAuth};
+use crate::config::snapshot::{HealthCheck, Listener, ListenerTls, UpstreamAuth};
 use crate::core::policy::Sort;
 
 #[test]
@@ -47,7 +47,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "data_collection: deny",
         "zdr: false",
         "limits: { concurrency: 200 }",
-        "health_check: { path: /health }",
         "credentials: { access_key_id: a }",
         "api_version: \"2024-10-21\"",
     ];
@@ -240,4 +239,27 @@ fn addresses_are_taken_as_they_stand() {
         "[fd00::1]:80".parse().unwrap(),
     ];
     assert_eq!(provider.addresses, expected);
+}
+
+#[test]
+fn a_health_check_has_defaults_and_keeps_what_is_written() {
+    let check = |written: &str| {
+        let more = format!("{{ health_check: {written}, base_url");
+        let text = BASE.replace("{ base_url", &more);
+        load(&text).snapshot.providers["openai"].health_check.clone()
+    };
+    let seconds = std::time::Duration::from_secs;
+    let expected = |path: Option<&str>, interval, timeout| {
+        Some(HealthCheck {
+            path: path.map(str::to_owned),
+            interval,
+            timeout,
+        })
+    };
+    assert_eq!(check("{}"), expected(None, seconds(5), seconds(2)));
+    assert_eq!(
+        check("{ path: /health, interval: 7s, timeout: 1s }"),
+        expected(Some("/health"), seconds(7), seconds(1))
+    );
+    assert_eq!(check("null"), None);
 }
