@@ -124,6 +124,13 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Whether no model is kept from the caller, by whatever name.
+    pub fn may_use_all(&self) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern == "*")
+    }
+}
+
 /// A seller or server of models.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Provider {

@@ -272,14 +272,14 @@ mod tests {
     #[test]
     fn what_fails_its_checks_stands_last_and_is_still_there() {
         let verdict = Arc::new(Verdict::default());
-        let standings = [
-            Arc::new(Standing::checked(verdict.clone())),
-            Arc::default(),
-        ];
+        let standings = [Arc::new(Standing::checked(verdict.clone())), Arc::default()];
         let both = selection(&standings);
         verdict.set(false);
         standings[1].fail(None);
-        assert!((0..100).all(|_| first(&both) == 1), "down is worse than resting");
+        assert!(
+            (0..100).all(|_| first(&both) == 1),
+            "down is worse than resting"
+        );
         assert_eq!(both.iter(b"").order.len(), 2);
         verdict.set(true);
         assert!((0..100).all(|_| first(&both) == 0), "the other one rests");

@@ -23,7 +23,7 @@ const FAILURES: u32 = 2;
 
 /// Runs the checks of whatever generation serves, until its service ends.
 #[derive(Debug)]
-pub struct Checks {
+pub(crate) struct Checks {
     pub(crate) current: Current,
     pub(crate) applied: Arc<Notify>,
     pub(crate) telemetry: Arc<Telemetry>,

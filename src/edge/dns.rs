@@ -180,7 +180,9 @@ async fn ask(source: &dyn Lookup, (host, port): &Name) -> Result<Vec<SocketAddr>
 impl Lookup for System {
     async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
         let found = tokio::net::lookup_host((host, port)).await;
-        found.map(Iterator::collect).map_err(|error| verdict(&error))
+        found
+            .map(Iterator::collect)
+            .map_err(|error| verdict(&error))
     }
 }
 

@@ -35,7 +35,7 @@ fn asking_clients(folder: &Path) -> String {
     format!(", client_ca_file: {}", folder.join("clients.pem").display())
 }
 
-async fn connect(
+pub(crate) async fn connect(
     proxy: &Proxy,
     authority: &Authority,
     via: Via,

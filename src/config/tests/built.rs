@@ -246,7 +246,9 @@ fn a_health_check_has_defaults_and_keeps_what_is_written() {
     let check = |written: &str| {
         let more = format!("{{ health_check: {written}, base_url");
         let text = BASE.replace("{ base_url", &more);
-        load(&text).snapshot.providers["openai"].health_check.clone()
+        load(&text).snapshot.providers["openai"]
+            .health_check
+            .clone()
     };
     let seconds = std::time::Duration::from_secs;
     let expected = |path: Option<&str>, interval, timeout| {
