@@ -40,3 +40,6 @@ mod shutdown;
 mod command_line;
 mod telemetry;
 mod embed;
+mod balancer;
+mod lookups;
+mod goaway;

@@ -250,7 +250,7 @@ fn a_health_check_has_defaults_and_keeps_what_is_written() {
             .health_check
             .clone()
     };
-    let seconds = std::time::Duration::from_secs;
+    let seconds = Duration::from_secs;
     let expected = |path: Option<&str>, interval, timeout| {
         Some(HealthCheck {
             path: path.map(str::to_owned),
