@@ -114,6 +114,10 @@ nginx:
 	fi; \
 	test -x /usr/sbin/nginx || echo "nginx: not installed; the comparison leaves it out"
 
+.PHONY: api
+api: prereqs ## write down what a host can name, after a change of it (tests/api/surface.txt)
+	MAINSTAY_WRITE_API=1 $(CARGO) test --locked --quiet --test api
+
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt

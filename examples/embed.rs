@@ -9,6 +9,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use mainstay::{Mainstay, config};
+use pingora::apps::HttpServerOptions;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
 use pingora::modules::http::compression::ResponseCompressionBuilder;
@@ -78,6 +79,12 @@ pub(crate) fn serve(mainstay: Mainstay, listen: &str, upstream: String) -> Resul
     let host = Host { mainstay, upstream };
     let mut service = http_proxy_service(&server.configuration, host);
     service.add_tcp(listen);
+    // Clients may speak HTTP/2 without TLS on the same port.
+    if let Some(proxy) = service.app_logic_mut() {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        proxy.server_options = Some(options);
+    }
     server.add_service(service);
     server.run_forever();
 }

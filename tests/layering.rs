@@ -90,8 +90,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/balance", &[]),
     ("edge/peer", &["edge/tls", "edge/balance"]),
     ("edge/routes", &["edge/dns", "edge/balance", "edge/peer"]),
-    ("edge/generation", &["edge/auth", "edge/tls", "edge/peer", "edge/routes"]),
+    ("edge/probe", &["edge/dns", "edge/balance", "edge/peer"]),
+    ("edge/generation", &["edge/dns", "edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/probe"]),
     ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
+    // It runs what the generation that serves asks for, and shows what comes of it.
+    ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
     ("edge/proxy", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
         "edge/generation", "edge/telemetry",
@@ -100,7 +103,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/telemetry", "edge/proxy"]),
     ("edge/admin", &["edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry"]),
     ("edge/plugin", &[
-        "edge/clock", "edge/lifecycle", "edge/generation", "edge/telemetry", "edge/proxy", "edge/admin",
+        "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
+        "edge/proxy", "edge/admin",
     ]),
     ("cmd/config_args", &[]),
     ("cmd/listen", &[]),

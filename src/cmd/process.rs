@@ -61,6 +61,7 @@ impl Process {
         let mut operators = mainstay.admin_service();
         operators.add_listener(listener_config(&admin));
         server.add_service(operators);
+        server.add_service(mainstay.check_service());
         Ok(Self {
             server,
             mainstay,

@@ -15,6 +15,7 @@ use crate::core::catalog::Catalog;
 use crate::core::health::{BudgetSettings, HealthSettings};
 use crate::core::names::{CallerName, KeyName, PolicyName, ProviderName};
 use crate::core::policy::Policy;
+use crate::core::timeouts::TimeoutSettings;
 
 /// The validated configuration of one generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,6 +200,13 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Whether no model is kept from the caller, by whatever name.
+    pub fn may_use_all(&self) -> bool {
+        self.models.is_empty() || self.models.iter().any(|pattern| pattern == "*")
+    }
+}
+
 /// A seller or server of models.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Provider {
@@ -207,6 +215,9 @@ pub struct Provider {
     pub base: BaseUrl,
     /// Where its servers are; empty: where DNS says.
     pub addresses: Vec<SocketAddr>,
+    pub health_check: Option<HealthCheck>,
+    /// As written; routes take them from here, an endpoint has its own copy.
+    pub timeouts: TimeoutSettings,
     pub auth: UpstreamAuth,
     /// At least one; a provider without credentials has one that is `None`.
     pub keys: Vec<(KeyName, Option<Secret>)>,
@@ -223,12 +234,25 @@ impl fmt::Debug for Provider {
             .field("dialects", &self.dialects)
             .field("base", &self.base)
             .field("addresses", &self.addresses)
+            .field("health_check", &self.health_check)
+            .field("timeouts", &self.timeouts)
             .field("auth", &self.auth)
             .field("keys", &self.keys)
             .field("headers", &names)
             .field("tls", &self.tls)
             .finish()
     }
+}
+
+/// How a provider's servers are asked whether they live. It costs no tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HealthCheck {
+    /// Of the server, not below the API root; `None`: it only has to accept a connection.
+    pub path: Option<String>,
+    /// From the end of one check to the next.
+    pub interval: Duration,
+    /// The longest one check may take.
+    pub timeout: Duration,
 }
 
 /// A dialect that a provider can be declared to speak.

@@ -18,7 +18,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use pingora::lb::Backend;
@@ -34,6 +34,24 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 /// The longest an upstream may ask us to stay away.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
+/// What active checks say of a server. It lives until someone says otherwise.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    down: AtomicBool,
+}
+
+impl Verdict {
+    /// The server passes its checks, or fails them.
+    pub fn set(&self, is_up: bool) {
+        self.down.store(!is_up, Relaxed);
+    }
+
+    /// Whether it fails them.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Relaxed)
+    }
+}
+
 /// How a backend does, in atomics. Put an `Arc` of it into `Backend::ext`.
 #[derive(Debug)]
 pub struct Standing {
@@ -45,6 +63,7 @@ pub struct Standing {
     in_flight: AtomicU32,
     /// Milliseconds since `born`.
     rests_until: AtomicU64,
+    verdict: Arc<Verdict>,
 }
 
 impl Default for Standing {
@@ -55,11 +74,25 @@ impl Default for Standing {
             failures: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
             rests_until: AtomicU64::new(0),
+            verdict: Arc::default(),
         }
     }
 }
 
 impl Standing {
+    /// Of a backend that is also checked actively.
+    pub fn checked(verdict: Arc<Verdict>) -> Self {
+        Self {
+            verdict,
+            ..Self::default()
+        }
+    }
+
+    /// Whether active checks say that it does not live.
+    pub fn is_down(&self) -> bool {
+        self.verdict.is_down()
+    }
+
     /// A request goes to the backend.
     pub fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
@@ -97,6 +130,15 @@ impl Standing {
         millis(self.born.elapsed()) < self.rests_until.load(Relaxed)
     }
 
+    /// Backends with less of it are taken first, whatever they weigh.
+    fn doubt(&self) -> u8 {
+        match (self.is_down(), self.rests()) {
+            (false, false) => 0,
+            (false, true) => 1,
+            (true, _) => 2,
+        }
+    }
+
     fn learn(&self, outcome: f32) {
         let step = |bits| {
             let last = f32::from_bits(bits);
@@ -119,7 +161,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A selection by live health: each request has an order of its own, drawn by weight without replacement, with
-/// those that rest behind all others. A backend without a [`Standing`] in its `ext` counts as healthy.
+/// those that rest behind all others, and those that fail active checks behind these. A backend without a [`Standing`] in its `ext` counts as healthy.
 ///
 /// `Backend`s are told apart by address and weight only, never by `ext`. What shares an address (two keys of
 /// one account) must differ in weight, so this selection reads no share from it.
@@ -141,13 +183,13 @@ impl BackendSelection for ByHealth {
     /// The order of one request; the key does not matter.
     fn iter(self: &Arc<Self>, _key: &[u8]) -> InOrder {
         let backends = self.backends.iter().enumerate();
-        let mut drawn: Vec<(bool, f32, usize)> = backends
+        let mut drawn: Vec<(u8, f32, usize)> = backends
             .map(|(position, backend)| {
                 let standing = backend.ext.get::<Arc<Standing>>();
-                let rests = standing.is_some_and(|standing| standing.rests());
+                let doubt = standing.map_or(0, |standing| standing.doubt());
                 let weight = standing.map_or(1.0, |standing| standing.weight());
                 // Efraimidis and Spirakis, 2006: the largest of these keys is a draw by weight.
-                (rests, -fastrand::f32().powf(1.0 / weight), position)
+                (doubt, -fastrand::f32().powf(1.0 / weight), position)
             })
             .collect();
         drawn.sort_by(|a, b| {
@@ -179,9 +221,9 @@ impl BackendIter for InOrder {
     }
 }
 
-/// Puts those that rest behind the others, and the likelier of each first. Stable.
+/// Puts those that rest or are down behind the others, and the likelier of each first. Stable.
 pub(crate) fn by_standing<T>(list: &mut [(T, Arc<Standing>)]) {
-    let rank = |standing: &Standing| (standing.rests(), 1.0 - standing.expected());
+    let rank = |standing: &Standing| (standing.doubt(), 1.0 - standing.expected());
     list.sort_by(|(_, a), (_, b)| {
         let order = rank(a).partial_cmp(&rank(b));
         order.unwrap_or(std::cmp::Ordering::Equal)
@@ -225,6 +267,22 @@ mod tests {
         assert!((100..350).contains(&share), "about a fifth: {share}");
         standings[0].succeed();
         assert!(standings[0].expected() > 0.6);
+    }
+
+    #[test]
+    fn what_fails_its_checks_stands_last_and_is_still_there() {
+        let verdict = Arc::new(Verdict::default());
+        let standings = [Arc::new(Standing::checked(verdict.clone())), Arc::default()];
+        let both = selection(&standings);
+        verdict.set(false);
+        standings[1].fail(None);
+        assert!(
+            (0..100).all(|_| first(&both) == 1),
+            "down is worse than resting"
+        );
+        assert_eq!(both.iter(b"").order.len(), 2);
+        verdict.set(true);
+        assert!((0..100).all(|_| first(&both) == 0), "the other one rests");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::task::JoinSet;
 
 /// How long an answer is used before a new one is asked for. The system's resolver hides the record's own
@@ -18,9 +19,25 @@ const LOOKUP: Duration = Duration::from_secs(5);
 /// A host and port.
 type Name = (String, u16);
 
+/// Finds the addresses of a host: the system's resolver, or whatever a process has instead.
+#[async_trait]
+pub trait Lookup: std::fmt::Debug + Send + Sync {
+    /// Asks once; the caller bounds the wait.
+    ///
+    /// # Errors
+    /// The host has no address, or nobody can say.
+    async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved>;
+}
+
+/// The system's resolver.
+#[derive(Debug)]
+struct System;
+
 /// Remembers where hosts are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Resolver {
+    source: Arc<dyn Lookup>,
+    fresh: Duration,
     known: Arc<Mutex<Table>>,
     /// Lookups under way behind the requests' backs; they end with the resolver.
     refreshing: Mutex<JoinSet<()>>,
@@ -48,7 +65,24 @@ pub enum Unresolved {
     ResolverDown,
 }
 
+impl Default for Resolver {
+    /// Asks the system.
+    fn default() -> Self {
+        Self::new(Arc::new(System), FRESH)
+    }
+}
+
 impl Resolver {
+    /// Asks `source`, and again once an answer is older than `fresh`.
+    pub fn new(source: Arc<dyn Lookup>, fresh: Duration) -> Self {
+        Self {
+            source,
+            fresh,
+            known: Arc::default(),
+            refreshing: Mutex::default(),
+        }
+    }
+
     /// The addresses of the host, the one to try first first.
     ///
     /// # Errors
@@ -57,11 +91,11 @@ impl Resolver {
         let name = (host.to_owned(), port);
         let known = lock(&self.known).hosts.get(&name).cloned();
         let Some(known) = known else {
-            let addresses = lookup(&name).await?;
+            let addresses = ask(&*self.source, &name).await?;
             lock(&self.known).learn(name, addresses.clone());
             return Ok(addresses);
         };
-        if known.asked.elapsed() >= FRESH {
+        if known.asked.elapsed() >= self.fresh {
             self.refresh(name);
         }
         Ok(known.addresses)
@@ -82,9 +116,9 @@ impl Resolver {
         if !lock(&self.known).asking.insert(name.clone()) {
             return;
         }
-        let known = self.known.clone();
+        let (known, source) = (self.known.clone(), self.source.clone());
         let asking = async move {
-            let found = lookup(&name).await;
+            let found = ask(&*source, &name).await;
             let mut table = lock(&known);
             table.asking.remove(&name);
             match found {
@@ -134,18 +168,21 @@ impl Table {
     }
 }
 
-async fn lookup((host, port): &Name) -> Result<Vec<SocketAddr>, Unresolved> {
-    let asked = tokio::net::lookup_host((host.as_str(), *port));
-    match tokio::time::timeout(LOOKUP, asked).await {
-        Ok(Ok(addresses)) => {
-            let addresses: Vec<_> = addresses.collect();
-            match addresses.is_empty() {
-                true => Err(Unresolved::NoSuchHost),
-                false => Ok(addresses),
-            }
-        }
-        Ok(Err(error)) => Err(verdict(&error)),
+async fn ask(source: &dyn Lookup, (host, port): &Name) -> Result<Vec<SocketAddr>, Unresolved> {
+    match tokio::time::timeout(LOOKUP, source.lookup(host, *port)).await {
+        Ok(Ok(addresses)) if addresses.is_empty() => Err(Unresolved::NoSuchHost),
+        Ok(answer) => answer,
         Err(_) => Err(Unresolved::ResolverDown),
+    }
+}
+
+#[async_trait]
+impl Lookup for System {
+    async fn lookup(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
+        let found = tokio::net::lookup_host((host, port)).await;
+        found
+            .map(Iterator::collect)
+            .map_err(|error| verdict(&error))
     }
 }
 

@@ -13,7 +13,9 @@ use crate::config::snapshot::{DialectName, Listener, NamedFile, Provider, Snapsh
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::edge::auth::Callers;
+use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
+use crate::edge::probe::Probe;
 use crate::edge::routes::Routes;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
 use crate::edge::tls::{FileError, Identity};
@@ -35,6 +37,8 @@ pub struct Generation {
     pub health: Health,
     pub callers: Callers,
     pub routes: Routes,
+    /// Of the providers that are checked actively.
+    pub(crate) probes: Vec<Arc<Probe>>,
     standings: Arc<Standings>,
     /// Of the listeners, in their order; `None` without TLS.
     identities: Vec<Option<Identity>>,
@@ -80,14 +84,15 @@ impl Generation {
         loaded: Loaded,
         previous: Option<&Generation>,
         telemetry: &Telemetry,
+        resolver: &Arc<Resolver>,
     ) -> Result<Self, BuildError> {
         let snapshot = loaded.snapshot;
         let old = previous.map(|old| (&old.snapshot.catalog, &old.health));
         let catalog = &snapshot.catalog;
         let health = Health::new(catalog, snapshot.health, snapshot.retry_budget, old);
         let standings = previous.map_or_else(Arc::default, |old| old.standings.clone());
-        let old = previous.map(|old| &old.routes);
-        let routes = Routes::build(&snapshot, old, &standings)?;
+        let routes = Routes::build(&snapshot, resolver, &standings)?;
+        let probes = probes(&snapshot, resolver, &standings)?;
         let upstreams = catalog
             .endpoints()
             .iter()
@@ -106,6 +111,7 @@ impl Generation {
             health,
             identities,
             routes,
+            probes,
             standings,
             upstreams,
             models,
@@ -173,10 +179,23 @@ fn identity(listener: &Listener) -> Result<Option<Identity>, BuildError> {
     })
 }
 
+fn probes(
+    snapshot: &Snapshot,
+    resolver: &Arc<Resolver>,
+    standings: &Arc<Standings>,
+) -> Result<Vec<Arc<Probe>>, PeerError> {
+    let providers = snapshot.providers.iter();
+    let probe = |(name, provider)| Probe::new(name, provider, resolver, standings).transpose();
+    providers
+        .filter_map(probe)
+        .map(|probe| probe.map(Arc::new))
+        .collect()
+}
+
 fn upstream(
     snapshot: &Snapshot,
     endpoint: &Endpoint,
-    standings: &Standings,
+    standings: &Arc<Standings>,
     telemetry: &Telemetry,
 ) -> Result<Upstream, BuildError> {
     let provider = &snapshot.providers[&endpoint.provider];

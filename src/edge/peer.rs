@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -13,7 +13,7 @@ use pingora::utils::tls::WrappedX509;
 
 use crate::config::snapshot::{BaseUrl, Provider, UpstreamAuth, UpstreamTls};
 use crate::core::names::{KeyName, ProviderName};
-use crate::edge::balance::Standing;
+use crate::edge::balance::{Standing, Verdict};
 use crate::edge::tls::{self, FileError};
 
 /// Streams that share one connection to an upstream, which may allow fewer.
@@ -32,7 +32,36 @@ pub enum Place {
         port: u16,
         /// Without its address, which the resolver knows.
         peer: Box<HttpPeer>,
+        /// Where its addresses are checked actively: what the checks say.
+        checked: Option<Checked>,
     },
+}
+
+/// What active checks say of a provider's servers.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    provider: ProviderName,
+    standings: Arc<Standings>,
+}
+
+impl Checked {
+    pub(crate) fn new(provider: &ProviderName, standings: &Arc<Standings>) -> Self {
+        Self {
+            provider: provider.clone(),
+            standings: standings.clone(),
+        }
+    }
+
+    /// Of one server.
+    pub(crate) fn verdict(&self, at: SocketAddr) -> Arc<Verdict> {
+        self.standings.lock().verdict(&self.provider, at)
+    }
+
+    /// Puts the servers that fail their checks behind the others. Stable.
+    pub(crate) fn sort(&self, addresses: &mut [SocketAddr]) {
+        let mut known = self.standings.lock();
+        addresses.sort_by_cached_key(|at| known.verdict(&self.provider, *at).is_down());
+    }
 }
 
 /// An upstream cannot be prepared from a valid configuration.
@@ -46,8 +75,12 @@ pub enum PeerError {
 
 /// How addresses do, over all generations: what one has learnt, the next one knows.
 #[derive(Debug, Default)]
-pub struct Standings {
-    known: Mutex<HashMap<Candidate, Arc<Standing>>>,
+pub struct Standings(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    standings: HashMap<Candidate, Arc<Standing>>,
+    verdicts: HashMap<(ProviderName, SocketAddr), Arc<Verdict>>,
 }
 
 /// A provider's server; with a key, that key there.
@@ -56,7 +89,7 @@ type Candidate = (ProviderName, Option<KeyName>, SocketAddr);
 impl Standings {
     /// Of a server, whatever the key.
     pub(crate) fn of_address(&self, provider: &ProviderName, at: SocketAddr) -> Arc<Standing> {
-        self.get((provider.clone(), None, at))
+        self.lock().standing((provider.clone(), None, at))
     }
 
     /// Of a key at a server.
@@ -66,14 +99,37 @@ impl Standings {
         key: &KeyName,
         at: SocketAddr,
     ) -> Arc<Standing> {
-        self.get((provider.clone(), Some(key.clone()), at))
+        let candidate = (provider.clone(), Some(key.clone()), at);
+        self.lock().standing(candidate)
     }
 
-    fn get(&self, candidate: Candidate) -> Arc<Standing> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn standing(&mut self, candidate: Candidate) -> Arc<Standing> {
         // DNS may move for ever: what nothing holds any more goes.
-        known.retain(|_, standing| Arc::strong_count(standing) > 1);
-        known.entry(candidate).or_default().clone()
+        self.standings
+            .retain(|_, standing| Arc::strong_count(standing) > 1);
+        if let Some(known) = self.standings.get(&candidate) {
+            return known.clone();
+        }
+        let verdict = self.verdict(&candidate.0, candidate.2);
+        let standing = Arc::new(Standing::checked(verdict));
+        self.standings.insert(candidate, standing.clone());
+        standing
+    }
+
+    fn verdict(&mut self, provider: &ProviderName, at: SocketAddr) -> Arc<Verdict> {
+        let server = (provider.clone(), at);
+        if let Some(known) = self.verdicts.get(&server) {
+            return known.clone();
+        }
+        self.verdicts
+            .retain(|_, verdict| Arc::strong_count(verdict) > 1);
+        self.verdicts.entry(server).or_default().clone()
     }
 }
 
@@ -81,7 +137,7 @@ impl Standings {
 pub(crate) fn place(
     name: &ProviderName,
     provider: &Provider,
-    standings: &Standings,
+    standings: &Arc<Standings>,
 ) -> Result<Place, PeerError> {
     let base = &provider.base;
     let mut peer = peer(name, base, &provider.tls)?;
@@ -106,6 +162,10 @@ pub(crate) fn place(
             name: base.host.clone(),
             port: base.port,
             peer: Box::new(peer),
+            checked: provider
+                .health_check
+                .is_some()
+                .then(|| Checked::new(name, standings)),
         },
     })
 }

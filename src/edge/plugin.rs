@@ -9,13 +9,17 @@ use arc_swap::ArcSwap;
 use pingora::apps::http_app::HttpServer;
 use pingora::proxy::Session;
 use pingora::services::ServiceWithDependents;
+use pingora::services::background::{GenBackgroundService, background_service};
 use pingora::services::listening::Service;
+use tokio::sync::Notify;
 
 use crate::config::Loaded;
 use crate::config::diff::Diff;
 use crate::core::time::Time;
 use crate::edge::admin::{Admin, Reloads};
+use crate::edge::checks::Checks;
 use crate::edge::clock::Clock;
+use crate::edge::dns::Resolver;
 use crate::edge::generation::{BuildError, Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::proxy::{Connector, Gateway};
@@ -38,6 +42,9 @@ use crate::edge::telemetry::{AccessLog, Telemetry};
 #[derive(Debug, Clone)]
 pub struct Mainstay {
     gateway: Gateway,
+    resolver: Arc<Resolver>,
+    /// Another generation serves.
+    applied: Arc<Notify>,
     reloads: Arc<Reloads>,
 }
 
@@ -62,17 +69,31 @@ impl Mainstay {
     /// # Errors
     /// As [`Mainstay::new`].
     pub fn with_telemetry(loaded: Loaded, telemetry: Arc<Telemetry>) -> Result<Self, BuildError> {
-        let generation = Generation::build(loaded, None, &telemetry)?;
+        Self::with_resolver(loaded, telemetry, Arc::default())
+    }
+
+    /// The same, with hosts looked up by the given resolver.
+    ///
+    /// # Errors
+    /// As [`Mainstay::new`].
+    pub fn with_resolver(
+        loaded: Loaded,
+        telemetry: Arc<Telemetry>,
+        resolver: Arc<Resolver>,
+    ) -> Result<Self, BuildError> {
+        let generation = Generation::build(loaded, None, &telemetry, &resolver)?;
         telemetry.metrics.observe_start();
         let gateway = Gateway {
             current: Arc::new(ArcSwap::from_pointee(generation)),
-            connector: Arc::new(Connector::new()),
+            connector: Arc::new(Connector::new(resolver.clone())),
             clock: Clock::start(),
             lifecycle: Arc::default(),
             telemetry,
         };
         Ok(Self {
             gateway,
+            resolver,
+            applied: Arc::default(),
             reloads: Arc::default(),
         })
     }
@@ -89,11 +110,12 @@ impl Mainstay {
         self.handles(session) && self.gateway.handle(session).await.is_none()
     }
 
-    /// What belongs on the host's server: the operator's port, where the configuration puts it.
+    /// What belongs on the host's server: the operator's port, where the configuration puts it, and the active
+    /// checks that a provider's `health_check` asks for.
     pub fn services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let mut admin = self.admin_service();
         admin.add_tcp(&self.admin_address().to_string());
-        vec![Box::new(admin)]
+        vec![Box::new(admin), Box::new(self.check_service())]
     }
 
     /// Puts another configuration in the place of the present one: requests under way finish on theirs, what
@@ -104,7 +126,8 @@ impl Mainstay {
     pub fn apply(&self, loaded: Loaded) -> Result<Applied, BuildError> {
         let metrics = &self.gateway.telemetry.metrics;
         let last = self.current().load_full();
-        let next = match Generation::build(loaded, Some(&last), &self.gateway.telemetry) {
+        let telemetry = &self.gateway.telemetry;
+        let next = match Generation::build(loaded, Some(&last), telemetry, &self.resolver) {
             Ok(next) => Arc::new(next),
             Err(error) => {
                 self.refuse(error.to_string());
@@ -112,6 +135,7 @@ impl Mainstay {
             }
         };
         self.current().store(next.clone());
+        self.applied.notify_one();
         metrics.forget_removed(&last, &next);
         metrics.observe_reload(Some(next.number));
         let salt = self.reloads.salt();
@@ -173,6 +197,16 @@ impl Mainstay {
         let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
         service.threads = Some(1);
         service
+    }
+
+    /// The active checks of whatever generation serves.
+    pub(crate) fn check_service(&self) -> GenBackgroundService<Checks> {
+        let checks = Checks {
+            current: self.gateway.current.clone(),
+            applied: self.applied.clone(),
+            telemetry: self.gateway.telemetry.clone(),
+        };
+        background_service("health checks", checks)
     }
 
     /// Where the operator's port is configured to be.

@@ -14,7 +14,10 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
 use crate::config::snapshot::{Provider, Route, Snapshot};
+use crate::core::catalog::EndpointIx;
+use crate::core::health::Health;
 use crate::core::names::{KeyName, ProviderName};
+use crate::core::time::Time;
 use crate::edge::balance::{ByHealth, Standing};
 use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Standings, located, peer};
@@ -28,7 +31,6 @@ const SEATS: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub struct Routes {
     prepared: Vec<Arc<Prepared>>,
-    resolver: Arc<Resolver>,
 }
 
 /// A route with its candidates.
@@ -47,14 +49,16 @@ pub struct Candidate {
     pub key: KeyName,
     pub address: SocketAddr,
     pub standing: Arc<Standing>,
+    /// An endpoint with the same host and key, if a model has one.
+    shares: Option<EndpointIx>,
 }
 
 /// A provider of a route.
 pub struct Source {
     pub name: ProviderName,
     pub provider: Provider,
-    /// Those that may be used here.
-    keys: Vec<KeyName>,
+    /// Those that may be used here, each with an endpoint that uses it too.
+    keys: Vec<(KeyName, Option<EndpointIx>)>,
     /// Without its address.
     peer: HttpPeer,
 }
@@ -66,15 +70,14 @@ impl Routes {
     /// A file that a provider names cannot be used.
     pub(crate) fn build(
         snapshot: &Snapshot,
-        previous: Option<&Self>,
+        resolver: &Arc<Resolver>,
         standings: &Arc<Standings>,
     ) -> std::result::Result<Self, PeerError> {
-        let resolver = previous.map_or_else(Arc::default, |old| old.resolver.clone());
         let mut prepared = Vec::new();
         for route in &snapshot.routes {
             let names = route.providers.iter();
             let sources = names
-                .map(|name| source(name, &snapshot.providers[name], route.pin))
+                .map(|name| source(name, snapshot, route.pin))
                 .collect::<std::result::Result<_, _>>()?;
             let discovery = Discovery {
                 sources,
@@ -88,7 +91,7 @@ impl Routes {
                 due: AtomicU64::new(0),
             }));
         }
-        Ok(Self { prepared, resolver })
+        Ok(Self { prepared })
     }
 
     /// The route that takes a path.
@@ -100,10 +103,18 @@ impl Routes {
 
 fn source(
     name: &ProviderName,
-    provider: &Provider,
+    snapshot: &Snapshot,
     pin: bool,
 ) -> std::result::Result<Arc<Source>, PeerError> {
-    let keys = provider.keys.iter().map(|(key, _)| key.clone());
+    let provider = &snapshot.providers[name];
+    let endpoints = snapshot.catalog.endpoints();
+    let shares = |key: &KeyName| {
+        let mut endpoints = endpoints.iter();
+        let position = endpoints.position(|it| it.provider == *name && it.key == *key);
+        position.map(EndpointIx::new)
+    };
+    let keys = provider.keys.iter();
+    let keys = keys.map(|(key, _)| (key.clone(), shares(key)));
     let most = if pin { 1 } else { SEATS };
     Ok(Arc::new(Source {
         name: name.clone(),
@@ -114,11 +125,27 @@ fn source(
 }
 
 impl Prepared {
-    /// The next candidate for a request, by live health; `None` when all were tried.
-    pub(crate) async fn pick(&self, tried: &[Arc<Candidate>]) -> Option<Arc<Candidate>> {
+    /// The next candidate for a request, by live health; `None` when all were tried. What models have found out
+    /// about a host or a key counts here too: one that is shut is taken when nothing else is left.
+    pub(crate) async fn pick(
+        &self,
+        tried: &[Arc<Candidate>],
+        health: &Health,
+        now: Time,
+    ) -> Option<Arc<Candidate>> {
         self.follow().await;
-        let is_fresh = |backend: &Backend, _| of(backend).is_some_and(|it| !is_in(tried, it));
-        let chosen = self.pool.select_with(b"", usize::MAX, is_fresh)?;
+        let is_shut = |it: &Candidate| {
+            it.shares
+                .is_some_and(|endpoint| health.shares_shut_gate(endpoint, now))
+        };
+        let is_fresh = |it: &Arc<Candidate>| !is_in(tried, it);
+        self.select(|it| is_fresh(it) && !is_shut(it))
+            .or_else(|| self.select(is_fresh))
+    }
+
+    fn select(&self, suits: impl Fn(&Arc<Candidate>) -> bool) -> Option<Arc<Candidate>> {
+        let suits = |backend: &Backend, _| of(backend).is_some_and(&suits);
+        let chosen = self.pool.select_with(b"", usize::MAX, suits)?;
         of(&chosen).cloned()
     }
 
@@ -193,7 +220,13 @@ impl Discovery {
     }
 
     /// `seat` tells apart what shares an address: a balancer compares nothing but address and weight.
-    fn backend(&self, source: &Arc<Source>, key: &KeyName, at: SocketAddr, seat: usize) -> Backend {
+    fn backend(
+        &self,
+        source: &Arc<Source>,
+        (key, shares): &(KeyName, Option<EndpointIx>),
+        at: SocketAddr,
+        seat: usize,
+    ) -> Backend {
         let standing = self.standings.of_key(&source.name, key, at);
         let mut backend = Backend {
             addr: at.into(),
@@ -206,6 +239,7 @@ impl Discovery {
             key: key.clone(),
             address: at,
             standing,
+            shares: *shares,
         }));
         backend
     }

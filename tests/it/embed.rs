@@ -8,20 +8,20 @@ use mainstay::cmd::mock::{Mock, Script};
 use mainstay::{Mainstay, config};
 
 use crate::harness::{Config, closed_port, fast, mock};
-use crate::raw::{Ended, H1, Request, Via, call};
+use crate::raw::{Ended, H1, H2, Request, Via, call};
 
 #[path = "../../examples/embed.rs"]
 #[expect(dead_code, reason = "its `main` is for the command line")]
 mod example;
 
 /// The example's host, serving in a thread of this process until it ends.
-struct Host {
-    address: SocketAddr,
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
     /// Keeps the port of the host's own upstream closed.
     _nobody: socket2::Socket,
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
@@ -36,21 +36,57 @@ async fn start(mock: &Mock) -> Host {
         path: "mainstay.yaml".into(),
         text,
     };
-    let mainstay = Mainstay::new(config::parse(&source, &|_| None).unwrap()).unwrap();
+    host(Mainstay::new(config::parse(&source, &|_| None).unwrap()).unwrap()).await
+}
+
+/// The example's host with this in it.
+pub(crate) async fn host(mainstay: Mainstay) -> Host {
     let address = free_address();
     let (nobody, upstream) = closed_port();
     std::thread::spawn(move || {
         example::serve(mainstay, &address.to_string(), upstream.to_string()).unwrap();
     });
+    serving(address).await;
+    Host {
+        address,
+        _nobody: nobody,
+    }
+}
+
+/// Waits until someone listens there.
+pub(crate) async fn serving(address: SocketAddr) {
     let begun = Instant::now();
     while tokio::net::TcpStream::connect(address).await.is_err() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the host serves");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Host {
-        address,
-        _nobody: nobody,
-    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_a_host_may_speak_h2() {
+    let mock = mock(fast()).await;
+    let host = start(&mock).await;
+    let mut client = H2::connect(host.address).await;
+    let hello = client.call(&Request::get("/hello")).await;
+    assert_eq!((hello.status, hello.text()), (200, "hello\n"));
+    let answer = client.call(&Request::chat("t/m")).await;
+    assert_eq!((answer.status, answer.end), (200, Ended::Whole));
+    let stream = client.call(&Request::stream("t/m")).await;
+    assert_eq!((stream.status, stream.end), (200, Ended::Whole));
+    assert_eq!(stream.content(), Script::default().answer());
+    let long = format!(r#","user":"{}""#, "x".repeat(1 << 20));
+    let uploaded = client.call(&Request::chat_with("t/m", &long)).await;
+    assert_eq!(uploaded.status, 200);
+    let broken = client.call(&Request::stream("t/s08")).await;
+    assert_eq!((broken.status, broken.end), (200, Ended::Reset));
+    assert!(broken.text().contains(r#""finish_reason":"error""#));
+    let elsewhere = client.call(&Request::get("/elsewhere")).await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.text()),
+        (502, "the host's own error\n")
+    );
+    let healthy = client.call(&Request::chat("t/m")).await;
+    assert_eq!(healthy.status, 200, "the connection serves on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! test says. Must never answer before it has read the whole request, unless it is told to.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,14 +38,33 @@ pub(crate) enum Manner {
     Echo,
     /// Closes once some of the body has come, if there is one.
     Break,
+    /// 200 with `ok` to the first request of a connection; closes when a second one comes.
+    Once,
+    /// One event, then the connection closes without the end of the body.
+    Cut,
+    /// Never answers.
+    Silent,
+    /// An event every few milliseconds, without end.
+    Drip,
 }
+
+/// What a check asks for: not remembered, and answered as [`Plain::set_healthy`] says.
+pub(crate) const HEALTH: &str = "/health";
 
 /// A running upstream. Dropping it closes its connections.
 #[derive(Debug)]
 pub(crate) struct Plain {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    health: Health,
     _accepting: JoinSet<()>,
+}
+
+/// Whether checks pass, and how many there were.
+#[derive(Clone, Debug)]
+struct Health {
+    is_up: Arc<AtomicBool>,
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Plain {
@@ -53,22 +73,36 @@ impl Plain {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let mut accepting = JoinSet::new();
-        let record = seen.clone();
+        let health = Health {
+            is_up: Arc::new(AtomicBool::new(true)),
+            heads: Arc::default(),
+        };
+        let (record, checks) = (seen.clone(), health.clone());
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, manner, record.clone()));
+                connections.spawn(serve(stream, manner, record.clone(), checks.clone()));
             }
         });
         Self {
             address,
             seen,
+            health,
             _accepting: accepting,
         }
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    pub(crate) fn set_healthy(&self, is_up: bool) {
+        self.health.is_up.store(is_up, Relaxed);
+    }
+
+    /// The heads of the checks so far.
+    pub(crate) fn checks(&self) -> Vec<String> {
+        self.health.heads.lock().unwrap().clone()
     }
 }
 
@@ -79,9 +113,23 @@ impl Seen {
     }
 }
 
-async fn serve(mut stream: TcpStream, manner: Manner, record: Arc<Mutex<Vec<Seen>>>) {
+async fn serve(
+    mut stream: TcpStream,
+    manner: Manner,
+    record: Arc<Mutex<Vec<Seen>>>,
+    health: Health,
+) {
     let mut buffer = BytesMut::new();
+    let mut answered = 0;
     while let Some(head) = read_head(&mut stream, &mut buffer).await {
+        if head.starts_with(&format!("GET {HEALTH} ")) {
+            health.heads.lock().unwrap().push(head);
+            let status = if health.is_up.load(Relaxed) { 204 } else { 503 };
+            let manner = Manner::Status(status);
+            answer(&mut stream, manner).await.ok();
+            continue;
+        }
+        answered += 1;
         let mut seen = Seen {
             head,
             ..Seen::default()
@@ -98,7 +146,10 @@ async fn serve(mut stream: TcpStream, manner: Manner, record: Arc<Mutex<Vec<Seen
         let body = read_body(&mut stream, &mut buffer, &seen).await;
         (seen.length, seen.hash) = (body.len(), Sha256::digest(&body).to_vec());
         record.lock().unwrap().push(seen);
-        if answer(&mut stream, manner).await.is_err() {
+        if matches!(manner, Manner::Once) && answered > 1 {
+            return;
+        }
+        if answer(&mut stream, manner).await.is_err() || matches!(manner, Manner::Cut) {
             return;
         }
         if matches!(manner, Manner::Echo) {
@@ -162,7 +213,7 @@ async fn fill(stream: &mut TcpStream, buffer: &mut BytesMut, length: usize) {
 
 async fn answer(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
     match manner {
-        Manner::Well => {
+        Manner::Well | Manner::Once => {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: a=b\r\n\r\nok")
                 .await
@@ -177,6 +228,8 @@ async fn answer(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
             stream.write_all(head.as_bytes()).await
         }
         Manner::Echo => {
+            // One that answers at once can meet Pingora's issue 946: the conversation ends as it begins.
+            tokio::time::sleep(Duration::from_millis(50)).await;
             let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
             stream.write_all(head.as_bytes()).await
         }
@@ -191,6 +244,18 @@ async fn answer(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
             }
             stream.write_all(b"0\r\n\r\n").await
         }
+        Manner::Cut | Manner::Drip => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            stream.write_all(head.as_bytes()).await?;
+            let event = b"9\r\ndata: 1\n\n\r\n";
+            stream.write_all(event).await?;
+            while matches!(manner, Manner::Drip) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                stream.write_all(event).await?;
+            }
+            Ok(())
+        }
+        Manner::Silent => std::future::pending().await,
         Manner::Break => Ok(()),
     }
 }

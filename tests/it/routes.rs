@@ -10,14 +10,14 @@ use crate::harness::{Config, Proxy, closed_port, fast, mock, provider_key};
 use crate::plain::{Manner, Plain};
 use crate::raw::{Ended, Framing, H1, Request};
 
-const CLIENT_KEY: &str = "sk-client-5d3a";
+pub(crate) const CLIENT_KEY: &str = "sk-client-5d3a";
 
 /// A proxy with a key of its own, and these routes to these providers.
-fn proxy(routes: &str, providers: &[(&str, &Plain)]) -> Proxy {
+pub(crate) fn proxy(routes: &str, providers: &[(&str, &Plain)]) -> Proxy {
     config(routes, providers).start()
 }
 
-fn config(routes: &str, providers: &[(&str, &Plain)]) -> Config {
+pub(crate) fn config(routes: &str, providers: &[(&str, &Plain)]) -> Config {
     let mut config = Config::new();
     for (name, at) in providers {
         config = config.provider(name, at.address);
@@ -30,13 +30,13 @@ fn config(routes: &str, providers: &[(&str, &Plain)]) -> Config {
         .top(&format!("routes: [{routes}]"))
 }
 
-fn upload(path: &str, body: Bytes) -> Request {
+pub(crate) fn upload(path: &str, body: Bytes) -> Request {
     let mut request = Request::post(path, body).key(CLIENT_KEY);
     request.headers.retain(|(name, _)| name != "content-type");
     request.header("content-type", "multipart/form-data; boundary=xyz")
 }
 
-fn get(path: &str) -> Request {
+pub(crate) fn get(path: &str) -> Request {
     Request::get(path).key(CLIENT_KEY)
 }
 

@@ -461,3 +461,49 @@ async fn a_provider_that_asks_for_a_certificate_is_shown_one() {
         assert_eq!((answer.status, answer.content()), (200, expected));
     }
 }
+
+/// Two addresses of one name: each is connected to over TLS, speaks h2, and is shown the certificate; one that
+/// dies costs no request.
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_addresses_are_spoken_to_as_the_name_would_be() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().unwrap();
+    clients.sign("client.test").write(folder.path(), "client");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, &authority.pem).unwrap();
+    let one = Upstream::start(&authority, Some(&clients), &[Act::Answer]).await;
+    let two = Upstream::start(&authority, Some(&clients), &[Act::Answer]).await;
+    let fields = format!(
+        "base_url: \"https://upstream.test:8443/v1\", keys: [{{ value: k }}], addresses: [\"{0}\", \"{1}\"], \
+         tls: {{ ca_file: {2}, client_cert_file: {3}.pem, client_key_file: {3}.key }}",
+        one.address,
+        two.address,
+        file.display(),
+        folder.path().join("client").display()
+    );
+    let proxy = Config::new()
+        .raw_provider("secure", &fields)
+        .model("t/m", &["secure"])
+        .start();
+    let ask = async |nth: usize| {
+        let answer = proxy.send(&Request::stream("t/m")).await;
+        assert_eq!(
+            (answer.status, answer.content()),
+            (200, "hello".to_owned()),
+            "{nth}"
+        );
+    };
+    for nth in 0..20 {
+        ask(nth).await;
+    }
+    let (first, second) = (one.got(), two.got());
+    assert!(!first.is_empty() && !second.is_empty(), "both are used");
+    for got in first.iter().chain(&second) {
+        assert_eq!(got.uri, "https://upstream.test:8443/v1/chat/completions");
+    }
+    drop(one);
+    for nth in 20..50 {
+        ask(nth).await;
+    }
+    assert_eq!(first.len() + two.got().len(), 50);
+}

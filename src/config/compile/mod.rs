@@ -1,7 +1,7 @@
 //! Owns the meaning of the file: cross references, ranges, names, and the `Snapshot` made of them. Every rule
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
-//! `callers`, `providers`, `base_url`, `addresses`, `headers`,
+//! `callers`, `providers`, `base_url`, `addresses`, `health_check`, `headers`,
 //! `keys`, `tls`, `models`, `aliases`, `chains`, `policies`, `health`, `routes`,
 //! `telemetry`.
 
@@ -17,6 +17,7 @@ mod callers;
 mod providers;
 mod base_url;
 mod addresses;
+mod health_check;
 mod headers;
 mod keys;
 mod tls;

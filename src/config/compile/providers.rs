@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::config::compile::names::{check_name, one_of};
-use crate::config::compile::{addresses, base_url, headers, keys, tls};
+use crate::config::compile::{addresses, base_url, headers, health_check, keys, tls};
 use crate::config::raw::providers as raw;
 use crate::config::report::Report;
 use crate::config::scalar::{Named, Span, Text};
@@ -53,6 +53,8 @@ pub(super) fn compile(
 fn provider(written: &raw::Provider, at: &Trail, report: &mut Report<'_>) -> Option<Compiled> {
     let base = base_url::compile(written.base_url.as_ref(), &at.key("base_url"), report);
     let addresses = addresses::compile(&written.addresses.0, &at.key("addresses"), report);
+    let check = written.health_check.as_ref();
+    let check = check.map(|it| health_check::compile(it, &at.key("health_check"), report));
     let auth = auth(&written.auth, &at.key("auth"), report);
     let dialects = dialects(&written.dialects.0, &at.key("dialects"), report);
     let headers = headers::compile(&written.headers, auth.as_ref(), &at.key("headers"), report);
@@ -63,6 +65,8 @@ fn provider(written: &raw::Provider, at: &Trail, report: &mut Report<'_>) -> Opt
             dialects,
             base: base?,
             addresses,
+            health_check: check,
+            timeouts: timeouts(&written.timeouts),
             auth: auth?,
             keys,
             headers,

@@ -8,8 +8,8 @@ use super::fields::Fields;
 use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
-    Admin, Caller, Cors, DialectName, Holds, Listener, ListenerTls, NamedFile, Provider, Route,
-    Server, Snapshot, UpstreamAuth, UpstreamTls,
+    Admin, Caller, Cors, DialectName, HealthCheck, Holds, Listener, ListenerTls, NamedFile,
+    Provider, Route, Server, Snapshot, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Model, Price};
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -155,6 +155,8 @@ impl Facts {
             keys,
             headers,
             tls,
+            health_check,
+            timeouts,
         } = provider;
         let UpstreamTls {
             ca_file,
@@ -180,6 +182,18 @@ impl Facts {
                 "tls.client_key_file",
                 client.as_ref().map(|(_, file)| file.as_path()),
             );
+        fields = fields.timeouts(timeouts);
+        if let Some(HealthCheck {
+            path,
+            interval,
+            timeout,
+        }) = health_check
+        {
+            fields = fields
+                .optional("health_check.path", path.as_ref())
+                .time("health_check.interval", *interval)
+                .time("health_check.timeout", *timeout);
+        }
         for (header, value) in headers {
             fields = fields.fact(&format!("headers.{header}"), self.digest(value.as_bytes()));
         }

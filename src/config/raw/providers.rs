@@ -1,5 +1,7 @@
 //! Owns the shape of `providers` and of `timeouts`, wherever those stand.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::config::scalar::{List, Named, Span, Text};
@@ -8,6 +10,10 @@ use crate::config::secret::Secret;
 /// What a provider speaks unless it says otherwise.
 const DIALECT: &str = "openai";
 const AUTH: &str = "bearer";
+/// The documentation's example (surface); twice the time to notice a server that has died.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A server that needs longer to say that it lives has no time for work either.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The name of a provider's only key.
 const KEY_NAME: &str = "default";
 
@@ -21,6 +27,8 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) base_url: Option<Text>,
     /// Where its servers are, `ip:port` each. Default: where DNS says that the host of `base_url` is.
     pub(in crate::config) addresses: List<Text>,
+    /// How its servers are asked whether they live. Default: they are not.
+    pub(in crate::config) health_check: Option<HealthCheck>,
     /// How a request proves who pays: `bearer`, `header NAME` or `none`. Default bearer.
     pub(in crate::config) auth: Text,
     /// Credentials, each its own unit of health. At least one unless `auth` is none.
@@ -39,11 +47,38 @@ impl Default for Provider {
             dialects: List(vec![Text(DIALECT.to_owned())]),
             base_url: None,
             addresses: List::default(),
+            health_check: None,
             auth: Text(AUTH.to_owned()),
             keys: List::default(),
             timeouts: Timeouts::default(),
             headers: Named::default(),
             tls: Tls::default(),
+        }
+    }
+}
+
+/// How a provider's servers are asked whether they live.
+#[derive(Debug, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map with `path` and `interval`"
+)]
+pub(in crate::config) struct HealthCheck {
+    /// A path of the server that answers 2xx while it can work. Absent = it only has to accept a connection.
+    pub(in crate::config) path: Option<Text>,
+    /// From the end of one check to the next. Default 5s; at least 100ms.
+    pub(in crate::config) interval: Span,
+    /// The longest one check may take. Default 2s; more than 0s.
+    pub(in crate::config) timeout: Span,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            path: None,
+            interval: Span(CHECK_INTERVAL),
+            timeout: Span(CHECK_TIMEOUT),
         }
     }
 }

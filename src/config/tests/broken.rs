@@ -730,3 +730,17 @@ fn doubts_about_clients_and_their_pages() {
 fn lines_of_warnings(text: &str) -> Vec<String> {
     lines(&load(&with(text)).warnings)
 }
+
+#[test]
+fn broken_health_checks() {
+    let check = |written: &str, expected: &str| {
+        let provider = format!(
+            "{{ health_check: {{ {written} }}, {}",
+            PROVIDER.trim_start_matches("{ ")
+        );
+        check_provider(&provider, expected);
+    };
+    check("path: health", "2:36 \"health\" is not a path");
+    check("interval: 10ms", "2:40 the interval is shorter than 100ms");
+    check("timeout: 0s", "2:39 no check can take 0s");
+}

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{BASE, load, read, with};
-use crate::config::snapshot::{Cors, Listener, ListenerTls, OriginPattern, UpstreamAuth};
+use crate::config::snapshot::{
+    Cors, HealthCheck, Listener, ListenerTls, OriginPattern, UpstreamAuth,
+};
 use crate::core::policy::Sort;
 
 #[test]
@@ -41,7 +43,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "data_collection: deny",
         "zdr: false",
         "limits: { concurrency: 200 }",
-        "health_check: { path: /health }",
         "credentials: { access_key_id: a }",
         "api_version: \"2024-10-21\"",
     ];
@@ -258,4 +259,29 @@ fn who_is_trusted_and_who_may_call_from_a_page() {
     );
     assert_eq!(server("max_connections: \"${NUMBER}\"").max_connections, 7);
     assert_eq!(server("").max_connections, 20_000);
+}
+
+#[test]
+fn a_health_check_has_defaults_and_keeps_what_is_written() {
+    let check = |written: &str| {
+        let more = format!("{{ health_check: {written}, base_url");
+        let text = BASE.replace("{ base_url", &more);
+        load(&text).snapshot.providers["openai"]
+            .health_check
+            .clone()
+    };
+    let seconds = Duration::from_secs;
+    let expected = |path: Option<&str>, interval, timeout| {
+        Some(HealthCheck {
+            path: path.map(str::to_owned),
+            interval,
+            timeout,
+        })
+    };
+    assert_eq!(check("{}"), expected(None, seconds(5), seconds(2)));
+    assert_eq!(
+        check("{ path: /health, interval: 7s, timeout: 1s }"),
+        expected(Some("/health"), seconds(7), seconds(1))
+    );
+    assert_eq!(check("null"), None);
 }

@@ -241,6 +241,15 @@ impl Health {
         shut.map(|(_, class)| class)
     }
 
+    /// Whether an endpoint's host or key keeps all traffic away, whatever the endpoint itself does: what is no
+    /// model's has no endpoint, and shares these.
+    pub fn shares_shut_gate(&self, endpoint: EndpointIx, now: Time) -> bool {
+        let slot = self.slot(endpoint);
+        let gates = [&slot.host.word, &slot.key.word];
+        let mut passages = gates.into_iter().map(|word| word.read(&self.settings, now));
+        passages.any(|passage| passage == Passage::Shut)
+    }
+
     /// An attempt begins.
     pub fn begin(&self, endpoint: EndpointIx) {
         self.slot(endpoint).own.enter();

@@ -62,9 +62,11 @@ pub(crate) async fn finish(session: &mut Session, last: Option<Bytes>) -> bool {
 pub(crate) async fn abort(session: &mut Session, last_word: Option<Bytes>) {
     if let Some(event) = last_word {
         let written = session.write_response_body(Some(event), false);
-        if within(LAST_WORD, written).await && session.is_http2() {
-            tokio::time::sleep(H2_FLUSH).await;
-        }
+        within(LAST_WORD, written).await;
+    }
+    // What was written before must not be lost to the reset either.
+    if session.is_http2() {
+        tokio::time::sleep(H2_FLUSH).await;
     }
     cut(session).await;
 }

@@ -37,7 +37,7 @@ const TRAILER_WAIT: Duration = Duration::from_millis(50);
 /// Opens connections to upstreams, and keeps idle ones.
 pub struct Connector {
     pool: PingoraConnector,
-    resolver: Resolver,
+    resolver: Arc<Resolver>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -97,10 +97,10 @@ pub(crate) struct Lost {
 
 impl Connector {
     /// A connector with a pool of its own.
-    pub fn new() -> Self {
+    pub fn new(resolver: Arc<Resolver>) -> Self {
         Self {
             pool: PingoraConnector::new(None),
-            resolver: Resolver::default(),
+            resolver,
         }
     }
 
@@ -110,16 +110,24 @@ impl Connector {
         place: &Place,
         reuse: Reuse,
     ) -> Result<Connection, ConnectFault> {
-        let (name, port, peer) = match place {
+        let (name, port, peer, checked) = match place {
             Place::Address(peer) => return self.open(peer.clone(), reuse).await,
             Place::Listed(listed) => return self.open_listed(listed, reuse).await,
-            Place::Host { name, port, peer } => (name, *port, peer),
+            Place::Host {
+                name,
+                port,
+                peer,
+                checked,
+            } => (name, *port, peer, checked),
         };
-        let addresses = self
+        let mut addresses = self
             .resolver
             .resolve(name, port)
             .await
             .map_err(unresolved)?;
+        if let Some(checked) = checked {
+            checked.sort(&mut addresses);
+        }
         let mut fault = ConnectFault::Dns;
         for (nth, address) in addresses.iter().enumerate() {
             let peer = Arc::new(located(peer, *address));
@@ -212,12 +220,6 @@ impl Connector {
         self.pool
             .release_http_session(connection.session, &*connection.peer, Some(POOL_IDLE))
             .await;
-    }
-}
-
-impl Default for Connector {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Method;
 use http::header::EXPECT;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use crate::config::snapshot::Cors;
+use crate::config::snapshot::{Caller, Cors};
 use crate::edge::generation::Generation;
 use crate::edge::proxy::{
     Gateway, client_address, cors, downstream, refuse, reply, request, tell_options,
@@ -27,7 +28,7 @@ use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::Skin;
 
 use outgoing::{address_to, clean, is_ambiguous};
-use passing::{has_answered, is_elsewhere_better, is_replayable, peer_of};
+use passing::{has_answered, is_elsewhere_better, is_replayable};
 use request::{AwaitedHead, Ids};
 
 pub use passing::Passing;
@@ -82,6 +83,7 @@ impl Gateway {
         if is_ambiguous(path) {
             return Err(no_such_path());
         }
+        check(head, caller.as_deref())?;
         let most = generation.snapshot.server.max_body;
         if request::declared_length(&head.headers).is_some_and(|length| length > most) {
             return Err(request::too_large(most));
@@ -117,9 +119,32 @@ impl Gateway {
     }
 }
 
+/// Objects to what must not be passed on for this caller.
+fn check(head: &RequestHeader, caller: Option<&Caller>) -> std::result::Result<(), ClientError> {
+    if matches!(head.method, Method::TRACE | Method::CONNECT) {
+        // A TRACE returns what was sent, and with it the provider's key.
+        let message = format!("{} is not passed on", head.method);
+        return Err(ClientError::new(405, "invalid_request", message));
+    }
+    let Some(caller) = caller else { return Ok(()) };
+    if !caller.may_use_all() {
+        // Which model a routed request uses is nobody's to say: its body is not read.
+        let message = "this API key may use some models only, so it may not use other paths";
+        return Err(ClientError::new(403, "permission_denied", message));
+    }
+    let query = head.uri.query().unwrap_or_default();
+    if query.contains(caller.key.expose()) {
+        let message = "the API key stands in the query; send it in a header";
+        return Err(ClientError::new(400, "invalid_request", message));
+    }
+    Ok(())
+}
+
 fn result(passing: &Passing, error: Option<&Error>) -> &'static str {
     match error {
         None => "answered",
+        // The client is there, and what it sends is refused.
+        Some(error) if *error.etype() == TOO_LONG => "failed",
         Some(error) if *error.esource() == ErrorSource::Downstream => "client_gone",
         Some(_) if passing.answered => "broken",
         Some(_) => "failed",
@@ -130,15 +155,15 @@ fn result(passing: &Passing, error: Option<&Error>) -> &'static str {
 async fn prepare(session: &mut Session, patience: Duration) {
     let expects = session.req_header().headers.contains_key(EXPECT);
     let downstream = session.as_downstream_mut();
-    if downstream.is_upgrade_req() {
-        return;
-    }
     downstream.set_read_timeout(Some(patience));
-    if expects {
+    if expects && !downstream.is_upgrade_req() {
         // A client that is gone is found out by the next read.
         downstream.write_continue_response().await.ok();
     }
 }
+
+/// What a body over the cap ends a request with.
+const TOO_LONG: ErrorType = ErrorType::HTTPStatus(413);
 
 fn error_of(error: &Error, most: u64) -> ClientError {
     let unavailable = |status| {
@@ -150,6 +175,9 @@ fn error_of(error: &Error, most: u64) -> ClientError {
     };
     match (error.etype(), error.esource()) {
         (ErrorType::HTTPStatus(413), _) => request::too_large(most),
+        (ErrorType::ReadTimedout, ErrorSource::Downstream) => {
+            ClientError::new(408, "timeout", "the request body did not arrive in time")
+        }
         (_, ErrorSource::Downstream) => request::unreadable(),
         (ErrorType::ConnectNoRoute, _) => unavailable(503),
         (
@@ -163,6 +191,21 @@ fn error_of(error: &Error, most: u64) -> ClientError {
         (_, ErrorSource::Internal | ErrorSource::Unset) => {
             ClientError::new(500, "server", "the request could not be passed on")
         }
+    }
+}
+
+fn has_timed_out(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout
+    )
+}
+
+/// An error where the provider's `total` is over. Nobody is blamed for it: it bounds the client's part, too.
+fn in_time(passing: &Passing) -> Result<()> {
+    match passing.is_late() {
+        true => Err(Error::explain(ErrorType::ReadTimedout, "`total` is over").into_in()),
+        false => Ok(()),
     }
 }
 
@@ -200,8 +243,9 @@ impl ProxyHttp for Gateway {
         let nobody = || Error::explain(ErrorType::ConnectNoRoute, "no candidate is left");
         let passing = ctx.as_mut().ok_or_else(nobody)?;
         let is_replayable = is_replayable(session);
-        let candidate = passing.next().await.ok_or_else(nobody)?;
-        Ok(Box::new(peer_of(candidate, is_replayable)))
+        let candidate = passing.next(self.clock.now()).await.ok_or_else(nobody)?;
+        let candidate = candidate.clone();
+        Ok(Box::new(passing.peer_of(&candidate, is_replayable)))
     }
 
     fn fail_to_connect(
@@ -226,9 +270,11 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        let candidate = ctx.as_ref().and_then(|passing| passing.candidate());
+        let passing = ctx.as_ref();
+        let caller = passing.and_then(|passing| passing.caller.as_deref());
+        let candidate = passing.and_then(|passing| passing.candidate());
         let addressed = match candidate {
-            Some(candidate) => address_to(head, candidate),
+            Some(candidate) => address_to(head, candidate, caller),
             None => Err("nobody".to_owned()),
         };
         addressed.map_err(|what| {
@@ -248,11 +294,22 @@ impl ProxyHttp for Gateway {
         passing.read += body.as_ref().map_or(0, |piece| piece.len() as u64);
         let most = passing.generation.snapshot.server.max_body;
         // A conversation has no length.
-        if passing.read > most && !session.as_downstream().is_upgrade_req() {
-            let error = Error::explain(ErrorType::HTTPStatus(413), "the body is too long");
+        if passing.read > most && !session.as_downstream().was_upgraded() {
+            let error = Error::explain(TOO_LONG, "the body is too long");
             return Err(error.into_down());
         }
-        Ok(())
+        in_time(passing)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Self::CTX,
+    ) -> Result<Option<Duration>> {
+        ctx.as_deref().map_or(Ok(()), in_time)?;
+        Ok(None)
     }
 
     async fn upstream_response_filter(
@@ -277,6 +334,11 @@ impl ProxyHttp for Gateway {
             return Err(error);
         }
         passing.answered = true;
+        if switches {
+            passing.switched = true;
+            // Who only listens is not gone; the server's silence ends the conversation.
+            session.as_downstream_mut().set_read_timeout(None);
+        }
         clean(head);
         reply::insert(head, "x-request-id", &passing.ids.request);
         // Who may read what is said here, not at the provider.
@@ -290,16 +352,21 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         error: Box<Error>,
         ctx: &mut Self::CTX,
-        _client_reused: bool,
+        client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("peer: {peer}"));
         let is_ours = *error.esource() == ErrorSource::Upstream;
         let judged = matches!(error.etype(), ErrorType::HTTPStatus(_));
-        let retry = ctx.as_ref().is_some_and(|passing| {
+        let retry = ctx.as_mut().is_some_and(|passing| {
+            let may_go_on = is_ours && is_replayable(session);
+            let was_dead = client_reused && !judged && !has_timed_out(&error);
+            if may_go_on && was_dead && passing.renew() {
+                return true;
+            }
             if is_ours && !judged {
                 passing.blame();
             }
-            is_ours && is_replayable(session) && passing.has_more()
+            may_go_on && passing.has_more()
         });
         error.set_retry(retry);
         error

@@ -4,11 +4,12 @@
 use http::{HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use crate::config::snapshot::{Caller, UpstreamAuth};
 use crate::edge::peer::{identify, insert};
 use crate::edge::routes::Candidate;
 
 /// What a client proves or tells us with, and what our own proxies add.
-static WITHHELD: [HeaderName; 14] = [
+static WITHHELD: [HeaderName; 12] = [
     http::header::AUTHORIZATION,
     http::header::COOKIE,
     http::header::EXPECT,
@@ -18,12 +19,12 @@ static WITHHELD: [HeaderName; 14] = [
     HeaderName::from_static("openai-organization"),
     HeaderName::from_static("openai-project"),
     HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("true-client-ip"),
 ];
+/// Families of such headers, by what their names begin with.
+const WITHHELD_FAMILIES: [&str; 4] = ["x-forwarded-", "x-real-", "x-client-", "x-mainstay-"];
 const SUBPROTOCOL: &str = "sec-websocket-protocol";
 /// How browsers, which cannot set headers, send their key to OpenAI's realtime API.
 const KEY_IN_SUBPROTOCOL: &str = "openai-insecure-api-key.";
@@ -31,17 +32,44 @@ const KEY_IN_SUBPROTOCOL: &str = "openai-insecure-api-key.";
 const NOT_PASSED_BACK: [&str; 3] = ["set-cookie", "alt-svc", "openai-organization"];
 
 /// Turns a client's head into the provider's. The error names what cannot be sent.
-pub(crate) fn address_to(head: &mut RequestHeader, candidate: &Candidate) -> Result<(), String> {
+pub(crate) fn address_to(
+    head: &mut RequestHeader,
+    candidate: &Candidate,
+    caller: Option<&Caller>,
+) -> Result<(), String> {
     let provider = &candidate.source.provider;
-    for name in &WITHHELD {
-        head.remove_header(name);
-    }
+    withhold(head, caller, &provider.auth);
     withhold_key_in_subprotocol(head)?;
     let target = target(&provider.base.path, head);
     head.set_raw_path(target.as_bytes())
         .map_err(|_| "the path".to_owned())?;
     insert(head, "host", &provider.base.authority())?;
     identify(head, provider, &candidate.key)
+}
+
+/// Takes out what is not the provider's to see, and its own key's header, whoever wrote it. A caller's key goes
+/// nowhere, in whatever header it stands; one that WebSockets hide in their subprotocols is taken out by itself.
+fn withhold(head: &mut RequestHeader, caller: Option<&Caller>, auth: &UpstreamAuth) {
+    for name in &WITHHELD {
+        head.remove_header(name);
+    }
+    if let UpstreamAuth::Header(name) = auth {
+        head.remove_header(name.as_str());
+    }
+    let key = caller.map(|caller| caller.key.expose().as_bytes());
+    let tells = |name: &HeaderName, value: &HeaderValue| {
+        let holds = |key| memchr::memmem::find(value.as_bytes(), key).is_some();
+        let mut families = WITHHELD_FAMILIES.iter();
+        families.any(|family| name.as_str().starts_with(family))
+            || name.as_str() != SUBPROTOCOL && key.is_some_and(holds)
+    };
+    let headers = head.headers.iter();
+    let telling: Vec<HeaderName> = headers
+        .filter_map(|(name, value)| tells(name, value).then(|| name.clone()))
+        .collect();
+    for name in &telling {
+        head.remove_header(name);
+    }
 }
 
 /// The path at the provider's root, with the query.
@@ -86,12 +114,15 @@ pub(crate) fn clean(head: &mut ResponseHeader) {
 /// Whether a path could mean another one to the provider than it does here.
 pub(crate) fn is_ambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    lower.contains("%2e")
+    // Some servers cut a path's parameters off before they look for dots.
+    let is_dots = |part: &str| matches!(part.split(';').next(), Some("." | ".."));
+    !path.is_ascii()
+        || lower.contains("%2e")
         || lower.contains("%2f")
         || lower.contains("%5c")
         || path.contains('\\')
         || path.contains("//")
-        || path.split('/').any(|part| part == "." || part == "..")
+        || path.split('/').any(is_dots)
 }
 
 #[cfg(test)]
@@ -106,6 +137,8 @@ mod tests {
             "/v1/files/.",
             "/v1/files//x",
             "/v1/files/..%2Fmodels",
+            "/v1/files/..;x=y/models",
+            "/v1/files/\u{fffd}",
         ] {
             assert!(is_ambiguous(path), "{path}");
         }
