@@ -37,6 +37,8 @@ pub(crate) struct Circumstances {
     pub(crate) probe: bool,
     /// Another candidate could still answer, and the policy still lets it.
     pub(crate) alternative: bool,
+    /// Until the policy's `deadline`, after which no attempt begins.
+    pub(crate) left: Duration,
 }
 
 /// Resolves the deadlines of an attempt: policy over provider over learnt or built in, field by field.
@@ -83,13 +85,16 @@ impl Learnt {
         }
     }
 
-    /// `clamp(T_long + 10 * dev, 30 s, 120 s)` where another candidate exists and the endpoint's whole
-    /// answers are known, else 120 s (design section 4: "learnt, never under 30 s").
+    /// Where another candidate exists: `T_long + 10 * dev` once the endpoint's whole answers are known, before
+    /// that two thirds of what the policy's `deadline` leaves, so that silence is found out while the other may
+    /// still begin; from 30 s to 120 s (design section 4: "learnt, never under 30 s"). Else 120 s.
     fn answer(&self) -> Duration {
-        match self.circumstances.alternative && !self.latency.is_cold() {
-            true => self.spread(10.0).clamp(ANSWER_SHORTEST, timeouts::ANSWER),
-            false => timeouts::ANSWER,
-        }
+        let learnt = match (self.circumstances.alternative, self.latency.is_cold()) {
+            (false, _) => timeouts::ANSWER,
+            (true, false) => self.spread(10.0),
+            (true, true) => self.circumstances.left * 2 / 3,
+        };
+        learnt.clamp(ANSWER_SHORTEST, timeouts::ANSWER)
     }
 
     fn spread(&self, deviations: f32) -> Duration {

@@ -239,6 +239,7 @@ impl Exchange {
         if let Some(attempt) = self.take(id) {
             self.usage = attempt.usage;
             self.log(&attempt, Class::Success, false, scene.now);
+            scene.health.complete(attempt.endpoint);
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);
@@ -333,6 +334,7 @@ impl Exchange {
             kind: self.kind,
             probe: pick.probe,
             alternative: self.has_alternative(pick.endpoint, number, scene),
+            left: self.limits().latest_first.since(scene.now),
         };
         let attempt = Attempt {
             id,

@@ -74,6 +74,8 @@ pub(crate) struct Breaker {
     /// How long the failure took that tripped it last: what a probe may cost a client.
     pub(crate) failed_in: Duration,
     pub(crate) trips: u64,
+    /// When a closed breaker's endpoint failed last, unless it has answered since.
+    pub(crate) doubted: Option<Time>,
 }
 
 impl Breaker {
@@ -136,6 +138,7 @@ impl Breaker {
     pub(crate) fn succeed(&mut self, settings: &HealthSettings, now: Time) -> bool {
         self.failures = 0;
         self.probing = false;
+        self.doubted = None;
         match self.state {
             State::Closed | State::Ramp => false,
             State::Open | State::HalfOpen => {
@@ -185,6 +188,7 @@ impl Breaker {
         self.since = now;
         self.failures = 0;
         self.probing = false;
+        self.doubted = None;
     }
 }
 

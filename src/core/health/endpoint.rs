@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::core::health::breaker::{Breaker, Cause, State};
+use crate::core::health::breaker::{Breaker, Cause, PROBE_AT_LATEST, State};
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
@@ -65,6 +65,10 @@ struct Inner {
     ok_start: Option<Time>,
     /// The pool's request count at the last probe.
     probed_at: u64,
+    /// The same at the last failure or verification of a closed endpoint.
+    doubted_at: u64,
+    /// Streams in a row that broke; a first token alone does not end the row.
+    broken: f32,
 }
 
 impl EndpointHealth {
@@ -120,9 +124,11 @@ impl EndpointHealth {
     }
 
     /// An attempt ended otherwise than by success. Returns whether the endpoint tripped by it.
-    pub(crate) fn fail(&self, settings: &HealthSettings, verdict: &Verdict) -> bool {
+    /// `requests`: how many the pool has had.
+    pub(crate) fn fail(&self, settings: &HealthSettings, requests: u64, verdict: &Verdict) -> bool {
         let mut inner = self.lock();
         inner.breaker.settle(settings, verdict.now);
+        inner.doubted_at = requests;
         let tripped = match verdict.class {
             Class::RateLimited => {
                 self.block(verdict);
@@ -142,6 +148,32 @@ impl EndpointHealth {
         let until = verdict.now + asked.min(LONGEST_BLOCK).mul_f32(BLOCK_MARGIN);
         self.words
             .store_blocked(until.max(self.words.blocked_until()));
+    }
+
+    /// A stream ended whole.
+    pub(crate) fn complete(&self) {
+        self.lock().broken = 0.0;
+    }
+
+    /// Takes a request to find out how a doubted endpoint is: one that fails fast may be asked as often as
+    /// `probe_fast` allows, any other as often as `probe_share` does.
+    pub(crate) fn verify(&self, settings: &HealthSettings, requests: u64, now: Time) -> bool {
+        let mut inner = self.lock();
+        let Some(doubted) = inner.breaker.doubted else {
+            return false;
+        };
+        let fast = settings.probe_fast;
+        let rest = now.since(doubted);
+        let passed = requests.saturating_sub(inner.doubted_at) as f32;
+        let due = passed * settings.probe_share >= 1.0
+            || rest >= PROBE_AT_LATEST
+            || inner.breaker.failed_in < fast.below && rest >= fast.every;
+        if due {
+            inner.breaker.doubted = Some(now);
+            inner.doubted_at = requests;
+            self.publish(&inner);
+        }
+        due
     }
 
     pub(crate) fn breaker(&self) -> Breaker {
@@ -230,7 +262,16 @@ impl Inner {
         }
         self.posterior.observe(0.0, effect.failure, verdict.now);
         self.consecutive += effect.consecutive;
-        self.trip_if_due(settings, effect, verdict)
+        if verdict.class == Class::StreamBroken {
+            self.broken += 1.0;
+        }
+        let tripped = self.trip_if_due(settings, effect, verdict);
+        let is_own = verdict.class.scope() == Scope::Endpoint;
+        if is_own && !tripped && self.breaker.state == State::Closed {
+            self.breaker.doubted = Some(verdict.now);
+            self.breaker.failed_in = verdict.now.since(verdict.started);
+        }
+        tripped
     }
 
     fn is_straggler(&self, verdict: &Verdict) -> bool {
@@ -248,7 +289,7 @@ impl Inner {
             return false;
         }
         let worn = effect.at_once
-            || self.consecutive >= settings.trip_after
+            || self.consecutive.max(self.broken) >= settings.trip_after
             || self
                 .posterior
                 .share()
@@ -257,6 +298,7 @@ impl Inner {
         if trips {
             self.breaker.trip(effect.rest, settings, &verdict.cause());
             self.consecutive = 0.0;
+            self.broken = 0.0;
         }
         trips
     }

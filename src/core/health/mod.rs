@@ -83,6 +83,18 @@ pub struct Ended {
     pub retry_after: Option<Duration>,
 }
 
+/// Why a new request may be sent to an endpoint that would hardly be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It rests, and its back-off is over.
+    Probe,
+    /// It failed last and has not been asked since.
+    Verify,
+}
+
+/// A closed endpoint that failed is left this long to its own traffic, which tells soon enough where there is any.
+const DOUBT: Duration = Duration::from_secs(1);
+
 /// What an outcome tripped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trips {
@@ -202,6 +214,27 @@ impl Health {
         own || host || key
     }
 
+    /// Whether a new request should be sent to an endpoint that is closed to find out how it is: it failed last
+    /// and its share is so small that traffic does not tell. Under the same bounds as a probe.
+    pub fn try_verify(&self, endpoint: EndpointIx, now: Time) -> bool {
+        let slot = self.slot(endpoint);
+        let requests = self.pools[slot.pool.get()].requests();
+        slot.own.verify(&self.settings, requests, now)
+    }
+
+    /// What an endpoint waits for that only a request can bring. Takes no lock.
+    pub fn errand(&self, endpoint: EndpointIx, now: Time) -> Option<Errand> {
+        let slot = self.slot(endpoint);
+        match self.passage(slot, now) {
+            Passage::Probe => Some(Errand::Probe),
+            Passage::Free => {
+                let doubted = slot.own.words.gate.doubted()?;
+                (now.since(doubted) >= DOUBT).then_some(Errand::Verify)
+            }
+            Passage::Share(_) | Passage::Shut => None,
+        }
+    }
+
     fn probe_is_due(&self, slot: &Slot, requests: u64, now: Time) -> bool {
         let gates = [slot.own.breaker(), slot.host.breaker(), slot.key.breaker()];
         let barred = |state: State| matches!(state, State::Open | State::HalfOpen);
@@ -287,6 +320,11 @@ impl Health {
         self.tell_gates(slot, &verdict);
     }
 
+    /// A stream came to its whole end.
+    pub fn complete(&self, endpoint: EndpointIx) {
+        self.slot(endpoint).own.complete();
+    }
+
     /// An attempt ended otherwise. Returns what tripped.
     pub fn fail(&self, ended: &Ended, rng: &mut fastrand::Rng, now: Time) -> Trips {
         let slot = self.slot(ended.endpoint);
@@ -299,7 +337,8 @@ impl Health {
             jitter: rng.f32(),
             now,
         };
-        let endpoint = slot.own.fail(&self.settings, &verdict);
+        let requests = self.pools[slot.pool.get()].requests();
+        let endpoint = slot.own.fail(&self.settings, requests, &verdict);
         let (host, key) = self.tell_gates(slot, &verdict);
         Trips {
             endpoint,

@@ -38,7 +38,8 @@ impl Kind {
     }
 }
 
-/// A breaker as a pick reads it: two bits of state, the rest the time that matters in it.
+/// A breaker as a pick reads it: two bits of state, the rest the time that matters in it (closed: since when
+/// its endpoint is doubted, 0 = it is not).
 #[derive(Debug, Default)]
 pub(crate) struct GateWord(AtomicU64);
 
@@ -48,7 +49,7 @@ const TIME_MASK: u64 = (1 << STATE_SHIFT) - 1;
 impl GateWord {
     pub(crate) fn store(&self, breaker: &Breaker) {
         let (bits, time) = match breaker.state {
-            State::Closed => (0, Time::ZERO),
+            State::Closed => (0, breaker.doubted.unwrap_or_default()),
             State::Open => (1, breaker.until),
             State::HalfOpen => (2, breaker.since),
             State::Ramp => (3, breaker.since),
@@ -59,7 +60,14 @@ impl GateWord {
 
     /// Whether the breaker stood closed when last written.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.load(Relaxed) == 0
+        self.0.load(Relaxed) >> STATE_SHIFT == 0
+    }
+
+    /// Since when a closed gate's endpoint is doubted.
+    pub(crate) fn doubted(&self) -> Option<Time> {
+        let word = self.0.load(Relaxed);
+        let is_doubted = word != 0 && word >> STATE_SHIFT == 0;
+        is_doubted.then_some(Time::from_micros(word))
     }
 
     /// What the gate lets through at `now`.
