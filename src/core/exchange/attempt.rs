@@ -24,12 +24,38 @@ pub(crate) struct Attempt {
     pub(crate) sent: Option<Time>,
     /// The request ran out of time before the attempt did: its end says nothing about the endpoint.
     pub(crate) blameless: bool,
+    /// It is among those whom health knows to wait for a first token.
+    pub(crate) awaiting: bool,
+    pub(crate) watch: Watch,
+    /// The silence that it noticed first tripped the endpoint.
+    pub(crate) tripped: bool,
     /// When the first content came.
     pub(crate) first_content: Option<Time>,
     pub(crate) last_content: Time,
     /// When every choice had its finish reason.
     pub(crate) finished: Option<Time>,
     pub(crate) usage: Option<Usage>,
+}
+
+/// What an attempt does about silence before its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Nothing: content came, or too little is known to judge.
+    Off,
+    /// Asks then whether others wait in vain too.
+    Listen(Time),
+    /// Leaves for another candidate then, if there is one.
+    Leave(Time),
+}
+
+impl Watch {
+    /// When there is something to do.
+    pub(crate) fn at(self) -> Time {
+        match self {
+            Watch::Off => Time::NEVER,
+            Watch::Listen(at) | Watch::Leave(at) => at,
+        }
+    }
 }
 
 /// A deadline that runs.

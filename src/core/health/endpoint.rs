@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::core::health::breaker::{Breaker, Cause, PROBE_AT_LATEST, State};
+use crate::core::health::bucket::Bucket;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
-use crate::core::health::words::{Kind, Words};
+use crate::core::health::waiting::{Waiting, patience};
+use crate::core::health::words::Words;
 use crate::core::outcome::{Class, Scope};
 use crate::core::time::Time;
 
@@ -21,6 +23,20 @@ pub(crate) const BLOCK_IF_ABSENT: Duration = Duration::from_secs(1);
 /// A block is kept a little longer than asked, so that the first request does not come too early (3.2).
 pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 
+/// Those who wait alone, or for somebody else to notice a stall, look again so often.
+const LISTEN_AGAIN: Duration = Duration::from_millis(250);
+
+/// What those who wait for a first token hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing yet; listen again then.
+    Until(Time),
+    /// The endpoint is silent towards all: go elsewhere. `tripped`: it was found out just now.
+    Stalled { tripped: bool },
+    /// Too little is known of its speed to judge.
+    Unknown,
+}
+
 /// An attempt, as health sees its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdict {
@@ -28,7 +44,7 @@ pub(crate) struct Verdict {
     /// When the attempt began.
     pub(crate) started: Time,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) kind: Kind,
+    pub(crate) bucket: Bucket,
     /// The attempt was a probe: its end, whatever it is, ends the probe.
     pub(crate) probe: bool,
     /// 0..1, for the jitter of a back-off.
@@ -58,11 +74,12 @@ pub struct EndpointHealth {
 #[derive(Debug, Default)]
 struct Inner {
     posterior: Posterior,
-    latency: [Latency; 2],
+    latency: [Latency; Bucket::COUNT],
+    waiting: [Waiting; Bucket::COUNT],
     breaker: Breaker,
     consecutive: f32,
     /// Latest start of an attempt that succeeded: earlier starts that time out are stragglers.
-    ok_start: Option<Time>,
+    ok_start: [Option<Time>; Bucket::COUNT],
     /// The pool's request count at the last probe.
     probed_at: u64,
     /// The same at the last failure or verification of a closed endpoint.
@@ -102,25 +119,71 @@ impl EndpointHealth {
     pub(crate) fn succeed(
         &self,
         settings: &HealthSettings,
-        kind: Kind,
+        bucket: Bucket,
         started: Time,
         took: Duration,
         now: Time,
     ) {
         let mut inner = self.lock();
         inner.breaker.settle(settings, now);
-        inner.latency[kind.position()].observe(took, now);
+        let at = bucket.position();
+        inner.latency[at].observe(took, now);
         inner.consecutive = 0.0;
-        inner.ok_start = inner.ok_start.max(Some(started));
+        inner.ok_start[at] = inner.ok_start[at].max(Some(started));
         let counts = started >= inner.breaker.since || inner.breaker.state == State::Closed;
         if counts && inner.breaker.succeed(settings, now) {
             inner.posterior = Posterior::recovered(now);
         } else {
             inner.posterior.observe(1.0, 0.0, now);
         }
-        self.words
-            .store_latency(kind, &inner.latency[kind.position()]);
+        self.words.store_latency(bucket, &inner.latency[at]);
         self.publish(&inner);
+    }
+
+    /// One more waits for its first token. Returns when to `listen`.
+    pub(crate) fn await_first(&self, bucket: Bucket, now: Time) -> Option<Time> {
+        let mut inner = self.lock();
+        let at = bucket.position();
+        inner.waiting[at].enter(now);
+        let waiting = inner.waiting[at];
+        self.words.store_silence(bucket, waiting.silent_since());
+        let patience = patience(bucket, &inner.latency[at])?;
+        Some(waiting.due(patience).unwrap_or(now + patience))
+    }
+
+    pub(crate) fn end_await(&self, bucket: Bucket, answered: bool, now: Time) {
+        let mut inner = self.lock();
+        let waiting = &mut inner.waiting[bucket.position()];
+        waiting.leave(answered, now);
+        self.words.store_silence(bucket, waiting.silent_since());
+    }
+
+    /// Whether all who wait wait in vain.
+    pub(crate) fn listen(
+        &self,
+        settings: &HealthSettings,
+        bucket: Bucket,
+        sent: Time,
+        jitter: f32,
+        now: Time,
+    ) -> Silence {
+        let mut inner = self.lock();
+        let at = bucket.position();
+        if inner.waiting[at].stalled_since(sent) {
+            return Silence::Stalled { tripped: false };
+        }
+        let Some(patience) = patience(bucket, &inner.latency[at]) else {
+            return Silence::Unknown;
+        };
+        match inner.waiting[at].due(patience) {
+            Some(due) if due <= now => {
+                let tripped = inner.stall(settings, at, jitter, now);
+                self.publish(&inner);
+                Silence::Stalled { tripped }
+            }
+            Some(due) => Silence::Until(due),
+            None => Silence::Until(now + LISTEN_AGAIN),
+        }
     }
 
     /// An attempt ended otherwise than by success. Returns whether the endpoint tripped by it.
@@ -137,8 +200,8 @@ impl EndpointHealth {
             }
             _ => inner.count(settings, verdict),
         };
-        let latency = &inner.latency[verdict.kind.position()];
-        self.words.store_latency(verdict.kind, latency);
+        let latency = &inner.latency[verdict.bucket.position()];
+        self.words.store_latency(verdict.bucket, latency);
         self.publish(&inner);
         tripped
     }
@@ -197,8 +260,8 @@ impl EndpointHealth {
         breaker.state
     }
 
-    pub(crate) fn latency(&self, kind: Kind) -> Latency {
-        self.lock().latency[kind.position()]
+    pub(crate) fn latency(&self, bucket: Bucket) -> Latency {
+        self.lock().latency[bucket.position()]
     }
 
     /// At which request of the pool the last probe went out.
@@ -236,6 +299,26 @@ impl Inner {
         }
     }
 
+    /// The endpoint is silent towards everybody: as much as two failures, and a trip (3.2).
+    fn stall(&mut self, settings: &HealthSettings, at: usize, jitter: f32, now: Time) -> bool {
+        self.breaker.settle(settings, now);
+        self.waiting[at].stall(now);
+        let effect = effect::of(Class::Stalled);
+        self.posterior.observe(0.0, effect.failure, now);
+        let started = self.waiting[at].company_since();
+        let trips = self.breaker.trips_on(effect.rest, true, started);
+        if trips {
+            let cause = Cause {
+                started,
+                jitter,
+                now,
+            };
+            self.breaker.trip(effect.rest, settings, &cause);
+            self.consecutive = 0.0;
+        }
+        trips
+    }
+
     fn count(&mut self, settings: &HealthSettings, verdict: &Verdict) -> bool {
         let effect = effect::of(verdict.class);
         let tripped = effect.failure > 0.0 && self.count_failure(settings, effect, verdict);
@@ -253,7 +336,7 @@ impl Inner {
     ) -> bool {
         if is_timeout(verdict.class) {
             let waited = verdict.now.since(verdict.started);
-            self.latency[verdict.kind.position()].observe(waited, verdict.now);
+            self.latency[verdict.bucket.position()].observe(waited, verdict.now);
         }
         if self.is_straggler(verdict) {
             // Something that started later succeeded: the endpoint lives, this one was unlucky (3.2).
@@ -275,7 +358,8 @@ impl Inner {
     }
 
     fn is_straggler(&self, verdict: &Verdict) -> bool {
-        is_timeout(verdict.class) && self.ok_start.is_some_and(|start| start > verdict.started)
+        let answered = self.ok_start[verdict.bucket.position()];
+        is_timeout(verdict.class) && answered.is_some_and(|start| start > verdict.started)
     }
 
     /// Host and key failures trip those gates, not this breaker; a probe of this one is then undecided.

@@ -1,10 +1,12 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `posterior`, `latency`, `breaker`, `words` (what a pick reads), `effect` (what
-//! an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `waiting`, `breaker`, `words` (what a pick reads),
+//! `effect` (what an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
+mod bucket;
 mod posterior;
 mod latency;
+mod waiting;
 mod breaker;
 mod words;
 mod effect;
@@ -27,14 +29,15 @@ use crate::core::outcome::Class;
 use crate::core::time::Time;
 
 pub use breaker::State;
-pub use endpoint::EndpointHealth;
+pub use bucket::{Bucket, Kind, PromptSize};
 pub(crate) use endpoint::{BLOCK_IF_ABSENT, BLOCK_MARGIN};
+pub use endpoint::{EndpointHealth, Silence};
 pub use gate::Gate;
 pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 use words::GateWord;
-pub use words::{Kind, Passage};
+pub use words::Passage;
 
 /// Everything known of a catalogue's endpoints. Endpoints, hosts, keys and pools that the next catalogue
 /// still has keep their state across generations.
@@ -76,7 +79,7 @@ pub struct View {
 pub struct Ended {
     pub endpoint: EndpointIx,
     pub class: Class,
-    pub kind: Kind,
+    pub bucket: Bucket,
     /// It was to find out whether the endpoint has recovered.
     pub probe: bool,
     pub started: Time,
@@ -165,15 +168,20 @@ impl Health {
     }
 
     /// What a pick needs to know of an endpoint. Takes no lock.
-    pub fn view(&self, endpoint: EndpointIx, kind: Kind, now: Time) -> View {
+    pub fn view(&self, endpoint: EndpointIx, bucket: impl Into<Bucket>, now: Time) -> View {
+        let bucket = bucket.into();
         let slot = self.slot(endpoint);
         let words = &slot.own.words;
-        let latency = words.latency(kind);
+        let latency = words.latency(bucket);
+        let silence = words.silence(bucket, now);
         View {
             passage: self.passage(slot, now),
             blocked_until: words.blocked_until(),
             expected: words.posterior().expect(now),
-            latency: latency.expect(now),
+            latency: match latency.expect(now) {
+                None if silence == 0.0 => None,
+                expected => Some(expected.unwrap_or(0.0).max(silence)),
+            },
             usual_latency: (latency.samples > 0).then_some(latency.long),
         }
     }
@@ -284,6 +292,30 @@ impl Health {
         self.slot(endpoint).own.leave();
     }
 
+    /// A request is written and waits for its first token. Returns when to `listen` whether all is silent.
+    pub fn await_first(&self, endpoint: EndpointIx, bucket: Bucket, now: Time) -> Option<Time> {
+        self.slot(endpoint).own.await_first(bucket, now)
+    }
+
+    /// It waits no more; `answered`: because its first token came.
+    pub fn end_await(&self, endpoint: EndpointIx, bucket: Bucket, answered: bool, now: Time) {
+        self.slot(endpoint).own.end_await(bucket, answered, now);
+    }
+
+    /// Whether an endpoint has fallen silent towards all who wait like a request that was `sent` then
+    /// (routing-algorithm 3.2, "stall"). The first who hears it trips the endpoint.
+    pub fn listen(
+        &self,
+        endpoint: EndpointIx,
+        bucket: Bucket,
+        sent: Time,
+        rng: &mut fastrand::Rng,
+        now: Time,
+    ) -> Silence {
+        let own = &self.slot(endpoint).own;
+        own.listen(&self.settings, bucket, sent, rng.f32(), now)
+    }
+
     /// Takes one of `most` places to wait for the endpoint's Retry-After.
     pub fn begin_wait(&self, endpoint: EndpointIx, most: u32) -> bool {
         self.slot(endpoint).own.begin_wait(most)
@@ -300,19 +332,20 @@ impl Health {
         &self,
         endpoint: EndpointIx,
         paying: ModelIx,
-        kind: Kind,
+        bucket: impl Into<Bucket>,
         started: Time,
         took: Duration,
         now: Time,
     ) {
+        let bucket = bucket.into();
         let slot = self.slot(endpoint);
-        slot.own.succeed(&self.settings, kind, started, took, now);
+        slot.own.succeed(&self.settings, bucket, started, took, now);
         self.pool(paying).deposit(self.budget, now);
         let verdict = Verdict {
             class: Class::Success,
             started,
             retry_after: None,
-            kind,
+            bucket,
             probe: false,
             jitter: 0.0,
             now,
@@ -332,7 +365,7 @@ impl Health {
             class: ended.class,
             started: ended.started,
             retry_after: ended.retry_after,
-            kind: ended.kind,
+            bucket: ended.bucket,
             probe: ended.probe,
             jitter: rng.f32(),
             now,
@@ -357,9 +390,9 @@ impl Health {
         )
     }
 
-    /// The measured speed of an endpoint's kind. Takes the endpoint's lock: once an attempt, not once a pick.
-    pub(crate) fn latency(&self, endpoint: EndpointIx, kind: Kind) -> Latency {
-        self.slot(endpoint).own.latency(kind)
+    /// The measured speed of an endpoint's bucket. Takes the endpoint's lock: once an attempt, not once a pick.
+    pub(crate) fn latency(&self, endpoint: EndpointIx, bucket: Bucket) -> Latency {
+        self.slot(endpoint).own.latency(bucket)
     }
 
     /// The health of one endpoint, for operators.

@@ -39,7 +39,7 @@ impl Fleet {
         let ended = Ended {
             endpoint: EndpointIx::new(endpoint),
             class,
-            kind: Kind::Stream,
+            bucket: Kind::Stream.into(),
             probe: self.probing,
             started: self.now - took,
             retry_after: None,

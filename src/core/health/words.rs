@@ -4,39 +4,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::core::health::breaker::{Breaker, State};
+use crate::core::health::bucket::Bucket;
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::time::Time;
-
-/// Requests whose speed must not be compared are kept apart (amendment 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Judged by its first token.
-    Stream,
-    /// Judged by its whole answer.
-    Json,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 2] = [Kind::Stream, Kind::Json];
-
-    /// The name used in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Kind::Stream => "stream",
-            Kind::Json => "json",
-        }
-    }
-
-    pub(crate) const fn position(self) -> usize {
-        match self {
-            Kind::Stream => 0,
-            Kind::Json => 1,
-        }
-    }
-}
 
 /// A breaker as a pick reads it: two bits of state, the rest the time that matters in it (closed: since when
 /// its endpoint is doubted, 0 = it is not).
@@ -119,16 +91,31 @@ impl Passage {
     }
 }
 
-/// The words of one endpoint.
+/// The words of one endpoint: a cache line that every pick reads, and of the rest the half line of the request's
+/// bucket.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Words {
     pub(crate) gate: GateWord,
     blocked: AtomicU64,
     masses: AtomicU64,
     masses_at: AtomicU64,
-    latency: [AtomicU64; 2],
-    latency_at: [AtomicU64; 2],
+    buckets: Buckets,
+}
+
+/// Begins on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Buckets([BucketWords; Bucket::COUNT]);
+
+/// The speed of one bucket.
+#[derive(Debug, Default)]
+#[repr(align(32))]
+struct BucketWords {
+    pace: AtomicU64,
+    paced_at: AtomicU64,
+    /// Since when those who wait get nothing; 0 = they do.
+    silent: AtomicU64,
 }
 
 impl Words {
@@ -155,23 +142,40 @@ impl Words {
         }
     }
 
-    pub(crate) fn store_latency(&self, kind: Kind, latency: &Latency) {
-        let at = kind.position();
-        self.latency[at].store(pack(latency.short, latency.long), Relaxed);
-        self.latency_at[at].store(latency.updated.as_micros(), Relaxed);
+    pub(crate) fn store_latency(&self, bucket: Bucket, latency: &Latency) {
+        let words = self.bucket(bucket);
+        words.pace.store(pack(latency.short, latency.long), Relaxed);
+        words.paced_at.store(latency.updated.as_micros(), Relaxed);
     }
 
     /// The averages alone; `samples` is 0 or 1, for "unknown" or "known".
-    pub(crate) fn latency(&self, kind: Kind) -> Latency {
-        let at = kind.position();
-        let (short, long) = unpack(self.latency[at].load(Relaxed));
+    pub(crate) fn latency(&self, bucket: Bucket) -> Latency {
+        let words = self.bucket(bucket);
+        let (short, long) = unpack(words.pace.load(Relaxed));
         Latency {
             short,
             long,
             deviation: 0.0,
             samples: u32::from(long > 0.0),
-            updated: Time::from_micros(self.latency_at[at].load(Relaxed)),
+            updated: Time::from_micros(words.paced_at.load(Relaxed)),
         }
+    }
+
+    pub(crate) fn store_silence(&self, bucket: Bucket, since: Option<Time>) {
+        let since = since.unwrap_or_default().as_micros();
+        self.bucket(bucket).silent.store(since, Relaxed);
+    }
+
+    /// How long those who wait have got nothing, in seconds.
+    pub(crate) fn silence(&self, bucket: Bucket, now: Time) -> f32 {
+        match self.bucket(bucket).silent.load(Relaxed) {
+            0 => 0.0,
+            since => now.seconds_since(Time::from_micros(since)),
+        }
+    }
+
+    fn bucket(&self, bucket: Bucket) -> &BucketWords {
+        &self.buckets.0[bucket.position()]
     }
 }
 
@@ -191,8 +195,9 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_words_of_an_endpoint_fit_in_one_cache_line() {
-        assert_eq!(size_of::<Words>(), 64);
+    fn a_pick_reads_a_cache_line_and_a_half_of_an_endpoint() {
+        assert_eq!(std::mem::offset_of!(Words, buckets), 64);
+        assert_eq!(size_of::<BucketWords>(), 32);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! lock that makes a request the probe.
 
 use crate::core::catalog::EndpointIx;
-use crate::core::health::{Errand, Health, Kind, Passage, View};
+use crate::core::health::{Bucket, Errand, Health, Passage, View};
 use crate::core::plan::{Candidate, Leg, Plan};
 use crate::core::policy::Standing;
 use crate::core::time::Time;
@@ -11,7 +11,7 @@ use crate::core::time::Time;
 #[derive(Debug)]
 pub struct Draw<'a> {
     pub health: &'a Health,
-    pub kind: Kind,
+    pub bucket: Bucket,
     /// Endpoints that this request has tried already.
     pub tried: &'a [EndpointIx],
     pub now: Time,
@@ -127,7 +127,7 @@ impl Draw<'_> {
     }
 
     fn view(&self, candidate: &Candidate) -> View {
-        self.health.view(candidate.endpoint, self.kind, self.now)
+        self.health.view(candidate.endpoint, self.bucket, self.now)
     }
 }
 
