@@ -21,6 +21,13 @@ impl Kind {
             Kind::Json => "json",
         }
     }
+
+    pub(crate) const fn position(self) -> usize {
+        match self {
+            Kind::Stream => 0,
+            Kind::Json => 1,
+        }
+    }
 }
 
 /// How much there is to read before the first token.
@@ -62,16 +69,12 @@ impl Bucket {
     pub(crate) const COUNT: usize = 12;
 
     pub(crate) const fn position(self) -> usize {
-        let kind = match self.kind {
-            Kind::Stream => 0,
-            Kind::Json => 1,
-        };
         let size = match self.size {
             PromptSize::Short => 0,
             PromptSize::Medium => 1,
             PromptSize::Long => 2,
         };
-        kind * 6 + (self.reasons as usize) * 3 + size
+        self.kind.position() * 6 + (self.reasons as usize) * 3 + size
     }
 }
 

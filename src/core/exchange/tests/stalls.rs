@@ -1,6 +1,7 @@
 //! Silence that several suffer at once.
 
 use super::*;
+use crate::core::health::Kind;
 
 /// So many requests on one fleet at the same time, each as far as written.
 struct Crowd {
@@ -170,6 +171,6 @@ fn silence_shows_in_the_expected_latency_before_anybody_gives_up() {
     let mut crowd = Crowd::waiting(warm(PAIR), 2);
     crowd.pass(3 * SECOND);
     let (health, now) = (&crowd.story.health, crowd.story.now);
-    let view = health.view(EndpointIx::new(0), crate::core::health::Kind::Stream, now);
+    let view = health.view(EndpointIx::new(0), Kind::Stream, now);
     assert!(view.latency.unwrap() >= 3.0);
 }
