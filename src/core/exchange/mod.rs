@@ -242,7 +242,10 @@ impl Exchange {
         if let Some(attempt) = self.take(id) {
             self.usage = attempt.usage;
             self.log(&attempt, Class::Success, false, scene.now);
-            scene.health.complete(attempt.endpoint);
+            if let Some(rate) = attempt.rate().filter(|_| !attempt.measured) {
+                scene.health.stream_at(attempt.endpoint, rate, scene.now);
+            }
+            scene.health.complete(attempt.endpoint, attempt.per_event());
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);
@@ -358,6 +361,8 @@ impl Exchange {
             connected: false,
             sent: None,
             blameless: false,
+            contents: 0,
+            measured: false,
             awaiting: false,
             watch: Watch::Off,
             tripped: false,

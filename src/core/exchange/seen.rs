@@ -9,6 +9,10 @@ use crate::core::exchange::{
 use crate::core::health::{Kind, Silence};
 use crate::core::outcome::Evidence;
 
+/// A stream's speed is looked at so long after its first content (3.2: 2 s), a moment later so that what came
+/// just then is counted, and again while there is too little to tell.
+const MEASURE_AFTER: Duration = Duration::from_millis(2050);
+const MEASURE_AGAIN: Duration = Duration::from_secs(1);
 /// Those who leave a stalled endpoint spread over this (routing-algorithm 3.2).
 const EVACUATION: Duration = Duration::from_millis(300);
 
@@ -45,6 +49,7 @@ impl Exchange {
                 first = attempt.first_content.is_none();
                 attempt.first_content.get_or_insert(now);
                 attempt.last_content = now;
+                attempt.contents = attempt.contents.saturating_add(1);
             }
             if progress.finished {
                 attempt.finished.get_or_insert(now);
@@ -54,6 +59,9 @@ impl Exchange {
         if first {
             self.credit(id, scene);
             self.commit(id);
+            self.with(id, |attempt| {
+                attempt.watch = Watch::Measure(now + MEASURE_AFTER)
+            });
         }
         self.actions.push_back(Action::Relay(id));
     }
@@ -115,6 +123,15 @@ impl Exchange {
             return self.evacuate(id, scene);
         }
         let (health, now) = (scene.health, scene.now);
+        if let Watch::Measure(_) = attempt.watch {
+            attempt.watch = Watch::Measure(now + MEASURE_AGAIN);
+            if let Some(rate) = attempt.rate() {
+                attempt.watch = Watch::Off;
+                attempt.measured = true;
+                health.stream_at(attempt.endpoint, rate, now);
+            }
+            return;
+        }
         attempt.watch = match health.listen(attempt.endpoint, bucket, sent, scene.rng, now) {
             Silence::Until(then) => Watch::Listen(then),
             Silence::Unknown => Watch::Off,

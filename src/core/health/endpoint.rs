@@ -11,6 +11,7 @@ use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
+use crate::core::health::throughput::Throughput;
 use crate::core::health::waiting::{Waiting, patience};
 use crate::core::health::words::Words;
 use crate::core::outcome::{Class, Scope};
@@ -23,6 +24,8 @@ pub(crate) const BLOCK_IF_ABSENT: Duration = Duration::from_secs(1);
 /// A block is kept a little longer than asked, so that the first request does not come too early (3.2).
 pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 
+/// How much a stream's own count moves the tokens in an event.
+const PER_EVENT_GAIN: f32 = 0.1;
 /// Those who wait alone, or for somebody else to notice a stall, look again so often.
 const LISTEN_AGAIN: Duration = Duration::from_millis(250);
 
@@ -76,6 +79,9 @@ struct Inner {
     posterior: Posterior,
     latency: [Latency; Bucket::COUNT],
     waiting: [Waiting; Bucket::COUNT],
+    throughput: Throughput,
+    /// Tokens in an event with content: some send several at once. 0 = not known, taken for 1.
+    per_event: f32,
     breaker: Breaker,
     consecutive: f32,
     /// Latest start of an attempt that succeeded: earlier starts that time out are stragglers.
@@ -213,9 +219,36 @@ impl EndpointHealth {
             .store_blocked(until.max(self.words.blocked_until()));
     }
 
-    /// A stream ended whole.
-    pub(crate) fn complete(&self) {
-        self.lock().broken = 0.0;
+    /// A stream ended whole, with so many tokens for each event with content.
+    pub(crate) fn complete(&self, per_event: Option<f32>) {
+        let mut inner = self.lock();
+        inner.broken = 0.0;
+        if let Some(per_event) = per_event {
+            let known = match inner.per_event > 0.0 {
+                true => inner.per_event,
+                false => per_event,
+            };
+            inner.per_event = known + PER_EVENT_GAIN * (per_event - known);
+        }
+    }
+
+    /// A stream brought events at this rate.
+    pub(crate) fn stream_at(&self, events: f32, now: Time) {
+        let mut inner = self.lock();
+        let per_event = match inner.per_event > 0.0 {
+            true => inner.per_event,
+            false => 1.0,
+        };
+        inner.throughput.observe(events * per_event, now);
+        self.words.store_throughput(&inner.throughput);
+    }
+
+    /// What kept its traffic away is over: it is trusted as one that recovered by itself (3.2).
+    pub(crate) fn trust_again(&self, now: Time) {
+        let mut inner = self.lock();
+        inner.posterior = Posterior::recovered(now);
+        inner.consecutive = 0.0;
+        self.publish(&inner);
     }
 
     /// Takes a request to find out how a doubted endpoint is: one that fails fast may be asked as often as

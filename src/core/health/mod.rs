@@ -1,11 +1,12 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `bucket`, `posterior`, `latency`, `waiting`, `breaker`, `words` (what a pick reads),
-//! `effect` (what an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `waiting`, `breaker`, `words` (what a pick
+//! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
 mod posterior;
 mod latency;
+mod throughput;
 mod waiting;
 mod breaker;
 mod words;
@@ -33,6 +34,7 @@ pub use bucket::{Bucket, Kind, PromptSize};
 pub(crate) use endpoint::{BLOCK_IF_ABSENT, BLOCK_MARGIN};
 pub use endpoint::{EndpointHealth, Silence};
 pub use gate::Gate;
+use gate::Heard;
 pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -72,6 +74,10 @@ pub struct View {
     pub latency: Option<f32>,
     /// The same in the long run.
     pub usual_latency: Option<f32>,
+    /// Tokens a second expected of the next stream; `None` before any sample.
+    pub throughput: Option<f32>,
+    /// The same in the long run.
+    pub usual_throughput: Option<f32>,
 }
 
 /// An attempt's end, as the exchange reports it.
@@ -97,6 +103,13 @@ pub enum Errand {
 
 /// A closed endpoint that failed is left this long to its own traffic, which tells soon enough where there is any.
 const DOUBT: Duration = Duration::from_secs(1);
+
+/// What an outcome did to the gates.
+#[derive(Clone, Copy, Debug)]
+struct Gates {
+    host: Heard,
+    key: Heard,
+}
 
 /// What an outcome tripped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +187,7 @@ impl Health {
         let words = &slot.own.words;
         let latency = words.latency(bucket);
         let silence = words.silence(bucket, now);
+        let tokens = words.throughput();
         View {
             passage: self.passage(slot, now),
             blocked_until: words.blocked_until(),
@@ -183,6 +197,8 @@ impl Health {
                 expected => Some(expected.unwrap_or(0.0).max(silence)),
             },
             usual_latency: (latency.samples > 0).then_some(latency.long),
+            throughput: tokens.expect(now),
+            usual_throughput: (tokens.long > 0.0).then_some(tokens.long),
         }
     }
 
@@ -350,12 +366,21 @@ impl Health {
             jitter: 0.0,
             now,
         };
-        self.tell_gates(slot, &verdict);
+        let recovered = self.tell_gates(slot, &verdict);
+        if recovered.host == Heard::Recovered || recovered.key == Heard::Recovered {
+            slot.own.trust_again(now);
+        }
     }
 
-    /// A stream came to its whole end.
-    pub fn complete(&self, endpoint: EndpointIx) {
-        self.slot(endpoint).own.complete();
+    /// A stream brought so many tokens a second.
+    pub fn stream_at(&self, endpoint: EndpointIx, rate: f32, now: Time) {
+        self.slot(endpoint).own.stream_at(rate, now);
+    }
+
+    /// A stream came to its whole end. `per_event`: the tokens that the upstream counted for each event with
+    /// content, where it said.
+    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>) {
+        self.slot(endpoint).own.complete(per_event);
     }
 
     /// An attempt ended otherwise. Returns what tripped.
@@ -372,22 +397,21 @@ impl Health {
         };
         let requests = self.pools[slot.pool.get()].requests();
         let endpoint = slot.own.fail(&self.settings, requests, &verdict);
-        let (host, key) = self.tell_gates(slot, &verdict);
+        let gates = self.tell_gates(slot, &verdict);
         Trips {
             endpoint,
-            host,
-            key,
+            host: gates.host == Heard::Tripped,
+            key: gates.key == Heard::Tripped,
         }
     }
 
-    fn tell_gates(&self, slot: &Slot, verdict: &Verdict) -> (bool, bool) {
-        let host = of_host(verdict.class);
-        let key = of_key(verdict.class);
-        (
-            slot.host
-                .hear(host, RestKind::Connect, &self.settings, verdict),
-            slot.key.hear(key, RestKind::Auth, &self.settings, verdict),
-        )
+    fn tell_gates(&self, slot: &Slot, verdict: &Verdict) -> Gates {
+        let (host, key) = (of_host(verdict.class), of_key(verdict.class));
+        let settings = &self.settings;
+        Gates {
+            host: slot.host.hear(host, RestKind::Connect, settings, verdict),
+            key: slot.key.hear(key, RestKind::Auth, settings, verdict),
+        }
     }
 
     /// The measured speed of an endpoint's bucket. Takes the endpoint's lock: once an attempt, not once a pick.

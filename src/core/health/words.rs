@@ -8,6 +8,7 @@ use crate::core::health::bucket::Bucket;
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
+use crate::core::health::throughput::Throughput;
 use crate::core::time::Time;
 
 /// A breaker as a pick reads it: two bits of state, the rest the time that matters in it (closed: since when
@@ -100,6 +101,8 @@ pub(crate) struct Words {
     blocked: AtomicU64,
     masses: AtomicU64,
     masses_at: AtomicU64,
+    tokens: AtomicU64,
+    tokens_at: AtomicU64,
     buckets: Buckets,
 }
 
@@ -140,6 +143,17 @@ impl Words {
             failure,
             updated: Time::from_micros(self.masses_at.load(Relaxed)),
         }
+    }
+
+    pub(crate) fn store_throughput(&self, tokens: &Throughput) {
+        self.tokens.store(pack(tokens.short, tokens.long), Relaxed);
+        self.tokens_at.store(tokens.updated.as_micros(), Relaxed);
+    }
+
+    pub(crate) fn throughput(&self) -> Throughput {
+        let (short, long) = unpack(self.tokens.load(Relaxed));
+        let updated = Time::from_micros(self.tokens_at.load(Relaxed));
+        Throughput::published(short, long, updated)
     }
 
     pub(crate) fn store_latency(&self, bucket: Bucket, latency: &Latency) {

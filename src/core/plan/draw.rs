@@ -137,6 +137,8 @@ fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
         price: candidate.price,
         latency: view.latency,
         usual_latency: view.usual_latency,
+        throughput: view.throughput,
+        usual_throughput: view.usual_throughput,
         expected: view.expected,
     }
 }
