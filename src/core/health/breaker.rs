@@ -64,6 +64,8 @@ pub(crate) struct Breaker {
     pub(crate) state: State,
     /// When the present state began: results of attempts that started before it cause no transition.
     pub(crate) since: Time,
+    /// When it tripped last: successes of attempts that started since show that it recovers.
+    pub(crate) tripped: Time,
     /// When an open breaker's back-off is over.
     pub(crate) until: Time,
     level: u32,
@@ -98,6 +100,7 @@ impl Breaker {
         self.level += 1;
         self.failed_in = now.since(cause.started);
         self.enter(State::Open, now);
+        self.tripped = now;
         self.until = now + rest;
         self.trips += 1;
     }

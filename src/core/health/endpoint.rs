@@ -136,7 +136,7 @@ impl EndpointHealth {
         inner.latency[at].observe(took, now);
         inner.consecutive = 0.0;
         inner.ok_start[at] = inner.ok_start[at].max(Some(started));
-        let counts = started >= inner.breaker.since || inner.breaker.state == State::Closed;
+        let counts = started >= inner.breaker.tripped;
         if counts && inner.breaker.succeed(settings, now) {
             inner.posterior = Posterior::recovered(now);
         } else {

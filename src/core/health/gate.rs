@@ -64,7 +64,7 @@ impl Gate {
         breaker.settle(settings, verdict.now);
         let heard = match testimony {
             Testimony::Works => {
-                let counts = verdict.started >= breaker.since;
+                let counts = verdict.started >= breaker.tripped;
                 match counts && breaker.succeed(settings, verdict.now) {
                     true => Heard::Recovered,
                     false => Heard::Nothing,

@@ -384,3 +384,22 @@ fn an_endpoint_that_failed_slowly_is_verified_by_a_share_of_the_traffic() {
     fleet.health.count_request(ModelIx::new(0), fleet.now);
     assert!(fleet.health.try_verify(first, fleet.now));
 }
+
+#[test]
+fn what_began_since_the_trip_shows_that_an_endpoint_recovers_even_where_others_answered_first() {
+    let mut fleet = Fleet::new();
+    for _ in 0..3 {
+        fleet.fail(0, Class::ServerError);
+    }
+    fleet.pass(SECOND);
+    let begun = fleet.now;
+    for _ in 0..2 {
+        fleet.pass(SECOND);
+        let took = fleet.now.since(begun);
+        let (ix, pool, now) = (EndpointIx::new(0), ModelIx::new(0), fleet.now);
+        fleet
+            .health
+            .succeed(ix, pool, Kind::Stream, begun, took, now);
+    }
+    assert_eq!(fleet.state(0), State::Ramp);
+}
