@@ -112,7 +112,7 @@ fn picks(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let draw = Draw {
                     health: &fleet.health,
-                    kind: Kind::Stream,
+                    bucket: Kind::Stream.into(),
                     tried: &[],
                     now: fleet.now,
                 };

@@ -117,8 +117,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),
+    ("cmd/simulate", &[]),
     // The command line names every verb, and the floor's own file names it.
-    ("cmd/cli", &["cmd/config_args", "cmd/run", "cmd/check", "cmd/healthcheck", "cmd/mock", "cmd/demo"]),
+    ("cmd/cli", &[
+        "cmd/config_args", "cmd/run", "cmd/check", "cmd/healthcheck", "cmd/mock", "cmd/demo", "cmd/simulate",
+    ]),
     ("cmd", &["cmd/cli"]),
 ];
 

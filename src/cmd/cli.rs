@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::cmd::config_args::ConfigArgs;
-use crate::cmd::{check, demo, healthcheck, mock, run};
+use crate::cmd::{check, demo, healthcheck, mock, run, simulate};
 use crate::config::ConfigError;
 
 /// A resilience layer for AI traffic: one endpoint that stays up in front of many providers.
@@ -27,6 +27,8 @@ enum Verb {
     Mock(mock::MockArgs),
     /// Watch the proxy carry traffic through an incident: three fake providers, no key, no network.
     Demo(demo::DemoArgs),
+    /// Run incident scenarios through the routing code under a virtual clock.
+    Simulate(simulate::SimulateArgs),
     /// Exit with 0 when the running proxy is ready; for containers.
     Healthcheck(ConfigArgs),
 }
@@ -37,9 +39,11 @@ impl Verb {
         match self {
             // The demo breaks providers on purpose, and its view is no place for lines about that.
             Verb::Demo(_) => "off",
-            Verb::Run(_) | Verb::Check(_) | Verb::Mock(_) | Verb::Healthcheck(_) => {
-                "info,pingora_core=error,pingora_proxy=error"
-            }
+            Verb::Run(_)
+            | Verb::Check(_)
+            | Verb::Mock(_)
+            | Verb::Simulate(_)
+            | Verb::Healthcheck(_) => "info,pingora_core=error,pingora_proxy=error",
         }
     }
 }
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::check(&args),
         Verb::Mock(args) => mock_until_told(args),
         Verb::Demo(args) => demo::demo(&args),
+        Verb::Simulate(args) => simulate::simulate(&args),
         Verb::Healthcheck(args) => healthcheck::healthcheck(&args),
     };
     match result {

@@ -1,6 +1,6 @@
 //! The process floor: the command line, and what a process is made of. In reading order: `config_args`, `cli`, `process` (the
 //! services), `listen`, `reload`, `shutdown`, `client`; then one room a verb: `run`, `check`, `healthcheck`,
-//! `mock`, `demo`. Must never be named by any other floor, or leave a task without an owner.
+//! `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
 
 mod config_args;
 mod cli;
@@ -14,5 +14,6 @@ mod check;
 mod healthcheck;
 pub mod mock;
 pub(crate) mod demo;
+mod simulate;
 
 pub use cli::main;

@@ -24,6 +24,15 @@ pub(crate) struct Attempt {
     pub(crate) sent: Option<Time>,
     /// The request ran out of time before the attempt did: its end says nothing about the endpoint.
     pub(crate) blameless: bool,
+    /// Events with content so far.
+    pub(crate) contents: u32,
+    /// Health knows its speed.
+    pub(crate) measured: bool,
+    /// It is among those whom health knows to wait for a first token.
+    pub(crate) awaiting: bool,
+    pub(crate) watch: Watch,
+    /// The silence that it noticed first tripped the endpoint.
+    pub(crate) tripped: bool,
     /// When the first content came.
     pub(crate) first_content: Option<Time>,
     pub(crate) last_content: Time,
@@ -31,6 +40,32 @@ pub(crate) struct Attempt {
     pub(crate) finished: Option<Time>,
     pub(crate) usage: Option<Usage>,
 }
+
+/// What an attempt does about silence before its own deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// Nothing: content came, or too little is known to judge.
+    Off,
+    /// Asks then whether others wait in vain too.
+    Listen(Time),
+    /// Leaves for another candidate then, if there is one.
+    Leave(Time),
+    /// Tells then how fast the stream is.
+    Measure(Time),
+}
+
+impl Watch {
+    /// When there is something to do.
+    pub(crate) fn at(self) -> Time {
+        match self {
+            Watch::Off => Time::NEVER,
+            Watch::Listen(at) | Watch::Leave(at) | Watch::Measure(at) => at,
+        }
+    }
+}
+
+/// Fewer events with content than this say little about a stream's speed (routing-algorithm 3.2).
+const ENOUGH: u32 = 20;
 
 /// A deadline that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +95,22 @@ pub(crate) struct RequestLimits {
 }
 
 impl Attempt {
+    /// Events with content a second behind the first, where there are enough to tell.
+    pub(crate) fn rate(&self) -> Option<f32> {
+        let streamed = self.last_content.seconds_since(self.first_content?);
+        let enough = self.contents >= ENOUGH && streamed > 0.0;
+        enough.then(|| (self.contents - 1) as f32 / streamed)
+    }
+
+    /// Tokens that the upstream counted for each event with content; hidden reasoning came in none.
+    pub(crate) fn per_event(&self) -> Option<f32> {
+        let usage = self.usage.filter(|_| self.contents >= ENOUGH)?;
+        let shown = usage
+            .completion_tokens
+            .saturating_sub(usage.reasoning_tokens);
+        (shown > 0).then(|| shown as f32 / self.contents as f32)
+    }
+
     /// Begins anew on another connection.
     pub(crate) fn reconnect(&mut self, now: Time) {
         self.connecting = now;

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
-use crate::core::health::{Health, Kind, Latency};
+use crate::core::health::{Bucket, Health, Kind, Latency};
 use crate::core::policy::Policy;
 use crate::core::timeouts;
 
 /// Under 20 samples of its kind, where another candidate exists (amendment 8).
 const COLD: Duration = Duration::from_secs(10);
+/// A model that reasons without showing it is given so many times as long (amendment 8).
+const REASONING: u32 = 6;
 /// The longest a first token may take where nobody else could answer, or on the last attempt (3.4).
 const PATIENT: Duration = Duration::from_secs(30);
 /// The shortest learnt deadline: a 2 s floor cost 1 point of first attempts (section 6).
@@ -33,10 +35,12 @@ pub(crate) struct Deadlines {
 /// What a deadline depends on beyond configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
-    pub(crate) kind: Kind,
+    pub(crate) bucket: Bucket,
     pub(crate) probe: bool,
     /// Another candidate could still answer, and the policy still lets it.
     pub(crate) alternative: bool,
+    /// Until the policy's `deadline`, after which no attempt begins.
+    pub(crate) left: Duration,
 }
 
 /// Resolves the deadlines of an attempt: policy over provider over learnt or built in, field by field.
@@ -49,10 +53,10 @@ pub(crate) fn resolve(
 ) -> Deadlines {
     let written = policy.timeouts.or(catalog.endpoint(endpoint).timeouts);
     let learnt = Learnt {
-        latency: health.latency(endpoint, circumstances.kind),
+        latency: health.latency(endpoint, circumstances.bucket),
         circumstances,
     };
-    let answer = match circumstances.kind {
+    let answer = match circumstances.bucket.kind {
         Kind::Stream => written.first_token.unwrap_or_else(|| learnt.first_token()),
         Kind::Json => written.answer.unwrap_or_else(|| learnt.answer()),
     };
@@ -73,23 +77,32 @@ struct Learnt {
 impl Learnt {
     /// `clamp(T_long + 10 * dev, 6 s, 30 s)` where another candidate exists, else 30 s (3.4); cold 10 s.
     fn first_token(&self) -> Duration {
+        let thinks = match self.circumstances.bucket.reasons {
+            true => REASONING,
+            false => 1,
+        };
         match (self.circumstances.alternative, self.latency.is_cold()) {
-            (false, _) => PATIENT,
-            (true, true) => COLD,
+            (false, _) => PATIENT * thinks,
+            (true, true) => COLD * thinks,
             (true, false) if self.circumstances.probe => {
-                self.spread(3.0).clamp(PROBE_SHORTEST, PATIENT)
+                self.spread(3.0).clamp(PROBE_SHORTEST, PATIENT * thinks)
             }
-            (true, false) => self.spread(10.0).clamp(SHORTEST, PATIENT),
+            (true, false) => self.spread(10.0).clamp(SHORTEST, PATIENT * thinks),
         }
     }
 
-    /// `clamp(T_long + 10 * dev, 30 s, 120 s)` where another candidate exists and the endpoint's whole
-    /// answers are known, else 120 s (design section 4: "learnt, never under 30 s").
+    /// Where another candidate exists: `T_long + 10 * dev` once the endpoint's whole answers are known, before
+    /// that two thirds of what the policy's `deadline` leaves, so that silence is found out while the other may
+    /// still begin (120 s where the model reasons first); from 30 s to 120 s (design section 4: "learnt, never under 30 s"). Else 120 s.
     fn answer(&self) -> Duration {
-        match self.circumstances.alternative && !self.latency.is_cold() {
-            true => self.spread(10.0).clamp(ANSWER_SHORTEST, timeouts::ANSWER),
-            false => timeouts::ANSWER,
-        }
+        let reasons = self.circumstances.bucket.reasons;
+        let learnt = match (self.circumstances.alternative, self.latency.is_cold()) {
+            (false, _) => timeouts::ANSWER,
+            (true, false) => self.spread(10.0),
+            (true, true) if reasons => timeouts::ANSWER,
+            (true, true) => self.circumstances.left * 2 / 3,
+        };
+        learnt.clamp(ANSWER_SHORTEST, timeouts::ANSWER)
     }
 
     fn spread(&self, deviations: f32) -> Duration {

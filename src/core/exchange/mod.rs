@@ -16,9 +16,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
-use crate::core::exchange::attempt::{Attempt, Due, RequestLimits};
+use crate::core::exchange::attempt::{Attempt, Due, RequestLimits, Watch};
 use crate::core::exchange::deadlines::Circumstances;
-use crate::core::health::{BLOCK_IF_ABSENT, Ended, Health, Kind};
+use crate::core::health::{BLOCK_IF_ABSENT, Bucket, Ended, Health, Kind, PromptSize};
 use crate::core::outcome::{Class, ErrorFacts, Evidence, classify};
 use crate::core::plan::{Pick, Plan};
 use crate::core::time::Time;
@@ -44,7 +44,7 @@ pub struct Scene<'a> {
 #[derive(Debug)]
 pub struct Exchange {
     plan: Plan,
-    kind: Kind,
+    bucket: Bucket,
     started: Time,
     live: [Option<Attempt>; LIVE],
     tried: Vec<EndpointIx>,
@@ -99,9 +99,14 @@ impl Exchange {
             true => Kind::Stream,
             false => Kind::Json,
         };
+        let bucket = Bucket {
+            kind,
+            reasons: plan.facts.reasons,
+            size: PromptSize::of(plan.facts.body_bytes),
+        };
         Self {
             plan,
-            kind,
+            bucket,
             started: now,
             live: [None, None],
             tried: Vec::with_capacity(4),
@@ -131,13 +136,11 @@ impl Exchange {
         match input {
             Input::Connected(id) => self.with(id, |attempt| attempt.connected = true),
             Input::Reconnecting(id) => {
+                self.end_await(id, false, scene);
                 let now = scene.now;
                 self.with(id, |attempt| attempt.reconnect(now));
             }
-            Input::Sent(id) => {
-                let now = scene.now;
-                self.with(id, |attempt| attempt.sent = Some(now));
-            }
+            Input::Sent(id) => self.on_sent(id, scene),
             Input::Head(_) => {}
             Input::Event(id, event) => self.on_event(id, event, scene),
             Input::Answer(id, facts) => self.on_answer(id, facts, scene),
@@ -149,7 +152,7 @@ impl Exchange {
                 self.with(id, |attempt| attempt.last_content = now);
             }
             Input::Timer => self.on_timer(scene),
-            Input::Evacuate(id) => self.fail(id, Evidence::Evacuated, scene),
+            Input::Evacuate(id) => self.evacuate(id, scene),
             Input::ClientGone => self.on_client_gone(scene),
         }
     }
@@ -162,7 +165,7 @@ impl Exchange {
     /// When `Input::Timer` is due.
     pub fn deadline(&self) -> Option<Time> {
         let attempts = self.live.iter().flatten();
-        let running = attempts.map(|attempt| self.due(attempt).at);
+        let running = attempts.map(|attempt| self.due(attempt).at.min(attempt.watch.at()));
         let waiting = self.wait.map(|wait| wait.until);
         running.chain(waiting).min()
     }
@@ -239,6 +242,10 @@ impl Exchange {
         if let Some(attempt) = self.take(id) {
             self.usage = attempt.usage;
             self.log(&attempt, Class::Success, false, scene.now);
+            if let Some(rate) = attempt.rate().filter(|_| !attempt.measured) {
+                scene.health.stream_at(attempt.endpoint, rate, scene.now);
+            }
+            scene.health.complete(attempt.endpoint, attempt.per_event());
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);
@@ -246,6 +253,7 @@ impl Exchange {
 
     /// The first content came: health learns of the success.
     fn credit(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        self.end_await(id, true, scene);
         let Some(attempt) = self.attempt(id) else {
             return;
         };
@@ -253,7 +261,7 @@ impl Exchange {
         scene.health.succeed(
             attempt.endpoint,
             self.asked(),
-            self.kind,
+            self.bucket,
             attempt.started,
             scene.now.since(sent),
             scene.now,
@@ -292,6 +300,7 @@ impl Exchange {
 
     /// Takes an attempt out, tells health, and asks the driver to drop it.
     fn end(&mut self, id: AttemptId, evidence: &Evidence, scene: &mut Scene<'_>) -> Option<Failed> {
+        self.end_await(id, false, scene);
         let attempt = self.take(id)?;
         let class = classify(evidence, self.committed == Some(id));
         scene.health.leave(attempt.endpoint);
@@ -301,13 +310,13 @@ impl Exchange {
                 true => Class::Superseded,
                 false => class,
             },
-            kind: self.kind,
+            bucket: self.bucket,
             probe: attempt.probe && attempt.first_content.is_none(),
             started: attempt.started,
             retry_after: facts(evidence).and_then(|facts| facts.retry_after),
         };
         let trips = scene.health.fail(&ended, scene.rng, scene.now);
-        let tripped = trips.endpoint || trips.host || trips.key;
+        let tripped = attempt.tripped || trips.endpoint || trips.host || trips.key;
         self.log(&attempt, class, tripped, scene.now);
         self.actions.push_back(Action::Cancel(id));
         Some(Failed { attempt, class })
@@ -330,9 +339,10 @@ impl Exchange {
         }
         self.tried.push(pick.endpoint);
         let circumstances = Circumstances {
-            kind: self.kind,
+            bucket: self.bucket,
             probe: pick.probe,
             alternative: self.has_alternative(pick.endpoint, number, scene),
+            left: self.limits().latest_first.since(scene.now),
         };
         let attempt = Attempt {
             id,
@@ -351,6 +361,11 @@ impl Exchange {
             connected: false,
             sent: None,
             blameless: false,
+            contents: 0,
+            measured: false,
+            awaiting: false,
+            watch: Watch::Off,
+            tripped: false,
             first_content: None,
             last_content: scene.now,
             finished: None,
@@ -375,7 +390,7 @@ impl Exchange {
     // --- bookkeeping --------------------------------------------------------------------------
 
     fn due(&self, attempt: &Attempt) -> Due {
-        attempt.due(self.kind, self.limits())
+        attempt.due(self.bucket.kind, self.limits())
     }
 
     fn limits(&self) -> RequestLimits {
@@ -409,12 +424,26 @@ impl Exchange {
             class,
             started: attempt.started,
             took: now.since(attempt.started),
-            kind: self.kind,
+            kind: self.bucket.kind,
             first_content: attempt.first_content.map(|first| first.since(sent)),
             first_content_at: attempt.first_content,
             probe: attempt.probe,
             tripped,
         });
+    }
+
+    /// The attempt waits for its first token no more.
+    fn end_await(&mut self, id: AttemptId, answered: bool, scene: &Scene<'_>) {
+        let mut endpoint = None;
+        self.with(id, |attempt| {
+            endpoint = attempt.awaiting.then_some(attempt.endpoint);
+            attempt.awaiting = false;
+            attempt.watch = Watch::Off;
+        });
+        if let Some(endpoint) = endpoint {
+            let health = scene.health;
+            health.end_await(endpoint, self.bucket, answered, scene.now);
+        }
     }
 
     fn end_wait(&mut self, scene: &Scene<'_>) {

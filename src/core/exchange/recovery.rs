@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use crate::core::catalog::EndpointIx;
+use crate::core::exchange::attempt::Attempt;
 use crate::core::exchange::record::Result;
 use crate::core::exchange::step::{self, Fallback, Step};
-use crate::core::exchange::{End, Exchange, Failed, Remembered, Scene, Verdict, Wait, Why};
+use crate::core::exchange::{
+    AttemptId, End, Exchange, Failed, Remembered, Scene, Verdict, Wait, Why, verdict,
+};
 use crate::core::health::{BLOCK_MARGIN, Passage};
-use crate::core::outcome::{Class, Scope};
+use crate::core::outcome::{Class, Evidence, Scope};
 use crate::core::plan::{Draw, Pick};
 
 /// Before the same endpoint is asked again: long enough for a crashed worker to be replaced, short beside
@@ -77,7 +80,7 @@ impl Exchange {
         if !self.is_masked(failed, step) {
             self.remember(failed, verdict);
         }
-        let next = match self.is_spent(failed, scene) {
+        let next = match self.is_spent(failed.attempt.deadlines.total, scene) {
             true => None,
             false => self.next_after(failed, step, scene),
         };
@@ -96,9 +99,45 @@ impl Exchange {
         }
     }
 
+    /// The endpoint is silent towards all. Who cannot be answered elsewhere, or cannot pay for it, waits on.
+    pub(super) fn evacuate(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        let waits = |attempt: &&Attempt| attempt.first_content.is_none();
+        let Some(attempt) = self.attempt(id).filter(waits) else {
+            return;
+        };
+        if self.is_committed() || self.is_spent(attempt.deadlines.total, scene) {
+            return;
+        }
+        let Some(next) = self.elsewhere(scene) else {
+            return;
+        };
+        if !self.can_pay(Class::Stalled, next.target(), scene) {
+            return;
+        }
+        // Health has heard of the silence already, once for all who waited.
+        self.with(id, |attempt| attempt.blameless = true);
+        let Some(failed) = self.end(id, &Evidence::Evacuated, scene) else {
+            return;
+        };
+        self.remember(&failed, verdict(&failed, Evidence::Evacuated, false));
+        if self.leg_of(next) > self.leg {
+            self.trigger = Some(failed.class);
+        }
+        self.take_step(next, scene);
+    }
+
+    /// A candidate that is open to traffic, of this model or of the chain.
+    fn elsewhere(&self, scene: &mut Scene<'_>) -> Option<Next> {
+        let here = match self.plan.policy.layers.failover {
+            true => self.draw_in(self.leg, false, scene),
+            false => None,
+        };
+        here.or_else(|| self.fall_back(step::after(Class::Stalled).fallback, false, scene))
+    }
+
     /// A wait is over. What was waited for may have been blocked again meanwhile, or its host have failed.
     pub(super) fn wake(&mut self, wait: Wait, scene: &mut Scene<'_>) {
-        let view = scene.health.view(wait.endpoint, self.kind, scene.now);
+        let view = scene.health.view(wait.endpoint, self.bucket, scene.now);
         let is_open = view.passage != Passage::Shut && view.blocked_until <= scene.now;
         if wait.why == Why::Pause || is_open {
             return self.take_step(Next::start(wait.endpoint, self.leg), scene);
@@ -206,7 +245,9 @@ impl Exchange {
             retriable && failures.next().is_none()
         };
         let trusted = here.iter().find(|candidate| {
-            let view = scene.health.view(candidate.endpoint, self.kind, scene.now);
+            let view = scene
+                .health
+                .view(candidate.endpoint, self.bucket, scene.now);
             candidate.reject.is_none()
                 && here.len() > 1
                 && once(candidate.endpoint)
@@ -301,12 +342,8 @@ impl Exchange {
     }
 
     /// No attempt is left, or it would have hardly any time.
-    fn is_spent(&self, failed: &Failed, scene: &Scene<'_>) -> bool {
-        let deadline = self
-            .plan
-            .policy
-            .deadline
-            .min(failed.attempt.deadlines.total);
+    fn is_spent(&self, total: Duration, scene: &Scene<'_>) -> bool {
+        let deadline = self.plan.policy.deadline.min(total);
         let needed = LEAST_TIME.min(deadline / 10);
         let late = scene.now.since(self.started) + needed >= deadline;
         self.attempts() >= usize::from(self.plan.policy.attempts) || late
@@ -363,7 +400,7 @@ impl Exchange {
     fn draw<'a>(&'a self, scene: &Scene<'a>) -> Draw<'a> {
         Draw {
             health: scene.health,
-            kind: self.kind,
+            bucket: self.bucket,
             tried: &self.tried,
             now: scene.now,
         }

@@ -1,11 +1,20 @@
 //! Owns what each thing seen does to the exchange. Must never choose the next candidate.
 
-use crate::core::exchange::attempt::Due;
+use std::time::Duration;
+
+use crate::core::exchange::attempt::{Attempt, Due, Watch};
 use crate::core::exchange::{
     Action, AnswerFacts, AttemptId, End, Exchange, LIVE, Progress, Result, Scene, StreamEvent,
 };
-use crate::core::health::Kind;
+use crate::core::health::{Kind, Silence};
 use crate::core::outcome::Evidence;
+
+/// A stream's speed is looked at so long after its first content (3.2: 2 s), a moment later so that what came
+/// just then is counted, and again while there is too little to tell.
+const MEASURE_AFTER: Duration = Duration::from_millis(2050);
+const MEASURE_AGAIN: Duration = Duration::from_secs(1);
+/// Those who leave a stalled endpoint spread over this (routing-algorithm 3.2).
+const EVACUATION: Duration = Duration::from_millis(300);
 
 impl Exchange {
     pub(super) fn on_event(&mut self, id: AttemptId, event: StreamEvent, scene: &mut Scene<'_>) {
@@ -40,6 +49,7 @@ impl Exchange {
                 first = attempt.first_content.is_none();
                 attempt.first_content.get_or_insert(now);
                 attempt.last_content = now;
+                attempt.contents = attempt.contents.saturating_add(1);
             }
             if progress.finished {
                 attempt.finished.get_or_insert(now);
@@ -49,6 +59,9 @@ impl Exchange {
         if first {
             self.credit(id, scene);
             self.commit(id);
+            self.with(id, |attempt| {
+                attempt.watch = Watch::Measure(now + MEASURE_AFTER)
+            });
         }
         self.actions.push_back(Action::Relay(id));
     }
@@ -72,7 +85,7 @@ impl Exchange {
         let Some(attempt) = self.attempt(id) else {
             return;
         };
-        let whole = match self.kind {
+        let whole = match self.bucket.kind {
             Kind::Stream => attempt.finished.is_some(),
             // Only an answer too long to hold gets here: its framing says that it is whole.
             Kind::Json => self.committed == Some(id),
@@ -83,12 +96,59 @@ impl Exchange {
         }
     }
 
+    /// The whole request is written: it waits for its first token, with others perhaps.
+    pub(super) fn on_sent(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
+        let (bucket, now) = (self.bucket, scene.now);
+        self.with(id, |attempt| {
+            attempt.sent = Some(now);
+            if !attempt.awaiting && attempt.first_content.is_none() {
+                attempt.awaiting = true;
+                let listen = scene.health.await_first(attempt.endpoint, bucket, now);
+                attempt.watch = listen.map_or(Watch::Off, Watch::Listen);
+            }
+        });
+    }
+
+    /// Silence that others suffer too is not waited out. All who wait hear of it by their own timers and
+    /// leave spread over a moment.
+    fn on_watch(&mut self, slot: usize, scene: &mut Scene<'_>) {
+        let bucket = self.bucket;
+        let due = |attempt: &&mut Attempt| attempt.watch.at() <= scene.now;
+        let Some(attempt) = self.live[slot].as_mut().filter(due) else {
+            return;
+        };
+        let (id, sent) = (attempt.id, attempt.sent.unwrap_or(attempt.started));
+        if let Watch::Leave(_) = attempt.watch {
+            attempt.watch = Watch::Off;
+            return self.evacuate(id, scene);
+        }
+        let (health, now) = (scene.health, scene.now);
+        if let Watch::Measure(_) = attempt.watch {
+            attempt.watch = Watch::Measure(now + MEASURE_AGAIN);
+            if let Some(rate) = attempt.rate() {
+                attempt.watch = Watch::Off;
+                attempt.measured = true;
+                health.stream_at(attempt.endpoint, rate, now);
+            }
+            return;
+        }
+        attempt.watch = match health.listen(attempt.endpoint, bucket, sent, scene.rng, now) {
+            Silence::Until(then) => Watch::Listen(then),
+            Silence::Unknown => Watch::Off,
+            Silence::Stalled { tripped } => {
+                attempt.tripped |= tripped;
+                Watch::Leave(now + EVACUATION.mul_f32(scene.rng.f32()))
+            }
+        };
+    }
+
     pub(super) fn on_timer(&mut self, scene: &mut Scene<'_>) {
         if let Some(wait) = self.wait.filter(|wait| wait.until <= scene.now) {
             self.end_wait(scene);
             self.wake(wait, scene);
         }
         for slot in 0..LIVE {
+            self.on_watch(slot, scene);
             let Some(attempt) = &self.live[slot] else {
                 continue;
             };
@@ -119,7 +179,7 @@ impl Exchange {
         let Some(attempt) = self.attempt(id) else {
             return true;
         };
-        let due = attempt.hard_due(self.kind, limits);
+        let due = attempt.hard_due(self.bucket.kind, limits);
         let overdue = due.at <= scene.now;
         if overdue {
             self.run_out(id, due, scene);

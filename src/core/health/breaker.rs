@@ -64,6 +64,8 @@ pub(crate) struct Breaker {
     pub(crate) state: State,
     /// When the present state began: results of attempts that started before it cause no transition.
     pub(crate) since: Time,
+    /// When it tripped last: successes of attempts that started since show that it recovers.
+    pub(crate) tripped: Time,
     /// When an open breaker's back-off is over.
     pub(crate) until: Time,
     level: u32,
@@ -74,6 +76,8 @@ pub(crate) struct Breaker {
     /// How long the failure took that tripped it last: what a probe may cost a client.
     pub(crate) failed_in: Duration,
     pub(crate) trips: u64,
+    /// When a closed breaker's endpoint failed last, unless it has answered since.
+    pub(crate) doubted: Option<Time>,
 }
 
 impl Breaker {
@@ -96,6 +100,7 @@ impl Breaker {
         self.level += 1;
         self.failed_in = now.since(cause.started);
         self.enter(State::Open, now);
+        self.tripped = now;
         self.until = now + rest;
         self.trips += 1;
     }
@@ -136,6 +141,7 @@ impl Breaker {
     pub(crate) fn succeed(&mut self, settings: &HealthSettings, now: Time) -> bool {
         self.failures = 0;
         self.probing = false;
+        self.doubted = None;
         match self.state {
             State::Closed | State::Ramp => false,
             State::Open | State::HalfOpen => {
@@ -185,6 +191,7 @@ impl Breaker {
         self.since = now;
         self.failures = 0;
         self.probing = false;
+        self.doubted = None;
     }
 }
 

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::core::health::breaker::{Breaker, Cause, State};
+use crate::core::health::breaker::{Breaker, Cause, PROBE_AT_LATEST, State};
+use crate::core::health::bucket::Bucket;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
-use crate::core::health::words::{Kind, Words};
+use crate::core::health::throughput::Throughput;
+use crate::core::health::waiting::{Waiting, patience};
+use crate::core::health::words::Words;
 use crate::core::outcome::{Class, Scope};
 use crate::core::time::Time;
 
@@ -21,6 +24,22 @@ pub(crate) const BLOCK_IF_ABSENT: Duration = Duration::from_secs(1);
 /// A block is kept a little longer than asked, so that the first request does not come too early (3.2).
 pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 
+/// How much a stream's own count moves the tokens in an event.
+const PER_EVENT_GAIN: f32 = 0.1;
+/// Those who wait alone, or for somebody else to notice a stall, look again so often.
+const LISTEN_AGAIN: Duration = Duration::from_millis(250);
+
+/// What those who wait for a first token hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing yet; listen again then.
+    Until(Time),
+    /// The endpoint is silent towards all: go elsewhere. `tripped`: it was found out just now.
+    Stalled { tripped: bool },
+    /// Too little is known of its speed to judge.
+    Unknown,
+}
+
 /// An attempt, as health sees its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdict {
@@ -28,7 +47,7 @@ pub(crate) struct Verdict {
     /// When the attempt began.
     pub(crate) started: Time,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) kind: Kind,
+    pub(crate) bucket: Bucket,
     /// The attempt was a probe: its end, whatever it is, ends the probe.
     pub(crate) probe: bool,
     /// 0..1, for the jitter of a back-off.
@@ -58,13 +77,21 @@ pub struct EndpointHealth {
 #[derive(Debug, Default)]
 struct Inner {
     posterior: Posterior,
-    latency: [Latency; 2],
+    latency: [Latency; Bucket::COUNT],
+    waiting: [Waiting; Bucket::COUNT],
+    throughput: Throughput,
+    /// Tokens in an event with content: some send several at once. 0 = not known, taken for 1.
+    per_event: f32,
     breaker: Breaker,
     consecutive: f32,
     /// Latest start of an attempt that succeeded: earlier starts that time out are stragglers.
-    ok_start: Option<Time>,
+    ok_start: [Option<Time>; Bucket::COUNT],
     /// The pool's request count at the last probe.
     probed_at: u64,
+    /// The same at the last failure or verification of a closed endpoint.
+    doubted_at: u64,
+    /// Streams in a row that broke; a first token alone does not end the row.
+    broken: f32,
 }
 
 impl EndpointHealth {
@@ -98,31 +125,79 @@ impl EndpointHealth {
     pub(crate) fn succeed(
         &self,
         settings: &HealthSettings,
-        kind: Kind,
+        bucket: Bucket,
         started: Time,
         took: Duration,
         now: Time,
     ) {
         let mut inner = self.lock();
         inner.breaker.settle(settings, now);
-        inner.latency[kind.position()].observe(took, now);
+        let at = bucket.position();
+        inner.latency[at].observe(took, now);
         inner.consecutive = 0.0;
-        inner.ok_start = inner.ok_start.max(Some(started));
-        let counts = started >= inner.breaker.since || inner.breaker.state == State::Closed;
+        inner.ok_start[at] = inner.ok_start[at].max(Some(started));
+        let counts = started >= inner.breaker.tripped;
         if counts && inner.breaker.succeed(settings, now) {
             inner.posterior = Posterior::recovered(now);
         } else {
             inner.posterior.observe(1.0, 0.0, now);
         }
-        self.words
-            .store_latency(kind, &inner.latency[kind.position()]);
+        self.words.store_latency(bucket, &inner.latency[at]);
         self.publish(&inner);
     }
 
+    /// One more waits for its first token. Returns when to `listen`.
+    pub(crate) fn await_first(&self, bucket: Bucket, now: Time) -> Option<Time> {
+        let mut inner = self.lock();
+        let at = bucket.position();
+        inner.waiting[at].enter(now);
+        let waiting = inner.waiting[at];
+        self.words.store_silence(bucket, waiting.silent_since());
+        let patience = patience(bucket, &inner.latency[at])?;
+        Some(waiting.due(patience).unwrap_or(now + patience))
+    }
+
+    pub(crate) fn end_await(&self, bucket: Bucket, answered: bool, now: Time) {
+        let mut inner = self.lock();
+        let waiting = &mut inner.waiting[bucket.position()];
+        waiting.leave(answered, now);
+        self.words.store_silence(bucket, waiting.silent_since());
+    }
+
+    /// Whether all who wait wait in vain.
+    pub(crate) fn listen(
+        &self,
+        settings: &HealthSettings,
+        bucket: Bucket,
+        sent: Time,
+        jitter: f32,
+        now: Time,
+    ) -> Silence {
+        let mut inner = self.lock();
+        let at = bucket.position();
+        if inner.waiting[at].stalled_since(sent) {
+            return Silence::Stalled { tripped: false };
+        }
+        let Some(patience) = patience(bucket, &inner.latency[at]) else {
+            return Silence::Unknown;
+        };
+        match inner.waiting[at].due(patience) {
+            Some(due) if due <= now => {
+                let tripped = inner.stall(settings, at, jitter, now);
+                self.publish(&inner);
+                Silence::Stalled { tripped }
+            }
+            Some(due) => Silence::Until(due),
+            None => Silence::Until(now + LISTEN_AGAIN),
+        }
+    }
+
     /// An attempt ended otherwise than by success. Returns whether the endpoint tripped by it.
-    pub(crate) fn fail(&self, settings: &HealthSettings, verdict: &Verdict) -> bool {
+    /// `requests`: how many the pool has had.
+    pub(crate) fn fail(&self, settings: &HealthSettings, requests: u64, verdict: &Verdict) -> bool {
         let mut inner = self.lock();
         inner.breaker.settle(settings, verdict.now);
+        inner.doubted_at = requests;
         let tripped = match verdict.class {
             Class::RateLimited => {
                 self.block(verdict);
@@ -131,8 +206,8 @@ impl EndpointHealth {
             }
             _ => inner.count(settings, verdict),
         };
-        let latency = &inner.latency[verdict.kind.position()];
-        self.words.store_latency(verdict.kind, latency);
+        let latency = &inner.latency[verdict.bucket.position()];
+        self.words.store_latency(verdict.bucket, latency);
         self.publish(&inner);
         tripped
     }
@@ -142,6 +217,59 @@ impl EndpointHealth {
         let until = verdict.now + asked.min(LONGEST_BLOCK).mul_f32(BLOCK_MARGIN);
         self.words
             .store_blocked(until.max(self.words.blocked_until()));
+    }
+
+    /// A stream ended whole, with so many tokens for each event with content.
+    pub(crate) fn complete(&self, per_event: Option<f32>) {
+        let mut inner = self.lock();
+        inner.broken = 0.0;
+        if let Some(per_event) = per_event {
+            let known = match inner.per_event > 0.0 {
+                true => inner.per_event,
+                false => per_event,
+            };
+            inner.per_event = known + PER_EVENT_GAIN * (per_event - known);
+        }
+    }
+
+    /// A stream brought events at this rate.
+    pub(crate) fn stream_at(&self, events: f32, now: Time) {
+        let mut inner = self.lock();
+        let per_event = match inner.per_event > 0.0 {
+            true => inner.per_event,
+            false => 1.0,
+        };
+        inner.throughput.observe(events * per_event, now);
+        self.words.store_throughput(&inner.throughput);
+    }
+
+    /// What kept its traffic away is over: it is trusted as one that recovered by itself (3.2).
+    pub(crate) fn trust_again(&self, now: Time) {
+        let mut inner = self.lock();
+        inner.posterior = Posterior::recovered(now);
+        inner.consecutive = 0.0;
+        self.publish(&inner);
+    }
+
+    /// Takes a request to find out how a doubted endpoint is: one that fails fast may be asked as often as
+    /// `probe_fast` allows, any other as often as `probe_share` does.
+    pub(crate) fn verify(&self, settings: &HealthSettings, requests: u64, now: Time) -> bool {
+        let mut inner = self.lock();
+        let Some(doubted) = inner.breaker.doubted else {
+            return false;
+        };
+        let fast = settings.probe_fast;
+        let rest = now.since(doubted);
+        let passed = requests.saturating_sub(inner.doubted_at) as f32;
+        let due = passed * settings.probe_share >= 1.0
+            || rest >= PROBE_AT_LATEST
+            || inner.breaker.failed_in < fast.below && rest >= fast.every;
+        if due {
+            inner.breaker.doubted = Some(now);
+            inner.doubted_at = requests;
+            self.publish(&inner);
+        }
+        due
     }
 
     pub(crate) fn breaker(&self) -> Breaker {
@@ -165,8 +293,8 @@ impl EndpointHealth {
         breaker.state
     }
 
-    pub(crate) fn latency(&self, kind: Kind) -> Latency {
-        self.lock().latency[kind.position()]
+    pub(crate) fn latency(&self, bucket: Bucket) -> Latency {
+        self.lock().latency[bucket.position()]
     }
 
     /// At which request of the pool the last probe went out.
@@ -204,6 +332,26 @@ impl Inner {
         }
     }
 
+    /// The endpoint is silent towards everybody: as much as two failures, and a trip (3.2).
+    fn stall(&mut self, settings: &HealthSettings, at: usize, jitter: f32, now: Time) -> bool {
+        self.breaker.settle(settings, now);
+        self.waiting[at].stall(now);
+        let effect = effect::of(Class::Stalled);
+        self.posterior.observe(0.0, effect.failure, now);
+        let started = self.waiting[at].company_since();
+        let trips = self.breaker.trips_on(effect.rest, true, started);
+        if trips {
+            let cause = Cause {
+                started,
+                jitter,
+                now,
+            };
+            self.breaker.trip(effect.rest, settings, &cause);
+            self.consecutive = 0.0;
+        }
+        trips
+    }
+
     fn count(&mut self, settings: &HealthSettings, verdict: &Verdict) -> bool {
         let effect = effect::of(verdict.class);
         let tripped = effect.failure > 0.0 && self.count_failure(settings, effect, verdict);
@@ -221,7 +369,7 @@ impl Inner {
     ) -> bool {
         if is_timeout(verdict.class) {
             let waited = verdict.now.since(verdict.started);
-            self.latency[verdict.kind.position()].observe(waited, verdict.now);
+            self.latency[verdict.bucket.position()].observe(waited, verdict.now);
         }
         if self.is_straggler(verdict) {
             // Something that started later succeeded: the endpoint lives, this one was unlucky (3.2).
@@ -230,11 +378,21 @@ impl Inner {
         }
         self.posterior.observe(0.0, effect.failure, verdict.now);
         self.consecutive += effect.consecutive;
-        self.trip_if_due(settings, effect, verdict)
+        if verdict.class == Class::StreamBroken {
+            self.broken += 1.0;
+        }
+        let tripped = self.trip_if_due(settings, effect, verdict);
+        let is_own = verdict.class.scope() == Scope::Endpoint;
+        if is_own && !tripped && self.breaker.state == State::Closed {
+            self.breaker.doubted = Some(verdict.now);
+            self.breaker.failed_in = verdict.now.since(verdict.started);
+        }
+        tripped
     }
 
     fn is_straggler(&self, verdict: &Verdict) -> bool {
-        is_timeout(verdict.class) && self.ok_start.is_some_and(|start| start > verdict.started)
+        let answered = self.ok_start[verdict.bucket.position()];
+        is_timeout(verdict.class) && answered.is_some_and(|start| start > verdict.started)
     }
 
     /// Host and key failures trip those gates, not this breaker; a probe of this one is then undecided.
@@ -248,7 +406,7 @@ impl Inner {
             return false;
         }
         let worn = effect.at_once
-            || self.consecutive >= settings.trip_after
+            || self.consecutive.max(self.broken) >= settings.trip_after
             || self
                 .posterior
                 .share()
@@ -257,6 +415,7 @@ impl Inner {
         if trips {
             self.breaker.trip(effect.rest, settings, &verdict.cause());
             self.consecutive = 0.0;
+            self.broken = 0.0;
         }
         trips
     }

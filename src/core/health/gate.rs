@@ -10,6 +10,15 @@ use crate::core::health::settings::HealthSettings;
 use crate::core::health::words::GateWord;
 use crate::core::time::Time;
 
+/// What a gate made of an attempt's testimony.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Nothing,
+    Tripped,
+    /// It rested, and begins to let traffic through again.
+    Recovered,
+}
+
 /// A breaker shared by endpoints.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -40,39 +49,41 @@ impl Gate {
         begins
     }
 
-    /// Takes what an attempt says about the gate. Returns whether it tripped.
+    /// Takes what an attempt says about the gate.
     pub(crate) fn hear(
         &self,
         testimony: Testimony,
         kind: RestKind,
         settings: &HealthSettings,
         verdict: &Verdict,
-    ) -> bool {
+    ) -> Heard {
         if testimony != Testimony::Failed && self.word.is_closed() {
-            return false;
+            return Heard::Nothing;
         }
         let mut breaker = self.lock();
         breaker.settle(settings, verdict.now);
-        let tripped = match testimony {
+        let heard = match testimony {
             Testimony::Works => {
-                if verdict.started >= breaker.since {
-                    breaker.succeed(settings, verdict.now);
+                let counts = verdict.started >= breaker.tripped;
+                match counts && breaker.succeed(settings, verdict.now) {
+                    true => Heard::Recovered,
+                    false => Heard::Nothing,
                 }
-                false
             }
             Testimony::Silent => {
                 if verdict.probe {
                     breaker.release_probe();
                 }
-                false
+                Heard::Nothing
             }
-            Testimony::Failed => breaker.trips_on(kind, true, verdict.started),
+            Testimony::Failed if breaker.trips_on(kind, true, verdict.started) => {
+                breaker.trip(kind, settings, &verdict.cause());
+                Heard::Tripped
+            }
+            Testimony::Failed => Heard::Nothing,
         };
-        if tripped {
-            breaker.trip(kind, settings, &verdict.cause());
-        }
         self.word.store(&breaker);
-        tripped
+        heard
     }
 
     fn lock(&self) -> MutexGuard<'_, Breaker> {

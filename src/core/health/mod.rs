@@ -1,10 +1,13 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `posterior`, `latency`, `breaker`, `words` (what a pick reads), `effect` (what
-//! an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `waiting`, `breaker`, `words` (what a pick
+//! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
+mod bucket;
 mod posterior;
 mod latency;
+mod throughput;
+mod waiting;
 mod breaker;
 mod words;
 mod effect;
@@ -27,14 +30,16 @@ use crate::core::outcome::Class;
 use crate::core::time::Time;
 
 pub use breaker::State;
-pub use endpoint::EndpointHealth;
+pub use bucket::{Bucket, Kind, PromptSize};
 pub(crate) use endpoint::{BLOCK_IF_ABSENT, BLOCK_MARGIN};
+pub use endpoint::{EndpointHealth, Silence};
 pub use gate::Gate;
+use gate::Heard;
 pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 use words::GateWord;
-pub use words::{Kind, Passage};
+pub use words::Passage;
 
 /// Everything known of a catalogue's endpoints. Endpoints, hosts, keys and pools that the next catalogue
 /// still has keep their state across generations.
@@ -69,6 +74,10 @@ pub struct View {
     pub latency: Option<f32>,
     /// The same in the long run.
     pub usual_latency: Option<f32>,
+    /// Tokens a second expected of the next stream; `None` before any sample.
+    pub throughput: Option<f32>,
+    /// The same in the long run.
+    pub usual_throughput: Option<f32>,
 }
 
 /// An attempt's end, as the exchange reports it.
@@ -76,11 +85,30 @@ pub struct View {
 pub struct Ended {
     pub endpoint: EndpointIx,
     pub class: Class,
-    pub kind: Kind,
+    pub bucket: Bucket,
     /// It was to find out whether the endpoint has recovered.
     pub probe: bool,
     pub started: Time,
     pub retry_after: Option<Duration>,
+}
+
+/// Why a new request may be sent to an endpoint that would hardly be drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It rests, and its back-off is over.
+    Probe,
+    /// It failed last and has not been asked since.
+    Verify,
+}
+
+/// A closed endpoint that failed is left this long to its own traffic, which tells soon enough where there is any.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// What an outcome did to the gates.
+#[derive(Clone, Copy, Debug)]
+struct Gates {
+    host: Heard,
+    key: Heard,
 }
 
 /// What an outcome tripped.
@@ -153,16 +181,24 @@ impl Health {
     }
 
     /// What a pick needs to know of an endpoint. Takes no lock.
-    pub fn view(&self, endpoint: EndpointIx, kind: Kind, now: Time) -> View {
+    pub fn view(&self, endpoint: EndpointIx, bucket: impl Into<Bucket>, now: Time) -> View {
+        let bucket = bucket.into();
         let slot = self.slot(endpoint);
         let words = &slot.own.words;
-        let latency = words.latency(kind);
+        let latency = words.latency(bucket);
+        let silence = words.silence(bucket, now);
+        let tokens = words.throughput();
         View {
             passage: self.passage(slot, now),
             blocked_until: words.blocked_until(),
             expected: words.posterior().expect(now),
-            latency: latency.expect(now),
+            latency: match latency.expect(now) {
+                None if silence == 0.0 => None,
+                expected => Some(expected.unwrap_or(0.0).max(silence)),
+            },
             usual_latency: (latency.samples > 0).then_some(latency.long),
+            throughput: tokens.expect(now),
+            usual_throughput: (tokens.long > 0.0).then_some(tokens.long),
         }
     }
 
@@ -200,6 +236,27 @@ impl Health {
         let host = slot.host.begin_probe(now);
         let key = slot.key.begin_probe(now);
         own || host || key
+    }
+
+    /// Whether a new request should be sent to an endpoint that is closed to find out how it is: it failed last
+    /// and its share is so small that traffic does not tell. Under the same bounds as a probe.
+    pub fn try_verify(&self, endpoint: EndpointIx, now: Time) -> bool {
+        let slot = self.slot(endpoint);
+        let requests = self.pools[slot.pool.get()].requests();
+        slot.own.verify(&self.settings, requests, now)
+    }
+
+    /// What an endpoint waits for that only a request can bring. Takes no lock.
+    pub fn errand(&self, endpoint: EndpointIx, now: Time) -> Option<Errand> {
+        let slot = self.slot(endpoint);
+        match self.passage(slot, now) {
+            Passage::Probe => Some(Errand::Probe),
+            Passage::Free => {
+                let doubted = slot.own.words.gate.doubted()?;
+                (now.since(doubted) >= DOUBT).then_some(Errand::Verify)
+            }
+            Passage::Share(_) | Passage::Shut => None,
+        }
     }
 
     fn probe_is_due(&self, slot: &Slot, requests: u64, now: Time) -> bool {
@@ -260,6 +317,30 @@ impl Health {
         self.slot(endpoint).own.leave();
     }
 
+    /// A request is written and waits for its first token. Returns when to `listen` whether all is silent.
+    pub fn await_first(&self, endpoint: EndpointIx, bucket: Bucket, now: Time) -> Option<Time> {
+        self.slot(endpoint).own.await_first(bucket, now)
+    }
+
+    /// It waits no more; `answered`: because its first token came.
+    pub fn end_await(&self, endpoint: EndpointIx, bucket: Bucket, answered: bool, now: Time) {
+        self.slot(endpoint).own.end_await(bucket, answered, now);
+    }
+
+    /// Whether an endpoint has fallen silent towards all who wait like a request that was `sent` then
+    /// (routing-algorithm 3.2, "stall"). The first who hears it trips the endpoint.
+    pub fn listen(
+        &self,
+        endpoint: EndpointIx,
+        bucket: Bucket,
+        sent: Time,
+        rng: &mut fastrand::Rng,
+        now: Time,
+    ) -> Silence {
+        let own = &self.slot(endpoint).own;
+        own.listen(&self.settings, bucket, sent, rng.f32(), now)
+    }
+
     /// Takes one of `most` places to wait for the endpoint's Retry-After.
     pub fn begin_wait(&self, endpoint: EndpointIx, most: u32) -> bool {
         self.slot(endpoint).own.begin_wait(most)
@@ -276,24 +357,39 @@ impl Health {
         &self,
         endpoint: EndpointIx,
         paying: ModelIx,
-        kind: Kind,
+        bucket: impl Into<Bucket>,
         started: Time,
         took: Duration,
         now: Time,
     ) {
+        let bucket = bucket.into();
         let slot = self.slot(endpoint);
-        slot.own.succeed(&self.settings, kind, started, took, now);
+        slot.own.succeed(&self.settings, bucket, started, took, now);
         self.pool(paying).deposit(self.budget, now);
         let verdict = Verdict {
             class: Class::Success,
             started,
             retry_after: None,
-            kind,
+            bucket,
             probe: false,
             jitter: 0.0,
             now,
         };
-        self.tell_gates(slot, &verdict);
+        let recovered = self.tell_gates(slot, &verdict);
+        if recovered.host == Heard::Recovered || recovered.key == Heard::Recovered {
+            slot.own.trust_again(now);
+        }
+    }
+
+    /// A stream brought so many tokens a second.
+    pub fn stream_at(&self, endpoint: EndpointIx, rate: f32, now: Time) {
+        self.slot(endpoint).own.stream_at(rate, now);
+    }
+
+    /// A stream came to its whole end. `per_event`: the tokens that the upstream counted for each event with
+    /// content, where it said.
+    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>) {
+        self.slot(endpoint).own.complete(per_event);
     }
 
     /// An attempt ended otherwise. Returns what tripped.
@@ -303,33 +399,33 @@ impl Health {
             class: ended.class,
             started: ended.started,
             retry_after: ended.retry_after,
-            kind: ended.kind,
+            bucket: ended.bucket,
             probe: ended.probe,
             jitter: rng.f32(),
             now,
         };
-        let endpoint = slot.own.fail(&self.settings, &verdict);
-        let (host, key) = self.tell_gates(slot, &verdict);
+        let requests = self.pools[slot.pool.get()].requests();
+        let endpoint = slot.own.fail(&self.settings, requests, &verdict);
+        let gates = self.tell_gates(slot, &verdict);
         Trips {
             endpoint,
-            host,
-            key,
+            host: gates.host == Heard::Tripped,
+            key: gates.key == Heard::Tripped,
         }
     }
 
-    fn tell_gates(&self, slot: &Slot, verdict: &Verdict) -> (bool, bool) {
-        let host = of_host(verdict.class);
-        let key = of_key(verdict.class);
-        (
-            slot.host
-                .hear(host, RestKind::Connect, &self.settings, verdict),
-            slot.key.hear(key, RestKind::Auth, &self.settings, verdict),
-        )
+    fn tell_gates(&self, slot: &Slot, verdict: &Verdict) -> Gates {
+        let (host, key) = (of_host(verdict.class), of_key(verdict.class));
+        let settings = &self.settings;
+        Gates {
+            host: slot.host.hear(host, RestKind::Connect, settings, verdict),
+            key: slot.key.hear(key, RestKind::Auth, settings, verdict),
+        }
     }
 
-    /// The measured speed of an endpoint's kind. Takes the endpoint's lock: once an attempt, not once a pick.
-    pub(crate) fn latency(&self, endpoint: EndpointIx, kind: Kind) -> Latency {
-        self.slot(endpoint).own.latency(kind)
+    /// The measured speed of an endpoint's bucket. Takes the endpoint's lock: once an attempt, not once a pick.
+    pub(crate) fn latency(&self, endpoint: EndpointIx, bucket: Bucket) -> Latency {
+        self.slot(endpoint).own.latency(bucket)
     }
 
     /// The health of one endpoint, for operators.

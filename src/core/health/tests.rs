@@ -39,7 +39,7 @@ impl Fleet {
         let ended = Ended {
             endpoint: EndpointIx::new(endpoint),
             class,
-            kind: Kind::Stream,
+            bucket: Kind::Stream.into(),
             probe: self.probing,
             started: self.now - took,
             retry_after: None,
@@ -322,4 +322,84 @@ impl Health {
     fn next(&self, last: &Catalog, next: &Catalog) -> Health {
         Health::new(next, self.settings, self.budget, Some((last, self)))
     }
+}
+
+#[test]
+fn a_stream_that_always_breaks_trips_although_its_first_token_came() {
+    let mut fleet = Fleet::new();
+    for _ in 0..40 {
+        fleet.succeed(0);
+        fleet.health.complete(EndpointIx::new(0), None);
+    }
+    for _ in 0..2 {
+        fleet.succeed(0);
+        assert!(!fleet.fail(0, Class::StreamBroken).endpoint);
+    }
+    fleet.succeed(0);
+    assert!(fleet.fail(0, Class::StreamBroken).endpoint);
+}
+
+#[test]
+fn whole_streams_between_broken_ones_keep_an_endpoint_closed() {
+    let mut fleet = Fleet::new();
+    for _ in 0..10 {
+        for _ in 0..8 {
+            fleet.succeed(0);
+            fleet.health.complete(EndpointIx::new(0), None);
+        }
+        assert!(!fleet.fail(0, Class::StreamBroken).endpoint);
+    }
+}
+
+#[test]
+fn an_endpoint_that_failed_fast_and_is_not_asked_again_is_verified() {
+    let mut fleet = Fleet::new();
+    let first = EndpointIx::new(0);
+    fleet.fail(0, Class::ServerError);
+    assert_eq!(
+        fleet.health.errand(first, fleet.now),
+        None,
+        "its traffic may tell"
+    );
+    fleet.pass(9 * SECOND);
+    assert_eq!(fleet.health.errand(first, fleet.now), Some(Errand::Verify));
+    assert!(!fleet.health.try_verify(first, fleet.now), "too early");
+    fleet.pass(SECOND);
+    assert!(fleet.health.try_verify(first, fleet.now));
+    assert!(!fleet.health.try_verify(first, fleet.now), "once");
+    fleet.pass(SECOND).succeed(0);
+    assert_eq!(fleet.health.errand(first, fleet.now), None);
+}
+
+#[test]
+fn an_endpoint_that_failed_slowly_is_verified_by_a_share_of_the_traffic() {
+    let mut fleet = Fleet::new();
+    let first = EndpointIx::new(0);
+    fleet.fail_after(0, Class::FirstTokenTimeout, 10 * SECOND);
+    fleet.pass(20 * SECOND);
+    for _ in 0..49 {
+        fleet.health.count_request(ModelIx::new(0), fleet.now);
+        assert!(!fleet.health.try_verify(first, fleet.now));
+    }
+    fleet.health.count_request(ModelIx::new(0), fleet.now);
+    assert!(fleet.health.try_verify(first, fleet.now));
+}
+
+#[test]
+fn what_began_since_the_trip_shows_that_an_endpoint_recovers_even_where_others_answered_first() {
+    let mut fleet = Fleet::new();
+    for _ in 0..3 {
+        fleet.fail(0, Class::ServerError);
+    }
+    fleet.pass(SECOND);
+    let begun = fleet.now;
+    for _ in 0..2 {
+        fleet.pass(SECOND);
+        let took = fleet.now.since(begun);
+        let (ix, pool, now) = (EndpointIx::new(0), ModelIx::new(0), fleet.now);
+        fleet
+            .health
+            .succeed(ix, pool, Kind::Stream, begun, took, now);
+    }
+    assert_eq!(fleet.state(0), State::Ramp);
 }

@@ -4,41 +4,15 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::core::health::breaker::{Breaker, State};
+use crate::core::health::bucket::Bucket;
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
+use crate::core::health::throughput::Throughput;
 use crate::core::time::Time;
 
-/// Requests whose speed must not be compared are kept apart (amendment 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Judged by its first token.
-    Stream,
-    /// Judged by its whole answer.
-    Json,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 2] = [Kind::Stream, Kind::Json];
-
-    /// The name used in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Kind::Stream => "stream",
-            Kind::Json => "json",
-        }
-    }
-
-    pub(crate) const fn position(self) -> usize {
-        match self {
-            Kind::Stream => 0,
-            Kind::Json => 1,
-        }
-    }
-}
-
-/// A breaker as a pick reads it: two bits of state, the rest the time that matters in it.
+/// A breaker as a pick reads it: two bits of state, the rest the time that matters in it (closed: since when
+/// its endpoint is doubted, 0 = it is not).
 #[derive(Debug, Default)]
 pub(crate) struct GateWord(AtomicU64);
 
@@ -48,7 +22,7 @@ const TIME_MASK: u64 = (1 << STATE_SHIFT) - 1;
 impl GateWord {
     pub(crate) fn store(&self, breaker: &Breaker) {
         let (bits, time) = match breaker.state {
-            State::Closed => (0, Time::ZERO),
+            State::Closed => (0, breaker.doubted.unwrap_or_default()),
             State::Open => (1, breaker.until),
             State::HalfOpen => (2, breaker.since),
             State::Ramp => (3, breaker.since),
@@ -59,7 +33,14 @@ impl GateWord {
 
     /// Whether the breaker stood closed when last written.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.load(Relaxed) == 0
+        self.0.load(Relaxed) >> STATE_SHIFT == 0
+    }
+
+    /// Since when a closed gate's endpoint is doubted.
+    pub(crate) fn doubted(&self) -> Option<Time> {
+        let word = self.0.load(Relaxed);
+        let is_doubted = word != 0 && word >> STATE_SHIFT == 0;
+        is_doubted.then_some(Time::from_micros(word))
     }
 
     /// What the gate lets through at `now`.
@@ -111,16 +92,33 @@ impl Passage {
     }
 }
 
-/// The words of one endpoint.
+/// The words of one endpoint: a cache line that every pick reads, and of the rest the half line of the request's
+/// bucket.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Words {
     pub(crate) gate: GateWord,
     blocked: AtomicU64,
     masses: AtomicU64,
     masses_at: AtomicU64,
-    latency: [AtomicU64; 2],
-    latency_at: [AtomicU64; 2],
+    tokens: AtomicU64,
+    tokens_at: AtomicU64,
+    buckets: Buckets,
+}
+
+/// Begins on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Buckets([BucketWords; Bucket::COUNT]);
+
+/// The speed of one bucket.
+#[derive(Debug, Default)]
+#[repr(align(32))]
+struct BucketWords {
+    pace: AtomicU64,
+    paced_at: AtomicU64,
+    /// Since when those who wait get nothing; 0 = they do.
+    silent: AtomicU64,
 }
 
 impl Words {
@@ -147,23 +145,51 @@ impl Words {
         }
     }
 
-    pub(crate) fn store_latency(&self, kind: Kind, latency: &Latency) {
-        let at = kind.position();
-        self.latency[at].store(pack(latency.short, latency.long), Relaxed);
-        self.latency_at[at].store(latency.updated.as_micros(), Relaxed);
+    pub(crate) fn store_throughput(&self, tokens: &Throughput) {
+        self.tokens.store(pack(tokens.short, tokens.long), Relaxed);
+        self.tokens_at.store(tokens.updated.as_micros(), Relaxed);
+    }
+
+    pub(crate) fn throughput(&self) -> Throughput {
+        let (short, long) = unpack(self.tokens.load(Relaxed));
+        let updated = Time::from_micros(self.tokens_at.load(Relaxed));
+        Throughput::published(short, long, updated)
+    }
+
+    pub(crate) fn store_latency(&self, bucket: Bucket, latency: &Latency) {
+        let words = self.bucket(bucket);
+        words.pace.store(pack(latency.short, latency.long), Relaxed);
+        words.paced_at.store(latency.updated.as_micros(), Relaxed);
     }
 
     /// The averages alone; `samples` is 0 or 1, for "unknown" or "known".
-    pub(crate) fn latency(&self, kind: Kind) -> Latency {
-        let at = kind.position();
-        let (short, long) = unpack(self.latency[at].load(Relaxed));
+    pub(crate) fn latency(&self, bucket: Bucket) -> Latency {
+        let words = self.bucket(bucket);
+        let (short, long) = unpack(words.pace.load(Relaxed));
         Latency {
             short,
             long,
             deviation: 0.0,
             samples: u32::from(long > 0.0),
-            updated: Time::from_micros(self.latency_at[at].load(Relaxed)),
+            updated: Time::from_micros(words.paced_at.load(Relaxed)),
         }
+    }
+
+    pub(crate) fn store_silence(&self, bucket: Bucket, since: Option<Time>) {
+        let since = since.unwrap_or_default().as_micros();
+        self.bucket(bucket).silent.store(since, Relaxed);
+    }
+
+    /// How long those who wait have got nothing, in seconds.
+    pub(crate) fn silence(&self, bucket: Bucket, now: Time) -> f32 {
+        match self.bucket(bucket).silent.load(Relaxed) {
+            0 => 0.0,
+            since => now.seconds_since(Time::from_micros(since)),
+        }
+    }
+
+    fn bucket(&self, bucket: Bucket) -> &BucketWords {
+        &self.buckets.0[bucket.position()]
     }
 }
 
@@ -183,8 +209,9 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_words_of_an_endpoint_fit_in_one_cache_line() {
-        assert_eq!(size_of::<Words>(), 64);
+    fn a_pick_reads_a_cache_line_and_a_half_of_an_endpoint() {
+        assert_eq!(std::mem::offset_of!(Words, buckets), 64);
+        assert_eq!(size_of::<BucketWords>(), 32);
     }
 
     #[test]

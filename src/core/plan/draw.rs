@@ -2,7 +2,7 @@
 //! lock that makes a request the probe.
 
 use crate::core::catalog::EndpointIx;
-use crate::core::health::{Health, Kind, Passage, View};
+use crate::core::health::{Bucket, Errand, Health, Passage, View};
 use crate::core::plan::{Candidate, Leg, Plan};
 use crate::core::policy::Standing;
 use crate::core::time::Time;
@@ -11,7 +11,7 @@ use crate::core::time::Time;
 #[derive(Debug)]
 pub struct Draw<'a> {
     pub health: &'a Health,
-    pub kind: Kind,
+    pub bucket: Bucket,
     /// Endpoints that this request has tried already.
     pub tried: &'a [EndpointIx],
     pub now: Time,
@@ -36,11 +36,8 @@ impl Draw<'_> {
         rng: &mut fastrand::Rng,
     ) -> Option<Pick> {
         let candidates = &plan.legs[leg];
-        if probe && let Some(endpoint) = self.probe(candidates, plan, leg) {
-            return Some(Pick {
-                endpoint,
-                probe: true,
-            });
+        if probe && let Some(pick) = self.errand(candidates, plan, leg) {
+            return Some(pick);
         }
         let mut best: Option<(f32, EndpointIx)> = None;
         for (position, candidate) in candidates.candidates.iter().enumerate() {
@@ -62,16 +59,23 @@ impl Draw<'_> {
         })
     }
 
-    /// An endpoint that awaits a probe which may be made now: only where a closed endpoint remains to retry
+    /// An endpoint that awaits a request which may be made now: only where a closed endpoint remains to retry
     /// on, in the pool or in the chain (amendment 3).
-    fn probe(&self, candidates: &Leg, plan: &Plan, leg: usize) -> Option<EndpointIx> {
-        let awaiting = candidates.candidates.iter().find(|candidate| {
-            self.is_open_to(candidate)
-                && self.view(candidate).passage == Passage::Probe
-                && self.has_other(plan, leg, Some(candidate.endpoint))
-                && self.health.try_probe(candidate.endpoint, self.now)
-        });
-        awaiting.map(|candidate| candidate.endpoint)
+    fn errand(&self, candidates: &Leg, plan: &Plan, leg: usize) -> Option<Pick> {
+        candidates.candidates.iter().find_map(|candidate| {
+            let endpoint = candidate.endpoint;
+            let errand = self.health.errand(endpoint, self.now)?;
+            let may = self.is_open_to(candidate) && self.has_other(plan, leg, Some(endpoint));
+            let due = may
+                && match errand {
+                    Errand::Probe => self.health.try_probe(endpoint, self.now),
+                    Errand::Verify => self.health.try_verify(endpoint, self.now),
+                };
+            due.then_some(Pick {
+                endpoint,
+                probe: errand == Errand::Probe,
+            })
+        })
     }
 
     /// Whether a candidate other than `than` could take the request now, from this leg of the plan on.
@@ -123,7 +127,7 @@ impl Draw<'_> {
     }
 
     fn view(&self, candidate: &Candidate) -> View {
-        self.health.view(candidate.endpoint, self.kind, self.now)
+        self.health.view(candidate.endpoint, self.bucket, self.now)
     }
 }
 
@@ -133,6 +137,8 @@ fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
         price: candidate.price,
         latency: view.latency,
         usual_latency: view.usual_latency,
+        throughput: view.throughput,
+        usual_throughput: view.usual_throughput,
         expected: view.expected,
     }
 }

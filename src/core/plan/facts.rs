@@ -10,6 +10,8 @@ pub struct RequestFacts {
     /// have it is not the sicker for that.
     pub unproven: bool,
     pub stream: bool,
+    /// It asks the model to reason first.
+    pub reasons: bool,
     pub tools: bool,
     pub images: bool,
     /// Bytes of the whole body.

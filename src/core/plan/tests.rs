@@ -50,7 +50,7 @@ impl Pool {
         let ended = Ended {
             endpoint: EndpointIx::new(endpoint),
             class,
-            kind: Kind::Stream,
+            bucket: Kind::Stream.into(),
             probe: false,
             started: self.now,
             retry_after: Some(Duration::from_secs(5)),
@@ -61,7 +61,7 @@ impl Pool {
     fn draw(&mut self, tried: &[EndpointIx]) -> Option<Pick> {
         let draw = Draw {
             health: &self.health,
-            kind: Kind::Stream,
+            bucket: Kind::Stream.into(),
             tried,
             now: self.now,
         };

@@ -5,6 +5,8 @@ use crate::core::policy::Standing;
 
 /// What a second to the first token costs, in prices of the cheapest endpoint (routing-algorithm 3.3).
 const LATENCY_WEIGHT: f32 = 0.5;
+/// What a second a token costs: 20 prices where a stream brings one token a second (3.3).
+const STREAM_WEIGHT: f32 = 20.0;
 /// What a failed attempt costs, likewise (amendment 6).
 const FAILURE_WEIGHT: f32 = 6.0;
 /// How sharply traffic prefers the smallest loss. 4 cost 1.19 times the cheapest healthy choice, 20 cost
@@ -12,11 +14,14 @@ const FAILURE_WEIGHT: f32 = 6.0;
 const SHARPNESS: i32 = 12;
 
 /// The expected loss of sending a request there, in prices of the pool's cheapest endpoint:
-/// `price + 0.5 * latency + 6 * (1 - p) / p` (3.3; the stream-time term waits for measured token rates).
+/// `price + 0.5 * latency + 20 / tokens_per_second + 6 * (1 - p) / p` (3.3).
 pub(crate) fn loss(standing: &Standing) -> f32 {
     let expected = standing.expected.max(0.01);
     let speed = standing.latency.unwrap_or(0.0);
-    standing.price + LATENCY_WEIGHT * speed + FAILURE_WEIGHT * (1.0 - expected) / expected
+    let stream = standing
+        .throughput
+        .map_or(0.0, |rate| STREAM_WEIGHT / rate.max(0.1));
+    standing.price + LATENCY_WEIGHT * speed + stream + FAILURE_WEIGHT * (1.0 - expected) / expected
 }
 
 /// The key of a one-pass weighted draw: the smallest of `-ln(u) / w` wins with probability `w / sum(w)`,
@@ -36,6 +41,8 @@ mod tests {
             price,
             latency: Some(latency),
             usual_latency: Some(latency),
+            throughput: Some(50.0),
+            usual_throughput: Some(50.0),
             expected,
         }
     }

@@ -44,6 +44,10 @@ pub(crate) struct Standing {
     pub(crate) latency: Option<f32>,
     /// The same in the long run.
     pub(crate) usual_latency: Option<f32>,
+    /// Tokens a second, as expected now.
+    pub(crate) throughput: Option<f32>,
+    /// The same in the long run.
+    pub(crate) usual_throughput: Option<f32>,
     /// Expected success of the next attempt, 0 to 1.
     pub(crate) expected: f32,
 }

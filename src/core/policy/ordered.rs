@@ -11,13 +11,17 @@ pub(crate) fn key(standing: &Standing) -> f32 {
     sick + standing.position as f32
 }
 
-/// `p < 0.85`, or much slower than usual: `T > 3 * T_long + 0.5 s` (3.3).
+/// `p < 0.85`, or much slower than usual: `T > 3 * T_long + 0.5 s`, or a third of the tokens a second (3.3).
 fn is_sick(standing: &Standing) -> bool {
     let slow = match (standing.latency, standing.usual_latency) {
         (Some(now), Some(usual)) => now > 3.0 * usual + 0.5,
         _ => false,
     };
-    standing.expected < SICK_SUCCESS || slow
+    let dripping = match (standing.throughput, standing.usual_throughput) {
+        (Some(now), Some(usual)) => now < usual / 3.0,
+        _ => false,
+    };
+    standing.expected < SICK_SUCCESS || slow || dripping
 }
 
 #[cfg(test)]
@@ -30,6 +34,8 @@ mod tests {
             price: 1.0,
             latency: Some(latency),
             usual_latency: Some(0.4),
+            throughput: None,
+            usual_throughput: None,
             expected,
         }
     }

@@ -58,7 +58,7 @@ fn what_was_waited_for_is_looked_at_again() {
     let longer = Ended {
         endpoint: first(),
         class: Class::RateLimited,
-        kind: Kind::Stream,
+        bucket: Kind::Stream.into(),
         probe: false,
         started: run.story.now,
         retry_after: Some(30 * SECOND),

@@ -2,6 +2,7 @@
 
 mod stories;
 mod limits;
+mod stalls;
 
 use super::*;
 use crate::core::fixture::catalog;
@@ -21,6 +22,7 @@ struct Story {
     now: Time,
     stream: bool,
     unproven: bool,
+    reasons: bool,
 }
 
 /// What an exchange under test has been asked to do.
@@ -50,6 +52,7 @@ impl Story {
             now: Time::from_micros(1_000_000),
             stream: true,
             unproven: false,
+            reasons: false,
         }
     }
 
@@ -62,10 +65,12 @@ impl Story {
         self.now = self.now + time;
     }
 
-    fn run(&mut self) -> Run<'_> {
+    /// One that has not begun.
+    fn exchange(&self) -> Exchange {
         let facts = RequestFacts {
             stream: self.stream,
             unproven: self.unproven,
+            reasons: self.reasons,
             ..RequestFacts::default()
         };
         let asked = ModelIx::new(0);
@@ -76,7 +81,11 @@ impl Story {
             Arc::new(self.policy.clone()),
             |_| true,
         );
-        let exchange = Exchange::new(plan, self.now);
+        Exchange::new(plan, self.now)
+    }
+
+    fn run(&mut self) -> Run<'_> {
+        let exchange = self.exchange();
         let mut run = Run {
             story: self,
             exchange,
@@ -159,13 +168,15 @@ impl Run<'_> {
         self.on(Input::Event(id, StreamEvent::Done))
     }
 
-    /// Lets time pass up to the next deadline, and reports it.
+    /// Lets time pass until a deadline has done something, and reports how long that took.
     fn wait_for_deadline(&mut self) -> Duration {
-        let due = self.exchange.deadline().expect("something to wait for");
-        let waited = due.since(self.story.now);
-        self.story.now = self.story.now.max(due);
-        self.on(Input::Timer);
-        waited
+        let (begun, done) = (self.story.now, self.done.len());
+        while self.done.len() == done {
+            let due = self.exchange.deadline().expect("something to wait for");
+            self.story.now = self.story.now.max(due);
+            self.on(Input::Timer);
+        }
+        self.story.now.since(begun)
     }
 
     fn end(&self) -> &End {

@@ -264,15 +264,18 @@ fn an_empty_completion_is_no_answer() {
 
 #[test]
 fn a_json_answer_has_its_own_deadline() {
+    let mut alone = Story::of(ALONE).json();
+    let mut run = alone.run();
+    run.sent();
+    assert_eq!(run.wait_for_deadline(), Duration::from_secs(120));
+    assert_eq!(run.verdict().class, Class::AnswerTimeout);
+    drop(run);
     let mut story = Story::of(CHAIN).json();
     let mut run = story.run();
     run.sent();
-    assert_eq!(run.wait_for_deadline(), Duration::from_secs(120));
-    assert_eq!(
-        run.verdict().class,
-        Class::AnswerTimeout,
-        "too late for the chain"
-    );
+    let cold = run.wait_for_deadline();
+    assert_eq!(cold, 40 * SECOND, "the chain may still begin within 60 s");
+    assert_eq!(run.asked(), ["p", "r"]);
     drop(run);
     story.policy.timeouts.answer = Some(5 * SECOND);
     let mut run = story.run();
@@ -466,4 +469,31 @@ fn a_stream_that_falls_silent_is_told_as_a_stall() {
     run.sent().content().wait_for_deadline();
     assert_eq!(run.verdict().class, Class::Stalled);
     assert_eq!(run.exchange.record().attempts[0].class, Class::StreamBroken);
+}
+
+/// Ten minutes of one request every four seconds; the preferred endpoint answers 503 for a minute.
+#[test]
+fn a_fast_failure_trips_and_comes_back_however_little_traffic_there_is() {
+    let mut story = Story::of(PAIR);
+    story.policy.sort = Sort::Adaptive;
+    let mut share_before = 0.0;
+    let mut tripped = false;
+    for nth in 0..150 {
+        let down = (60..75).contains(&nth);
+        let mut run = story.run();
+        let preferred = run.asked() == ["p"];
+        if down && preferred {
+            run.status(503);
+        }
+        run.answers();
+        drop(run);
+        tripped |= down && story.state(0) != State::Closed;
+        match nth {
+            40..60 => share_before += f32::from(u8::from(preferred)) / 20.0,
+            83..90 => assert_eq!(story.state(0), State::Closed, "30 s after the end"),
+            _ => {}
+        }
+        story.pass(4 * SECOND);
+    }
+    assert!(tripped && share_before > 0.5, "{share_before}");
 }

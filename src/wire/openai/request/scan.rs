@@ -87,6 +87,8 @@ struct Fields<'a> {
     response_format: Option<&'a RawValue>,
     max_tokens: Option<&'a RawValue>,
     max_completion_tokens: Option<&'a RawValue>,
+    reasoning: Option<&'a RawValue>,
+    reasoning_effort: Option<&'a RawValue>,
     n: Option<&'a RawValue>,
     /// Spans of router-only fields with the comma that goes with each.
     router_only: Vec<Range<usize>>,
@@ -199,6 +201,8 @@ impl<'a> Fields<'a> {
             "response_format" => self.response_format = Some(value),
             "max_tokens" => self.max_tokens = Some(value),
             "max_completion_tokens" => self.max_completion_tokens = Some(value),
+            "reasoning" => self.reasoning = Some(value),
+            "reasoning_effort" => self.reasoning_effort = Some(value),
             "n" => self.n = Some(value),
             _ => {}
         }
@@ -244,6 +248,10 @@ impl<'a> Fields<'a> {
             // A provider that chats with a model may not have it for the rest, and the file does not say.
             unproven: self.operation != Operation::Chat,
             stream,
+            reasons: [self.reasoning, self.reasoning_effort]
+                .into_iter()
+                .flatten()
+                .any(|asked| !matches!(asked.get(), "null" | r#""none""#)),
             tools: [self.tools, self.functions]
                 .into_iter()
                 .any(|list| list.is_some_and(|list| !matches!(list.get(), "null" | "[]"))),

@@ -1,0 +1,489 @@
+//! Owns what a scenario is once it was checked: a fleet, traffic, incidents with all their numbers, and the
+//! window that is scored. Must never hold a number that makes no sense.
+
+use anyhow::{Context, anyhow, bail, ensure};
+
+use crate::cmd::simulate::file::{File, RawEndpoint, RawIncident, RawKind, RawScenario};
+
+/// After the last incident, seconds that are scored where no window is given.
+const AFTERMATH: f64 = 30.0;
+
+/// A scenario that can be run. Times are in seconds from its start.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scenario {
+    pub(super) id: String,
+    pub(super) fleet: Vec<Endpoint>,
+    pub(super) load: Load,
+    /// Requests a second; limits of endpoints are shares of it.
+    pub(super) rps: f64,
+    /// Requests arrive until then.
+    pub(super) duration: f64,
+    pub(super) incidents: Vec<Incident>,
+    /// Arrivals between these are scored.
+    pub(super) window: (f64, f64),
+    /// Share of requests that every endpoint answers with 400.
+    pub(super) client_errors: f64,
+}
+
+/// An endpoint as it is without an incident.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Endpoint {
+    pub(super) id: String,
+    pub(super) price: f64,
+    /// Median seconds to the first token.
+    pub(super) first_token: f64,
+    /// Median tokens a second.
+    pub(super) speed: f64,
+    /// Share of attempts that get a 5xx.
+    pub(super) errors: f64,
+}
+
+/// Where requests come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Load {
+    /// Whatever happens, as a Poisson process.
+    Open,
+    /// From so many clients, each of which waits for its answer first.
+    Closed { clients: usize },
+}
+
+/// Something that is wrong with an endpoint for a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Incident {
+    /// Position in the fleet.
+    pub(super) endpoint: usize,
+    pub(super) from: f64,
+    pub(super) to: f64,
+    pub(super) kind: Kind,
+    /// Bad during the first `on` seconds of each `period`; always where absent.
+    pub(super) rhythm: Option<Rhythm>,
+}
+
+/// A repetition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rhythm {
+    pub(super) period: f64,
+    pub(super) on: f64,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Connections are refused.
+    Refuse,
+    /// Connections fail after `delay` seconds.
+    SynDrop { delay: f64 },
+    /// 5xx with a probability that goes linearly from `p` to `p_to`.
+    Error {
+        p: f64,
+        p_to: f64,
+        delay: Option<f64>,
+    },
+    /// The first token takes `factor` times as long.
+    SlowFirst { factor: f64 },
+    /// Accepts, never answers.
+    Hole,
+    /// 429 beyond `share` of the scenario's requests a second.
+    Rate {
+        share: f64,
+        retry_after: Option<f64>,
+    },
+    /// 503 beyond a share that goes linearly from `share` to `share_to`.
+    Ramp { share: f64, share_to: f64 },
+    /// Tokens a second are divided by `factor`.
+    SlowStream { factor: f64 },
+    /// Streams break after the first token with probability `p`.
+    Cut { p: f64 },
+    /// 401.
+    Auth,
+}
+
+// === impl Scenario ===
+
+impl Scenario {
+    /// Checks the scenarios of a file.
+    ///
+    /// # Errors
+    /// Names the scenario, and the incident, that makes no sense.
+    pub(super) fn all(file: &File) -> anyhow::Result<Vec<Self>> {
+        let mut built: Vec<Self> = Vec::new();
+        for raw in &file.scenarios {
+            let scenario = Self::of(raw, file).with_context(|| format!("scenario {}", raw.id))?;
+            ensure!(
+                built.iter().all(|other| other.id != scenario.id),
+                "scenario {}: there are two of this name",
+                raw.id
+            );
+            built.push(scenario);
+        }
+        Ok(built)
+    }
+
+    fn of(raw: &RawScenario, file: &File) -> anyhow::Result<Self> {
+        let fleet = file
+            .fleets
+            .get(&raw.fleet)
+            .ok_or_else(|| anyhow!("fleet: there is no {}", raw.fleet))?;
+        ensure!(!fleet.is_empty(), "fleet: {} is empty", raw.fleet);
+        let fleet = fleet
+            .iter()
+            .map(Endpoint::of)
+            .collect::<Result<Vec<_>, _>>()?;
+        for (position, endpoint) in fleet.iter().enumerate() {
+            let twice = fleet.iter().take(position).any(|one| one.id == endpoint.id);
+            ensure!(!twice, "fleet {}: two endpoints {}", raw.fleet, endpoint.id);
+        }
+        let within = |name, value, low, high| in_range(name, value, low, high);
+        within("rps", raw.rps, 0.001, 10_000.0)?;
+        within("dur", raw.dur, 1.0, 1e6)?;
+        within("client_err", raw.client_err, 0.0, 1.0)?;
+        ensure!(
+            raw.rps * raw.dur <= 5e6,
+            "rps times dur is {}, more than five million requests",
+            raw.rps * raw.dur
+        );
+        let mut incidents = Vec::new();
+        for (position, incident) in raw.incidents.iter().enumerate() {
+            let built = Incident::of(incident, &fleet, raw.dur);
+            incidents.push(built.with_context(|| format!("incidents[{position}]"))?);
+        }
+        let window = window(raw, &incidents)?;
+        let load = match raw.closed {
+            Some(clients) => {
+                ensure!(
+                    (1..=10_000).contains(&clients),
+                    "closed: {clients} is not 1 to 10000"
+                );
+                Load::Closed { clients }
+            }
+            None => Load::Open,
+        };
+        Ok(Self {
+            id: raw.id.clone(),
+            fleet,
+            load,
+            rps: raw.rps,
+            duration: raw.dur,
+            incidents,
+            window,
+            client_errors: raw.client_err,
+        })
+    }
+
+    /// The same with another rate of arrivals. A closed loop makes its own.
+    #[must_use]
+    pub(super) fn at(mut self, rps: f64) -> Self {
+        if self.load == Load::Open {
+            self.rps = rps;
+        }
+        self
+    }
+
+    /// Incidents of an endpoint, bad or not at the moment.
+    pub(super) fn incidents_of(&self, endpoint: usize) -> impl Iterator<Item = &Incident> {
+        let all = self.incidents.iter();
+        all.filter(move |incident| incident.endpoint == endpoint)
+    }
+}
+
+fn window(raw: &RawScenario, incidents: &[Incident]) -> anyhow::Result<(f64, f64)> {
+    let first = incidents.iter().map(|incident| incident.from);
+    let last = incidents.iter().map(|incident| incident.to);
+    let (from, to) = match raw.window {
+        Some([from, to]) => (from, to),
+        None if incidents.is_empty() => (0.0, raw.dur),
+        None => (
+            first.fold(f64::INFINITY, f64::min),
+            (last.fold(0.0, f64::max) + AFTERMATH).min(raw.dur),
+        ),
+    };
+    ensure!(
+        0.0 <= from && from < to && to <= raw.dur,
+        "window: {from} to {to} is not within 0 to {}",
+        raw.dur
+    );
+    Ok((from, to))
+}
+
+fn in_range(name: &str, value: f64, low: f64, high: f64) -> anyhow::Result<()> {
+    // NaN and infinity are in no range, and JSON has neither.
+    ensure!(
+        (low..=high).contains(&value),
+        "{name}: {value} is not {low} to {high}"
+    );
+    Ok(())
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    fn of(raw: &RawEndpoint) -> anyhow::Result<Self> {
+        let check = |name, value, low, high| {
+            in_range(name, value, low, high).with_context(|| format!("endpoint {}", raw.id))
+        };
+        check("price", raw.price, 0.0, 1e6)?;
+        check("ttft", raw.ttft, 0.001, 600.0)?;
+        check("tps", raw.tps, 0.1, 1e5)?;
+        check("base_err", raw.base_err, 0.0, 1.0)?;
+        Ok(Self {
+            id: raw.id.clone(),
+            price: raw.price,
+            first_token: raw.ttft,
+            speed: raw.tps,
+            errors: raw.base_err,
+        })
+    }
+}
+
+// === impl Incident ===
+
+impl Incident {
+    fn of(raw: &RawIncident, fleet: &[Endpoint], duration: f64) -> anyhow::Result<Self> {
+        let endpoint = fleet
+            .iter()
+            .position(|endpoint| endpoint.id == raw.ep)
+            .ok_or_else(|| anyhow!("ep: the fleet has no {}", raw.ep))?;
+        ensure!(
+            0.0 <= raw.from && raw.from < raw.to && raw.to <= duration,
+            "from, to: {} to {} is not within 0 to {duration}",
+            raw.from,
+            raw.to
+        );
+        let mut fields = Fields::of(raw);
+        let kind = fields.kind(raw.kind)?;
+        let rhythm = match (fields.take("period"), fields.take("on")) {
+            (Some(period), Some(on)) => {
+                in_range("period", period, 0.01, 1e6)?;
+                in_range("on", on, 0.0, period)?;
+                Some(Rhythm { period, on })
+            }
+            (None, None) => None,
+            _ => bail!("period, on: one needs the other"),
+        };
+        fields.all_taken()?;
+        Ok(Self {
+            endpoint,
+            from: raw.from,
+            to: raw.to,
+            kind,
+            rhythm,
+        })
+    }
+
+    /// Whether it lasts at `at`, be it in a good moment of its rhythm.
+    pub(super) fn lasts(&self, at: f64) -> bool {
+        self.from <= at && at < self.to
+    }
+
+    /// Whether the endpoint is bad by it at `at`.
+    pub(super) fn is_bad(&self, at: f64) -> bool {
+        let beats = |rhythm: Rhythm| (at - self.from) % rhythm.period < rhythm.on;
+        self.lasts(at) && self.rhythm.is_none_or(beats)
+    }
+
+    /// What goes linearly from `first` to `last` over it, at `at`.
+    pub(super) fn between(&self, first: f64, last: f64, at: f64) -> f64 {
+        let passed = ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0);
+        first + (last - first) * passed
+    }
+}
+
+/// The optional fields of an incident that nobody has asked for yet.
+struct Fields {
+    kind: RawKind,
+    left: Vec<(&'static str, f64)>,
+}
+
+impl Fields {
+    fn of(raw: &RawIncident) -> Self {
+        let all = [
+            ("p", raw.p),
+            ("p_to", raw.p_to),
+            ("delay", raw.delay),
+            ("k", raw.k),
+            ("rate_x", raw.rate_x),
+            ("rate_to", raw.rate_to),
+            ("retry_after", raw.retry_after),
+            ("period", raw.period),
+            ("on", raw.on),
+        ];
+        let given = |(name, value): (&'static str, Option<f64>)| Some((name, value?));
+        Self {
+            kind: raw.kind,
+            left: all.into_iter().filter_map(given).collect(),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<f64> {
+        let position = self.left.iter().position(|(given, _)| *given == name)?;
+        Some(self.left.swap_remove(position).1)
+    }
+
+    /// A field that the kind may have.
+    fn may(&mut self, name: &str, low: f64, high: f64) -> anyhow::Result<Option<f64>> {
+        let value = self.take(name);
+        if let Some(value) = value {
+            in_range(name, value, low, high)?;
+        }
+        Ok(value)
+    }
+
+    /// A field that the kind must have.
+    fn must(&mut self, name: &str, low: f64, high: f64) -> anyhow::Result<f64> {
+        let value = self.may(name, low, high)?;
+        value.ok_or_else(|| anyhow!("{name}: kind {:?} needs it", self.kind))
+    }
+
+    fn kind(&mut self, kind: RawKind) -> anyhow::Result<Kind> {
+        Ok(match kind {
+            RawKind::Refuse => Kind::Refuse,
+            RawKind::SynDrop => Kind::SynDrop {
+                delay: self.must("delay", 0.0, 600.0)?,
+            },
+            RawKind::Err => {
+                let p = self.must("p", 0.0, 1.0)?;
+                Kind::Error {
+                    p,
+                    p_to: self.may("p_to", 0.0, 1.0)?.unwrap_or(p),
+                    delay: self.may("delay", 0.0, 600.0)?,
+                }
+            }
+            RawKind::Ttft => Kind::SlowFirst {
+                factor: self.must("k", 0.001, 1e6)?,
+            },
+            RawKind::Hole => Kind::Hole,
+            RawKind::Rate => Kind::Rate {
+                share: self.must("rate_x", 0.0, 1e3)?,
+                retry_after: self
+                    .must("retry_after", 0.0, 86_400.0)
+                    .map(absent_if_zero)?,
+            },
+            RawKind::Ramp => Kind::Ramp {
+                share: self.must("rate_x", 0.0, 1e3)?,
+                share_to: self.must("rate_to", 0.0, 1e3)?,
+            },
+            RawKind::Tps => Kind::SlowStream {
+                factor: self.must("k", 0.001, 1e6)?,
+            },
+            RawKind::Cut => Kind::Cut {
+                p: self.must("p", 0.0, 1.0)?,
+            },
+            RawKind::Auth => Kind::Auth,
+        })
+    }
+
+    fn all_taken(&self) -> anyhow::Result<()> {
+        match self.left.first() {
+            Some((name, _)) => bail!("{name}: means nothing to kind {:?}", self.kind),
+            None => Ok(()),
+        }
+    }
+}
+
+fn absent_if_zero(seconds: f64) -> Option<f64> {
+    (seconds > 0.0).then_some(seconds)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A scenario of two endpoints, A (price 1, 0.4 s, 100 tokens/s) and B (1.5, 0.6 s, 80), with more fields.
+    pub(in crate::cmd::simulate) fn scenario(fields: &str) -> Scenario {
+        parse(fields).unwrap()
+    }
+
+    fn parse(fields: &str) -> anyhow::Result<Scenario> {
+        let fields = match fields.contains("incidents") {
+            true => fields.to_owned(),
+            false => format!(r#"{fields}, "incidents": []"#),
+        };
+        let text = format!(
+            r#"{{"fleets": {{"duo": [{{"id": "A", "price": 1, "ttft": 0.4, "tps": 100}},
+                {{"id": "B", "price": 1.5, "ttft": 0.6, "tps": 80}}]}},
+            "scenarios": [{{"id": "one", "fleet": "duo", {fields}}}]}}"#
+        );
+        let mut all = Scenario::all(&File::parse(&text)?)?;
+        Ok(all.remove(0))
+    }
+
+    fn error(fields: &str) -> String {
+        format!("{:#}", parse(fields).unwrap_err())
+    }
+
+    const BASE: &str = r#""rps": 10, "dur": 100, "incidents": "#;
+
+    #[test]
+    fn the_window_is_the_incidents_and_half_a_minute() {
+        let one = scenario(&format!(
+            r#"{BASE} [{{"ep": "B", "from": 20, "to": 30, "kind": "hole"}},
+                       {{"ep": "A", "from": 40, "to": 60, "kind": "auth"}}]"#
+        ));
+        assert_eq!(one.window, (20.0, 90.0));
+        assert_eq!(one.incidents[0].endpoint, 1);
+        assert_eq!(scenario(r#""rps": 10, "dur": 100"#).window, (0.0, 100.0));
+    }
+
+    #[test]
+    fn a_kind_gets_the_fields_it_needs_and_no_others() {
+        let missing = error(&format!(
+            r#"{BASE} [{{"ep": "A", "from": 0, "to": 1, "kind": "err"}}]"#
+        ));
+        assert!(
+            missing.contains("scenario one: incidents[0]: p:"),
+            "{missing}"
+        );
+        let too_many = error(&format!(
+            r#"{BASE} [{{"ep": "A", "from": 0, "to": 1, "kind": "hole", "k": 3}}]"#
+        ));
+        assert!(too_many.contains("k: means nothing"), "{too_many}");
+        let half = error(&format!(
+            r#"{BASE} [{{"ep": "A", "from": 0, "to": 1, "kind": "refuse", "on": 3}}]"#
+        ));
+        assert!(half.contains("period, on"), "{half}");
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused() {
+        let table = [
+            (r#""rps": 0, "dur": 100"#, "rps"),
+            (r#""rps": 10000, "dur": 1000"#, "rps times dur"),
+            (r#""rps": 1, "dur": 100, "window": [50, 40]"#, "window"),
+            (r#""rps": 1, "dur": 100, "closed": 0"#, "closed"),
+            (r#""rps": 1, "dur": 100, "client_err": 2"#, "client_err"),
+            (
+                r#""rps": 1, "dur": 100, "incidents": [{"ep": "C", "from": 0, "to": 1, "kind": "hole"}]"#,
+                "no C",
+            ),
+            (
+                r#""rps": 1, "dur": 100, "incidents": [{"ep": "A", "from": 9, "to": 1, "kind": "hole"}]"#,
+                "from, to",
+            ),
+        ];
+        for (fields, expected) in table {
+            let error = error(fields);
+            assert!(error.contains(expected), "{fields}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_rhythm_is_bad_at_the_start_of_each_period() {
+        let one = scenario(&format!(
+            r#"{BASE} [{{"ep": "A", "from": 10, "to": 60, "kind": "refuse", "period": 20, "on": 5}}]"#
+        ));
+        let bad = [9.0, 10.0, 14.9, 15.0, 29.9, 30.0, 34.0, 36.0, 60.0];
+        let bad: Vec<bool> = bad.iter().map(|at| one.incidents[0].is_bad(*at)).collect();
+        assert_eq!(
+            bad,
+            [false, true, true, false, false, true, true, false, false]
+        );
+    }
+
+    #[test]
+    fn a_ramp_is_linear() {
+        let one = scenario(&format!(
+            r#"{BASE} [{{"ep": "A", "from": 10, "to": 30, "kind": "ramp", "rate_x": 0.2, "rate_to": 1.2}}]"#
+        ));
+        assert!((one.incidents[0].between(0.2, 1.2, 20.0) - 0.7).abs() < 1e-9);
+    }
+}
