@@ -174,8 +174,8 @@ fn the_public_api_is_the_one_that_is_listed() {
     );
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(LISTED);
     if std::env::var_os(WRITE).is_some() {
-        let text: String = present.iter().map(|line| format!("{line}\n")).collect();
-        std::fs::write(&file, text).expect("the list can be written");
+        let lines: Vec<&str> = present.iter().map(String::as_str).collect();
+        std::fs::write(&file, lines.join("\n") + "\n").expect("the list can be written");
         return;
     }
     let listed = std::fs::read_to_string(&file).expect("the list is there");
