@@ -17,7 +17,8 @@
 //! # As a plugin
 //!
 //! [`Mainstay`] adds all of it to an existing Pingora proxy with one call in its `request_filter`; the example
-//! `embed` shows a whole host.
+//! `embed` shows a whole host. [`edge::balance`] alone is a health-weighted selection for Pingora's own load
+//! balancer; the example `balancer` uses nothing else.
 //!
 //! # One request
 //!

@@ -1,6 +1,6 @@
-//! Owns the guard of the public API: `tests/api/surface.txt` lists everything that a host can name, and a change of
-//! it is a line in a diff. It reads syntax: `pub` items of `pub` modules, with their signatures; what a macro or a
-//! derive adds is not seen. Must never pass because it looked at nothing.
+//! Owns the guard of the public API: `tests/api/surface.txt` lists what hosts are promised, and a change of it is a
+//! line in a diff. The other public modules are public for tests and benches, and promise nothing. It reads syntax: `pub` items of `pub` modules, with their signatures; what a macro or a
+//! derive adds is not seen, and what comes from a private module is seen by its name alone. Must never pass because it looked at nothing.
 //!
 //! `make api` writes the list anew. A line that goes or changes breaks hosts: it needs a minor version before 1.0.0
 //! and a word in CHANGELOG.md.
@@ -11,6 +11,15 @@ use std::path::{Path, PathBuf};
 use syn::spanned::Spanned;
 use syn::{Fields, ImplItem, Item, TraitItem, Visibility};
 
+/// What a host uses. Modules inside them are theirs alone.
+const PROMISED: [&str; 6] = [
+    "mainstay",
+    "mainstay::config",
+    "mainstay::edge::balance",
+    "mainstay::edge::dns",
+    "mainstay::edge::plugin",
+    "mainstay::edge::telemetry",
+];
 const LISTED: &str = "tests/api/surface.txt";
 /// Set to write the list instead of comparing it.
 const WRITE: &str = "MAINSTAY_WRITE_API";
@@ -32,8 +41,15 @@ fn text(of: &impl Spanned) -> String {
     let code: Vec<&str> = lines
         .filter(|line| !line.starts_with("//") && !line.starts_with("#["))
         .collect();
-    let joined = code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
-    joined.replace("( ", "(").replace(", )", ")").replace(" .", ".")
+    let joined = code
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    joined
+        .replace("( ", "(")
+        .replace(", )", ")")
+        .replace(" .", ".")
 }
 
 impl Surface {
@@ -48,11 +64,25 @@ impl Surface {
     fn module(&mut self, name: &str, folder: &Path, module: &str) {
         let inner = folder.join(name);
         let flat = folder.join(format!("{name}.rs"));
-        let file = if flat.exists() { flat } else { inner.join("mod.rs") };
+        let file = if flat.exists() {
+            flat
+        } else {
+            inner.join("mod.rs")
+        };
         self.file(&file, &inner, &format!("{module}::{name}"));
     }
 
-    fn add(&mut self, module: &str, what: impl AsRef<str>) {
+    /// `place` is a module, or a type in one.
+    fn add(&mut self, place: &str, what: impl AsRef<str>) {
+        let is_type = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
+        let module = match place.rsplit_once("::") {
+            Some((module, name)) if is_type(name) => module,
+            _ => place,
+        };
+        if !PROMISED.contains(&module) {
+            return;
+        }
+        let module = place;
         self.lines.insert(format!("{module}: {}", what.as_ref()));
     }
 
@@ -131,13 +161,21 @@ fn surface() -> BTreeSet<String> {
 #[test]
 fn the_public_api_is_the_one_that_is_listed() {
     let present = surface();
-    assert!(present.len() > 100, "only {} lines were found", present.len());
-    let known = "mainstay::edge::plugin::Mainstay: async fn handle(&self, session: &mut Session) -> bool";
-    assert!(present.contains(known), "what every host calls was not found");
+    assert!(
+        present.len() > 40,
+        "only {} lines were found",
+        present.len()
+    );
+    let known =
+        "mainstay::edge::plugin::Mainstay: async fn handle(&self, session: &mut Session) -> bool";
+    assert!(
+        present.contains(known),
+        "what every host calls was not found"
+    );
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(LISTED);
     if std::env::var_os(WRITE).is_some() {
-        let text: String = present.iter().map(|line| format!("{line}\n")).collect();
-        std::fs::write(&file, text).expect("the list can be written");
+        let lines: Vec<&str> = present.iter().map(String::as_str).collect();
+        std::fs::write(&file, lines.join("\n") + "\n").expect("the list can be written");
         return;
     }
     let listed = std::fs::read_to_string(&file).expect("the list is there");

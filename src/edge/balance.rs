@@ -1,6 +1,6 @@
 //! Owns a selection for Pingora's `LoadBalancer` that weighs backends by their health at the moment of each
-//! request, and the health itself. It stands alone: any Pingora service may use it. Must never lock, or leave a
-//! backend out: a sick one stands last.
+//! request, and the health itself. It stands alone: any Pingora service may use it, as the example `balancer` does.
+//! Must never lock, or leave a backend out: a sick one stands last.
 //!
 //! ```
 //! use std::collections::BTreeSet;

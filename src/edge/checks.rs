@@ -16,7 +16,7 @@ use crate::core::names::ProviderName;
 use crate::edge::balance::Verdict;
 use crate::edge::generation::Current;
 use crate::edge::probe::Probe;
-use crate::edge::telemetry::{Metrics, Telemetry};
+use crate::edge::telemetry::{CheckMetrics, Telemetry};
 
 /// Failed checks in a row that make a server one that is down: one alone may be an accident.
 const FAILURES: u32 = 2;
@@ -82,10 +82,10 @@ impl Checks {
 async fn watch(probe: Arc<Probe>, telemetry: Arc<Telemetry>) {
     let mut watched = Watched {
         provider: probe.provider.to_string(),
-        metrics: &telemetry.metrics,
+        metrics: &telemetry.metrics.checks,
         servers: HashMap::new(),
     };
-    watched.metrics.begin_checks(&watched.provider);
+    watched.metrics.begin(&watched.provider);
     loop {
         if let Some(addresses) = probe.addresses().await {
             watched.keep(&addresses, &probe);
@@ -107,7 +107,7 @@ async fn watch(probe: Arc<Probe>, telemetry: Arc<Telemetry>) {
 /// The servers of one provider under watch. When it goes, they count as up again, and their series end.
 struct Watched<'a> {
     provider: String,
-    metrics: &'a Metrics,
+    metrics: &'a CheckMetrics,
     servers: HashMap<SocketAddr, Server>,
 }
 
@@ -126,8 +126,7 @@ impl Watched<'_> {
         }
         for at in addresses {
             self.servers.entry(*at).or_insert_with(|| {
-                self.metrics
-                    .show_address(&self.provider, &at.to_string(), true);
+                self.metrics.show(&self.provider, &at.to_string(), true);
                 Server {
                     verdict: probe.verdict(*at),
                     failures: 0,
@@ -148,8 +147,8 @@ impl Watched<'_> {
         let (was_down, is_down) = (server.verdict.is_down(), server.failures >= FAILURES);
         server.verdict.set(!is_down);
         let address = at.to_string();
-        self.metrics
-            .observe_check(provider, &address, answer.is_ok(), !is_down);
+        self.metrics.count(provider, answer.is_ok());
+        self.metrics.show(provider, &address, !is_down);
         match answer {
             Err(error) if is_down && !was_down => {
                 tracing::warn!(provider, address, %error, "address fails its health check");
@@ -167,11 +166,11 @@ impl Drop for Watched<'_> {
         for (at, server) in self.servers.drain() {
             forget(self.metrics, &self.provider, at, &server);
         }
-        self.metrics.forget_checks(&self.provider);
+        self.metrics.end(&self.provider);
     }
 }
 
-fn forget(metrics: &Metrics, provider: &str, at: SocketAddr, server: &Server) {
+fn forget(metrics: &CheckMetrics, provider: &str, at: SocketAddr, server: &Server) {
     server.verdict.set(true);
-    metrics.forget_address(provider, &at.to_string());
+    metrics.forget(provider, &at.to_string());
 }

@@ -249,11 +249,13 @@ async fn answer(stream: &mut TcpStream, manner: Manner) -> std::io::Result<()> {
             stream.write_all(head.as_bytes()).await?;
             let event = b"9\r\ndata: 1\n\n\r\n";
             stream.write_all(event).await?;
-            while matches!(manner, Manner::Drip) {
+            if matches!(manner, Manner::Cut) {
+                return Ok(());
+            }
+            loop {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 stream.write_all(event).await?;
             }
-            Ok(())
         }
         Manner::Silent => std::future::pending().await,
         Manner::Break => Ok(()),

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mainstay::cmd::mock::Script;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-use crate::harness::{Config, Proxy, closed_port, fast, mock, provider_key};
+use crate::harness::{Config, Proxy, closed_port, eventually, fast, mock, provider_key};
 use crate::plain::{Manner, Plain};
-use crate::raw::{Ended, Framing, H1, Request};
+use crate::raw::{Ended, Framing, H1, PATIENCE, Request, Via, call};
 
 pub(crate) const CLIENT_KEY: &str = "sk-client-5d3a";
 
@@ -278,4 +279,42 @@ async fn killing_one_of_two_addresses_under_load_loses_no_ai_request() {
         assert_eq!(answer.status, 200, "{nth}: {}", answer.text());
     }
     assert!(two.received().len() >= 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_one_of_two_addresses_among_many_requests_loses_none() {
+    let slow = Script {
+        first_token: Duration::from_millis(20),
+        ..fast()
+    };
+    let (one, two) = (mock(slow.clone()).await, mock(slow).await);
+    let addresses = format!(
+        "keys: [{{ value: sk }}], addresses: [\"{}\", \"{}\"]",
+        one.addr(),
+        two.addr()
+    );
+    let proxy = Config::new()
+        .provider_with("p", "127.0.0.1:1".parse().unwrap(), &addresses)
+        .model("a/b", &["p"])
+        .start();
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let at = proxy.data;
+        clients.spawn(async move {
+            for nth in 0..60 {
+                let answer = call(Via::H1, at, &Request::chat("a/b")).await;
+                assert_eq!(answer.status, 200, "{nth}: {}", answer.text());
+            }
+        });
+    }
+    // It dies with requests under way.
+    eventually("a share of the requests", PATIENCE, || {
+        one.received().len() >= 60
+    })
+    .await;
+    drop(one);
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    assert!(two.received().len() > 100);
 }

@@ -740,7 +740,7 @@ fn broken_health_checks() {
         );
         check_provider(&provider, expected);
     };
-    check("path: health", "2:36 \"health\" is not a path");
-    check("interval: 10ms", "2:40 the interval is shorter than 100ms");
-    check("timeout: 0s", "2:39 no check can take 0s");
+    check("path: health", "2:35 \"health\" is not a path");
+    check("interval: 10ms", "2:39 the interval is shorter than 100ms");
+    check("timeout: 0s", "2:38 no check can take 0s");
 }

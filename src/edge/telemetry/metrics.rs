@@ -18,6 +18,7 @@ use crate::edge::clock::unix_seconds;
 use crate::edge::generation::Generation;
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::access_log::Routed;
+use crate::edge::telemetry::check_metrics::CheckMetrics;
 use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges,
 };
@@ -38,8 +39,6 @@ const ENDINGS: [Ending; 4] = [
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// What becomes of a reload.
 const RELOADS: [&str; 2] = ["applied", "refused"];
-/// What becomes of an active check.
-const CHECKS: [&str; 2] = ["passed", "failed"];
 const STATES: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
 
 /// All families, on a registry of their own.
@@ -68,8 +67,7 @@ pub struct Metrics {
     generation: IntGauge,
     log_dropped: IntCounter,
     routed: IntCounterVec,
-    address_up: IntGaugeVec,
-    checks: IntCounterVec,
+    pub(crate) checks: CheckMetrics,
 }
 
 /// The series of one endpoint.
@@ -212,18 +210,7 @@ impl Metrics {
                 "Requests passed on by a route, by who took them last and the class of the status.",
                 &["route", "provider", "status"],
             ),
-            address_up: int_gauges(
-                &registry,
-                "address_up",
-                "Whether a provider's server passes its active health checks.",
-                &["provider", "address"],
-            ),
-            checks: counters(
-                &registry,
-                "health_checks_total",
-                "Active health checks of a provider's servers, by result.",
-                &["provider", "result"],
-            ),
+            checks: CheckMetrics::new(&registry),
             registry,
         };
         metrics.describe_process();
@@ -355,39 +342,6 @@ impl Metrics {
         let class = STATUS_CLASSES[usize::from(routed.status / 100).min(5)];
         let labels = [routed.route, routed.provider, class];
         self.routed.with_label_values(&labels).inc();
-    }
-
-    /// A server of a provider was checked; `is_up` is what the checks say together.
-    pub(crate) fn observe_check(&self, provider: &str, address: &str, passed: bool, is_up: bool) {
-        let [passes, fails] = CHECKS;
-        let result = if passed { passes } else { fails };
-        self.checks.with_label_values(&[provider, result]).inc();
-        self.show_address(provider, address, is_up);
-    }
-
-    pub(crate) fn show_address(&self, provider: &str, address: &str, is_up: bool) {
-        let gauge = self.address_up.with_label_values(&[provider, address]);
-        gauge.set(i64::from(is_up));
-    }
-
-    /// The checks of a provider begin.
-    pub(crate) fn begin_checks(&self, provider: &str) {
-        for result in CHECKS {
-            let _at_zero = self.checks.with_label_values(&[provider, result]);
-        }
-    }
-
-    /// They end.
-    pub(crate) fn forget_checks(&self, provider: &str) {
-        for result in CHECKS {
-            self.checks.remove_label_values(&[provider, result]).ok();
-        }
-    }
-
-    pub(crate) fn forget_address(&self, provider: &str, address: &str) {
-        self.address_up
-            .remove_label_values(&[provider, address])
-            .ok();
     }
 
     /// Ends the series of routes that `next` no longer has.

@@ -1,7 +1,8 @@
-//! Owns what operators see: metrics and the access log. In reading order: `families`, `metrics`, `access_log`.
+//! Owns what operators see: metrics and the access log. In reading order: `families`, `check_metrics`, `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
+mod check_metrics;
 mod metrics;
 mod access_log;
 
@@ -14,6 +15,7 @@ use crate::core::names::CallerName;
 use crate::edge::generation::Generation;
 
 pub use access_log::{AccessLog, Routed};
+pub(crate) use check_metrics::CheckMetrics;
 pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
 
 /// Where everything observed goes.

@@ -64,9 +64,8 @@ fn withhold(head: &mut RequestHeader, caller: Option<&Caller>, auth: &UpstreamAu
             || name.as_str() != SUBPROTOCOL && key.is_some_and(holds)
     };
     let headers = head.headers.iter();
-    let telling: Vec<HeaderName> = headers
-        .filter_map(|(name, value)| tells(name, value).then(|| name.clone()))
-        .collect();
+    let telling = headers.filter(|(name, value)| tells(name, value));
+    let telling: Vec<HeaderName> = telling.map(|(name, _)| name.clone()).collect();
     for name in &telling {
         head.remove_header(name);
     }
