@@ -18,6 +18,8 @@ mod routes;
 mod clients;
 mod bodies;
 mod fidelity;
+mod splits;
+mod outage;
 mod operations;
 mod naming;
 mod failover;
