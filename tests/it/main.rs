@@ -22,6 +22,8 @@ mod routes_limits;
 mod health_checks;
 mod bodies;
 mod fidelity;
+mod splits;
+mod outage;
 mod operations;
 mod naming;
 mod failover;

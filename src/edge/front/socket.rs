@@ -56,7 +56,9 @@ impl fmt::Debug for Socket {
     /// Without the buffers: they hold what clients say.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let peer = self.digest.peer_addr();
-        f.debug_struct("Socket").field("peer", &peer).finish()
+        f.debug_struct("Socket")
+            .field("peer", &peer)
+            .finish_non_exhaustive()
     }
 }
 

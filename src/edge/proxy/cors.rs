@@ -64,12 +64,12 @@ impl Sharing {
             head.remove_header(name);
         }
         if self.varies {
-            append(head, VARY, HeaderValue::from_static("Origin"));
+            append(head, &VARY, HeaderValue::from_static("Origin"));
         }
         if let Some(reader) = &self.reader {
-            append(head, ACCESS_CONTROL_ALLOW_ORIGIN, reader.clone());
+            append(head, &ACCESS_CONTROL_ALLOW_ORIGIN, reader.clone());
             let exposed = HeaderValue::from_static(EXPOSED);
-            append(head, ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+            append(head, &ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
         }
     }
 
@@ -86,18 +86,18 @@ impl Sharing {
         }
         head.remove_header(&ACCESS_CONTROL_EXPOSE_HEADERS);
         let methods = HeaderValue::from_static(methods);
-        append(head, ACCESS_CONTROL_ALLOW_METHODS, methods);
+        append(head, &ACCESS_CONTROL_ALLOW_METHODS, methods);
         for names in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
-            append(head, ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+            append(head, &ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
         }
         append(
             head,
-            ACCESS_CONTROL_MAX_AGE,
+            &ACCESS_CONTROL_MAX_AGE,
             HeaderValue::from_static(MAX_AGE),
         );
         append(
             head,
-            VARY,
+            &VARY,
             HeaderValue::from_static("Access-Control-Request-Headers"),
         );
     }
@@ -110,8 +110,8 @@ pub(crate) fn is_preflight(head: &RequestHeader) -> bool {
         && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn append(head: &mut ResponseHeader, name: HeaderName, value: HeaderValue) {
-    if let Err(error) = head.append_header(name.clone(), value) {
+fn append(head: &mut ResponseHeader, name: &HeaderName, value: HeaderValue) {
+    if let Err(error) = head.append_header(name, value) {
         tracing::debug!(%name, %error, "header left out");
     }
 }
@@ -128,9 +128,13 @@ mod tests {
         }
         let mut head = ResponseHeader::build(200, None).unwrap();
         for name in &OF_ANSWERS {
-            append(&mut head, name.clone(), HeaderValue::from_static("theirs"));
+            append(&mut head, name, HeaderValue::from_static("theirs"));
         }
-        append(&mut head, VARY, HeaderValue::from_static("Accept-Encoding"));
+        append(
+            &mut head,
+            &VARY,
+            HeaderValue::from_static("Accept-Encoding"),
+        );
         Sharing::of(cors, &headers).describe(&mut head);
         head
     }

@@ -12,7 +12,11 @@ import {
 
 const SUITE = "js";
 // How the SDK asks each `call` of the table.
-const CALLS = { "chat.completions": (client) => client.chat.completions };
+const CALLS = {
+  "chat.completions": (client) => client.chat.completions,
+  completions: (client) => client.completions,
+  embeddings: (client) => client.embeddings,
+};
 const HELLO = [{ role: "user", content: "hello" }];
 
 /** Retries of the SDK would hide ours, and those that are missing. */

@@ -11,13 +11,15 @@ from surroundings import (
 )
 
 SUITE = "by"
+PATHS = {"chat.completions": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
 
 
 def post(base, key, request, model):
     """The whole body of an answer, and its headers."""
     body = {"model": model, **REQUESTS[request]["body"]}
     headers = {"authorization": f"Bearer {key}"}
-    answer = httpx.post(f"{base}/chat/completions", json=body, headers=headers, timeout=DEADLINE)
+    path = PATHS[REQUESTS[request]["call"]]
+    answer = httpx.post(f"{base}/{path}", json=body, headers=headers, timeout=DEADLINE)
     assert answer.status_code == 200, answer.text
     return answer.content, answer.headers
 

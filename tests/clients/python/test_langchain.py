@@ -18,7 +18,7 @@ from surroundings import (
 
 SUITE = "lc"
 # Of the requests of the table, those that LangChain has a notion of; it sends n only in batches of its own.
-ASKED = [name for name in REQUESTS if not name.startswith("two")]
+ASKED = [name for name in REQUESTS if REQUESTS[name]["call"] == "chat.completions" and not name.startswith("two")]
 
 
 class Report(BaseModel):

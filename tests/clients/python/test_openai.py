@@ -17,7 +17,11 @@ from surroundings import (
 
 SUITE = "py"
 # How the SDK asks each `call` of the table.
-CALLS = {"chat.completions": lambda client: client.chat.completions}
+CALLS = {
+    "chat.completions": lambda client: client.chat.completions,
+    "completions": lambda client: client.completions,
+    "embeddings": lambda client: client.embeddings,
+}
 # Retries of the SDK would hide ours, and those that are missing.
 OPTIONS = {"max_retries": 0, "timeout": DEADLINE}
 HELLO = [{"role": "user", "content": "hello"}]
