@@ -36,7 +36,7 @@ impl Crowd {
         }
         for id in sent {
             self.with(nth, |exchange, scene| {
-                exchange.on(Input::Connected(id), scene)
+                exchange.on(Input::Connected(id), scene);
             });
             self.with(nth, |exchange, scene| exchange.on(Input::Sent(id), scene));
         }
