@@ -100,7 +100,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/generation", "edge/telemetry",
     ]),
     // Connections become requests there, and both say how long a head may be and take.
-    ("edge/front", &["edge/clock", "edge/lifecycle", "edge/telemetry", "edge/proxy"]),
+    ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
     ("edge/admin", &["edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry"]),
     ("edge/plugin", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",

@@ -166,7 +166,7 @@ impl Doorman {
     }
 
     fn note_refusal(&self, most: usize) {
-        self.gateway.telemetry.metrics.count_refused_connection();
+        self.gateway.telemetry.metrics.connections_refused.inc();
         let unsaid = self.unsaid.fetch_add(1, Relaxed) + 1;
         let now = self.gateway.clock.now().as_micros() / 1000 + 1;
         let said_at = self.said_at.load(Relaxed);

@@ -1,4 +1,5 @@
-//! Owns how a metric family is made: its prefix, and its place on the registry. Must never name a metric.
+//! Owns how a metric family is made: its prefix, its place on the registry, and the form of its
+//! values. Must never name a metric.
 
 use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -64,4 +65,9 @@ pub(super) fn histograms(
 ) -> HistogramVec {
     let options = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
     register(registry, HistogramVec::new(options, labels))
+}
+
+/// A count as a gauge takes it.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -20,7 +20,7 @@ use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::access_log::Routed;
 use crate::edge::telemetry::check_metrics::CheckMetrics;
 use crate::edge::telemetry::families::{
-    counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges,
+    counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
@@ -58,7 +58,7 @@ pub struct Metrics {
     malformed: IntCounterVec,
     retry_tokens: GaugeVec,
     connections: IntGauge,
-    connections_refused: IntCounter,
+    pub(crate) connections_refused: IntCounter,
     exchanges: IntGauge,
     held_bytes: IntGauge,
     reloads: IntCounterVec,
@@ -381,10 +381,6 @@ impl Metrics {
         self.reload_time.set(unix_seconds() as f64);
     }
 
-    pub(crate) fn count_refused_connection(&self) {
-        self.connections_refused.inc();
-    }
-
     pub(crate) fn count_dropped_log_line(&self) {
         self.log_dropped.inc();
     }
@@ -501,8 +497,4 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

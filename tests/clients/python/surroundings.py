@@ -76,4 +76,4 @@ def client_left(mock, model, within=1.0):
 
 def without_digits(text):
     """A text of the mock without the number of its answer and its time."""
-    return re.sub(rb'("created":)\d+', rb"\1", re.sub(rb"chatcmpl-mock\d+", b"chatcmpl-mock", text))
+    return re.sub(rb'("created":)\d+', rb"\1", re.sub(rb"cmpl-mock\d+", b"cmpl-mock", text))
