@@ -89,6 +89,11 @@ impl EndpointId {
         Self(id.into())
     }
 
+    /// An identity as somebody wrote it.
+    pub fn read(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The identity as text.
     pub fn as_str(&self) -> &str {
         &self.0

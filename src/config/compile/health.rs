@@ -8,7 +8,7 @@ use crate::config::trail::Trail;
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 
 /// Beyond this a count means "never"; far below what an `f32` still counts by ones.
-const MOST: f64 = 1e6;
+pub(super) const MOST: f64 = 1e6;
 
 pub(super) fn compile(written: &raw::Health, report: &mut Report<'_>) -> HealthSettings {
     let at = Trail::top("health");
@@ -58,7 +58,13 @@ pub(super) fn compile_budget(
     }
 }
 
-fn within((low, high): (f64, f64), number: Number, at: &Trail, report: &mut Report<'_>) -> f32 {
+/// A number of the range, ends included.
+pub(super) fn within(
+    (low, high): (f64, f64),
+    number: Number,
+    at: &Trail,
+    report: &mut Report<'_>,
+) -> f32 {
     if !(low..=high).contains(&number.0) {
         report.error(at, format!("must be from {low} to {high}"));
     }

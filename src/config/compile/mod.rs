@@ -35,6 +35,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
     let providers = providers::compile(&config.providers, report);
     let catalog =
         models::compile(config, &providers, report).with_aliases(aliases::compile(config, report));
+    policies::check_splits(&config.policies, &catalog, report);
     let routes = routes::compile(config, report);
     let callers = callers::compile(config, report);
     Snapshot {

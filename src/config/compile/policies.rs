@@ -4,18 +4,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::compile::health::{MOST, within};
 use crate::config::compile::names::{check_name, one_of};
 use crate::config::compile::providers::timeouts;
 use crate::config::raw::policies as raw;
 use crate::config::report::Report;
-use crate::config::scalar::{Count, Named, Text};
+use crate::config::scalar::{Count, Named, Number, Text};
 use crate::config::snapshot::Snapshot;
 use crate::config::trail::Trail;
-use crate::core::names::PolicyName;
-use crate::core::policy::{Layers, Policy, Sort};
+use crate::core::catalog::Catalog;
+use crate::core::names::{EndpointId, PolicyName};
+use crate::core::nearest::did_you_mean;
+use crate::core::policy::{Layers, Policy, Sort, Weights};
 
-const SORTS: [(&str, Sort); 2] = [("adaptive", Sort::Adaptive), ("ordered", Sort::Ordered)];
-const UNBUILT_SORTS: [&str; 3] = ["cost", "latency", "throughput"];
+/// A model's shares add up to this.
+const WHOLE: f64 = 100.0;
 
 #[derive(Clone, Copy)]
 enum Layer {
@@ -57,18 +60,92 @@ fn policy(name: PolicyName, written: &raw::Policy, at: &Trail, report: &mut Repo
         "sort",
         &at.key("sort"),
         &written.sort.0,
-        &SORTS,
-        &UNBUILT_SORTS,
+        &Sort::ALL,
+        &[],
         report,
     );
     Policy {
         name,
         sort: sort.unwrap_or_default(),
+        weights: weights(written, sort, at, report),
+        split: split(&written.split, &at.key("split"), report),
         attempts: small(written.attempts, &at.key("attempts"), report),
         layers: layers(&written.layers.0, &at.key("layers"), report),
         deadline: written.deadline.0,
         patience: written.patience.0,
         timeouts: timeouts(&written.timeouts),
+    }
+}
+
+fn weights(
+    written: &raw::Policy,
+    sort: Option<Sort>,
+    at: &Trail,
+    report: &mut Report<'_>,
+) -> Weights {
+    let at = at.key("weights");
+    let mut weight = |name, number| within((0.0, MOST), number, &at.key(name), report);
+    let weights = Weights {
+        price: weight("price", written.weights.price),
+        latency: weight("latency", written.weights.latency),
+        throughput: weight("throughput", written.weights.throughput),
+        uptime: weight("uptime", written.weights.uptime),
+    };
+    let all = [
+        weights.price,
+        weights.latency,
+        weights.throughput,
+        weights.uptime,
+    ];
+    if all.iter().all(|weight| *weight == 0.0) {
+        report.error(&at, "at least one weight must be above 0");
+    }
+    if weights != Weights::default() && sort.is_some_and(|sort| sort != Sort::Adaptive) {
+        report.error(&at, "`weights` are those of `sort: adaptive`");
+    }
+    weights
+}
+
+/// The percentages as written. Whether they name endpoints, `check_splits` says.
+fn split(written: &Named<Number>, at: &Trail, report: &mut Report<'_>) -> Vec<(EndpointId, f32)> {
+    let mut split = Vec::new();
+    let mut sums: Vec<(&str, f64)> = Vec::new();
+    for (id, share) in &written.0 {
+        let narrow = within((0.0, WHOLE), *share, &at.key(id), report);
+        split.push((EndpointId::read(id), narrow));
+        let model = id.split_once('@').map_or(id.as_str(), |(model, _)| model);
+        match sums.iter_mut().find(|(known, _)| *known == model) {
+            Some((_, sum)) => *sum += share.0,
+            None => sums.push((model, share.0)),
+        }
+    }
+    for (model, sum) in sums.iter().filter(|(_, sum)| (sum - WHOLE).abs() > 1e-6) {
+        let message = format!("the shares of {model} add up to {sum}, not to {WHOLE}");
+        report.error(at, message);
+    }
+    split
+}
+
+/// Checks that what policies split stands in the catalogue.
+pub(super) fn check_splits(
+    written: &Named<raw::Policy>,
+    catalog: &Catalog,
+    report: &mut Report<'_>,
+) {
+    let known = || {
+        catalog
+            .endpoints()
+            .iter()
+            .map(|endpoint| endpoint.id.as_str())
+    };
+    for (name, policy) in &written.0 {
+        let at = Trail::top("policies").key(name).key("split");
+        for (id, _) in &policy.split.0 {
+            if known().all(|other| other != id) {
+                let message = format!("unknown endpoint \"{id}\"");
+                report.error_with(&at.key(id), message, did_you_mean(id, known()));
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::snapshot::{
 };
 use crate::core::catalog::{Catalog, Endpoint, Model, Price};
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
-use crate::core::policy::{Layers, Policy};
+use crate::core::policy::{Layers, Policy, Weights};
 
 /// Digits of a digest: enough that two credentials do not meet, too few to be of use elsewhere.
 const DIGITS: usize = 16;
@@ -277,6 +277,14 @@ impl Facts {
         let Policy {
             name,
             sort,
+            weights:
+                Weights {
+                    price,
+                    latency,
+                    throughput,
+                    uptime,
+                },
+            split,
             attempts,
             layers:
                 Layers {
@@ -298,6 +306,14 @@ impl Facts {
             .filter_map(|(on, layer)| on.then_some(layer));
         let fields = Fields::default()
             .shown("sort", sort)
+            .plain("weights.price", price)
+            .plain("weights.latency", latency)
+            .plain("weights.throughput", throughput)
+            .plain("weights.uptime", uptime)
+            .list(
+                "split",
+                split.iter().map(|(id, percent)| format!("{id} {percent}")),
+            )
             .plain("attempts", attempts)
             .list("layers", layers)
             .time("deadline", *deadline)

@@ -490,7 +490,23 @@ fn policy_and_health_rules() {
             expected,
         );
     };
-    policy("sort: cost", "5:30 sort \"cost\" is not supported yet");
+    policy("weights: { price: -1 }", "5:42 must be from 0 to 1000000");
+    policy(
+        "weights: { price: 0, latency: 0, throughput: 0, uptime: 0 }",
+        "5:24 at least one weight must be above 0",
+    );
+    policy(
+        "sort: cost, weights: { price: 2 }",
+        "5:45 `weights` are those of `sort: adaptive`",
+    );
+    policy(
+        "split: { openai/gpt-5-mini@openai/default: 95 }",
+        "5:31 the shares of openai/gpt-5-mini add up to 95, not to 100",
+    );
+    policy(
+        "split: { openai/gpt-5-mini@openai/defalt: 100 }",
+        "5:33 unknown endpoint \"openai/gpt-5-mini@openai/defalt\"",
+    );
     policy("sort: best", "5:30 unknown sort \"best\"");
     policy("attempts: 0", "5:34 must be from 1 to 255");
     policy("attempts: 256", "5:34 must be from 1 to 255");

@@ -13,10 +13,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
     let top = [
         "server: { admin: { listen: { address: \"127.0.0.1:81\", tls: {} } } }",
         "server: { admin: { metrics_token: x } }",
-        "policies: { p: { sort: cost } }",
-        "policies: { p: { sort: latency } }",
-        "policies: { p: { sort: throughput } }",
-        "policies: { p: { weights: { price: 1 } } }",
         "policies: { p: { max_cost: 0.50 } }",
         "policies: { p: { require: { region: [us] } } }",
         "policies: { p: { sticky: { ttl: 10m } } }",
@@ -25,7 +21,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "policies: { p: { rescue: bounded } }",
         "policies: { p: { hedge: null } }",
         "policies: { p: { keepalive_after: null } }",
-        "policies: { p: { split: {} } }",
         "health: { active_probe: null }",
         "store: { records: \"sqlite:///r.db\" }",
         "telemetry: { otlp: \"http://127.0.0.1:4318\" }",

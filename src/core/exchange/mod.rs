@@ -56,6 +56,8 @@ pub struct Exchange {
     retried: bool,
     /// A Retry-After of this model was waited for.
     waited: bool,
+    /// How often it waited because nearly everything failed.
+    lulls: usize,
     worst: Option<Remembered>,
     trigger: Option<Class>,
     committed: Option<AttemptId>,
@@ -81,8 +83,10 @@ struct Wait {
 enum Why {
     /// A moment, before the model's only endpoint is asked once more.
     Pause,
-    /// The end of a Retry-After; one of the endpoint's waiting places is held.
+    /// The end of a Retry-After, or a turn; one of the endpoint's waiting places is held.
     Block,
+    /// A moment while nearly everything fails.
+    Lull,
 }
 
 /// The most useful failure so far.
@@ -115,6 +119,7 @@ impl Exchange {
             wait: None,
             retried: false,
             waited: false,
+            lulls: 0,
             worst: None,
             trigger: None,
             committed: None,

@@ -21,6 +21,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const WAIT_JITTER: Duration = Duration::from_millis(100);
 /// An attempt that would have less than this until the policy's deadline is not worth its price.
 const LEAST_TIME: Duration = Duration::from_secs(1);
+/// Below this success of the pool's latest attempts a retry waits first, so long and then so long (3.3 c).
+const HOPELESS: f32 = 0.25;
+const LULLS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
 /// At most this many requests wait for one endpoint's Retry-After (design section 2).
 const MOST_WAITERS: u32 = 64;
 /// A closed endpoint that failed once may be asked again when it is at least this trusted (3.3 b).
@@ -32,6 +35,8 @@ enum Next {
     Start {
         pick: Pick,
         leg: usize,
+        /// The endpoint's turn for it is taken already.
+        turn: bool,
     },
     /// The same model, later.
     Wait(Wait),
@@ -43,7 +48,22 @@ impl Next {
             endpoint,
             probe: false,
         };
-        Next::Start { pick, leg }
+        let turn = false;
+        Next::Start { pick, leg, turn }
+    }
+
+    /// An attempt that had to wait for this.
+    fn resume(wait: Wait, leg: usize) -> Self {
+        let pick = Pick {
+            endpoint: wait.endpoint,
+            probe: false,
+        };
+        let turn = wait.why == Why::Block;
+        Next::Start { pick, leg, turn }
+    }
+
+    fn is_lull(self) -> bool {
+        matches!(self, Next::Wait(wait) if wait.why == Why::Lull)
     }
 
     fn target(self) -> EndpointIx {
@@ -85,7 +105,7 @@ impl Exchange {
             false => self.next_after(failed, step, scene),
         };
         match next {
-            Some(next) if self.can_pay(failed.class, next.target(), scene) => {
+            Some(next) if next.is_lull() || self.can_pay(failed.class, next.target(), scene) => {
                 if self.leg_of(next) > self.leg {
                     self.trigger = Some(failed.class);
                 }
@@ -137,10 +157,11 @@ impl Exchange {
 
     /// A wait is over. What was waited for may have been blocked again meanwhile, or its host have failed.
     pub(super) fn wake(&mut self, wait: Wait, scene: &mut Scene<'_>) {
-        let view = scene.health.view(wait.endpoint, self.bucket, scene.now);
-        let is_open = view.passage != Passage::Shut && view.blocked_until <= scene.now;
-        if wait.why == Why::Pause || is_open {
-            return self.take_step(Next::start(wait.endpoint, self.leg), scene);
+        if wait.why == Why::Lull {
+            return self.go_on(wait, scene);
+        }
+        if wait.why == Why::Pause || scene.health.is_open(wait.endpoint, scene.now) {
+            return self.take_step(Next::resume(wait, self.leg), scene);
         }
         let next = self
             .fall_back(Fallback::Any, false, scene)
@@ -154,6 +175,24 @@ impl Exchange {
         }
     }
 
+    /// After a lull: whoever is open now, else the likeliest.
+    fn go_on(&mut self, wait: Wait, scene: &mut Scene<'_>) {
+        let next = self
+            .draw_in(self.leg, false, scene)
+            .or_else(|| self.retry_trusted(scene))
+            .or_else(|| self.fall_back(Fallback::Any, false, scene))
+            .or_else(|| self.panic(scene));
+        match next {
+            Some(next) if self.can_pay(Class::ServerError, next.target(), scene) => {
+                self.take_step(next, scene);
+            }
+            Some(_) | None => match self.lull(wait.endpoint, scene) {
+                Some(lull) => self.take_step(lull, scene),
+                None => self.give_up(Class::Overloaded, scene),
+            },
+        }
+    }
+
     fn next_after(&self, failed: &Failed, step: Step, scene: &mut Scene<'_>) -> Option<Next> {
         let layers = self.plan.policy.layers;
         let failover = step.failover && layers.failover;
@@ -161,7 +200,11 @@ impl Exchange {
         if failover {
             next = self.draw_in(self.leg, false, scene);
         }
-        if step.retry && layers.retry {
+        let lull = match step.transient && failover {
+            true => self.lull(failed.attempt.endpoint, scene),
+            false => None,
+        };
+        if step.retry && layers.retry && lull.is_none() {
             next = next.or_else(|| self.retry_here(failed, scene));
         }
         if step.wait && layers.retry {
@@ -171,6 +214,7 @@ impl Exchange {
         if step.retry && layers.retry {
             next = next.or_else(|| self.retry_trusted(scene));
         }
+        next = next.or(lull);
         if failover {
             next = next.or_else(|| self.panic(scene));
         }
@@ -180,7 +224,8 @@ impl Exchange {
     /// A candidate of one model that is open to traffic and untried.
     fn draw_in(&self, leg: usize, probe: bool, scene: &mut Scene<'_>) -> Option<Next> {
         let pick = self.draw(scene).pick(&self.plan, leg, probe, scene.rng)?;
-        Some(Next::Start { pick, leg })
+        let turn = false;
+        Some(Next::Start { pick, leg, turn })
     }
 
     /// The model's last endpoint, once more (amendment 2). The request's own failure does not gate it, a
@@ -203,15 +248,16 @@ impl Exchange {
             return None;
         }
         let (free, endpoint) = self.draw(scene).unblocked_first(&self.plan, self.leg)?;
-        let until = free + WAIT_JITTER.mul_f32(scene.rng.f32());
         // A block is kept a little longer than the upstream asked.
-        let too_long = free.since(scene.now) > self.plan.policy.patience.mul_f32(BLOCK_MARGIN);
-        let too_late = until >= self.started + self.plan.policy.deadline;
-        if too_long || too_late || !scene.health.begin_wait(endpoint, MOST_WAITERS) {
+        let patience = self.plan.policy.patience.mul_f32(BLOCK_MARGIN);
+        let latest = (scene.now + patience).min(self.started + self.plan.policy.deadline);
+        if free > latest {
             return None;
         }
+        let health = scene.health;
+        let turn = health.begin_wait(endpoint, MOST_WAITERS, latest, scene.now)?;
         Some(Next::Wait(Wait {
-            until,
+            until: turn + WAIT_JITTER.mul_f32(scene.rng.f32()),
             endpoint,
             why: Why::Block,
         }))
@@ -257,6 +303,22 @@ impl Exchange {
         Some(Next::start(trusted.endpoint, self.leg))
     }
 
+    /// Where nearly everything fails, a moment's wait does more than another attempt at once (3.3 c). It is paid
+    /// for when it is over: then others may have found the pool alive, and an attempt costs less.
+    fn lull(&self, failed: EndpointIx, scene: &mut Scene<'_>) -> Option<Next> {
+        let length = *LULLS.get(self.lulls)?;
+        let pool = scene.health.pool(self.plan.legs[self.leg].model);
+        let until = scene.now + length;
+        let too_late = until >= self.started + self.plan.policy.deadline;
+        let mut untried = || self.draw(scene).panic(&self.plan, self.leg, scene.rng);
+        let waits = pool.success() < HOPELESS && !too_late && untried().is_some();
+        waits.then_some(Next::Wait(Wait {
+            until,
+            endpoint: failed,
+            why: Why::Lull,
+        }))
+    }
+
     /// With nothing open anywhere: the likeliest untried endpoint, of this model first (3.3 d).
     fn panic(&self, scene: &mut Scene<'_>) -> Option<Next> {
         (self.leg..self.plan.legs.len()).find_map(|leg| {
@@ -267,10 +329,13 @@ impl Exchange {
 
     fn take_step(&mut self, next: Next, scene: &mut Scene<'_>) {
         match next {
-            Next::Start { pick, leg } => {
+            Next::Start { pick, leg, turn } => {
                 if leg != self.leg {
                     self.retried = false;
                     self.waited = false;
+                }
+                if !turn {
+                    scene.health.spend(pick.endpoint, scene.now);
                 }
                 self.start(pick, leg, scene);
             }
@@ -278,6 +343,7 @@ impl Exchange {
                 match wait.why {
                     Why::Pause => self.retried = true,
                     Why::Block => self.waited = true,
+                    Why::Lull => self.lulls += 1,
                 }
                 self.wait = Some(wait);
             }

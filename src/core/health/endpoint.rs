@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::core::health::breaker::{Breaker, Cause, PROBE_AT_LATEST, State};
 use crate::core::health::bucket::Bucket;
+use crate::core::health::cap::RateCap;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
@@ -24,6 +25,9 @@ pub(crate) const BLOCK_IF_ABSENT: Duration = Duration::from_secs(1);
 /// A block is kept a little longer than asked, so that the first request does not come too early (3.2).
 pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 
+/// Behind a block, and at a learnt limit, no longer queue than this (or than one request) forms: where more come than are taken it would only
+/// make everybody late.
+const LONGEST_QUEUE: Duration = Duration::from_millis(500);
 /// How much a stream's own count moves the tokens in an event.
 const PER_EVENT_GAIN: f32 = 0.1;
 /// Those who wait alone, or for somebody else to notice a stall, look again so often.
@@ -80,6 +84,7 @@ struct Inner {
     latency: [Latency; Bucket::COUNT],
     waiting: [Waiting; Bucket::COUNT],
     throughput: Throughput,
+    cap: RateCap,
     /// Tokens in an event with content: some send several at once. 0 = not known, taken for 1.
     per_event: f32,
     breaker: Breaker,
@@ -108,8 +113,36 @@ impl EndpointHealth {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// Takes one of `most` places to wait for the end of a block.
-    pub(crate) fn begin_wait(&self, most: u32) -> bool {
+    /// A request goes out: the next turn is its.
+    pub(crate) fn spend(&self, now: Time) {
+        self.words.take_turn(now, Time::NEVER);
+        self.renew_limit(now);
+    }
+
+    fn renew_limit(&self, now: Time) {
+        let mut inner = self.lock();
+        if inner.cap.limit.is_some() {
+            inner.cap.grow(now);
+            self.words.store_limit(inner.cap.limit);
+        }
+    }
+
+    /// Takes one of `most` places to wait, and a turn at `latest`. Returns when that is.
+    pub(crate) fn begin_wait(&self, most: u32, latest: Time, now: Time) -> Option<Time> {
+        self.renew_limit(now);
+        let free = self.words.blocked_until().max(now);
+        if !self.take_place(most) {
+            return None;
+        }
+        let queue = free + LONGEST_QUEUE.max(self.words.pace());
+        let turn = self.words.take_turn(free, latest.min(queue));
+        if turn.is_none() {
+            self.end_wait();
+        }
+        turn
+    }
+
+    fn take_place(&self, most: u32) -> bool {
         self.waiting
             .fetch_update(Relaxed, Relaxed, |waiting| {
                 (waiting < most).then_some(waiting + 1)
@@ -135,6 +168,7 @@ impl EndpointHealth {
         let at = bucket.position();
         inner.latency[at].observe(took, now);
         inner.consecutive = 0.0;
+        inner.cap.answered(now);
         inner.ok_start[at] = inner.ok_start[at].max(Some(started));
         let counts = started >= inner.breaker.tripped;
         if counts && inner.breaker.succeed(settings, now) {
@@ -201,6 +235,8 @@ impl EndpointHealth {
         let tripped = match verdict.class {
             Class::RateLimited => {
                 self.block(verdict);
+                inner.cap.limited(verdict.now);
+                self.words.store_limit(inner.cap.limit);
                 inner.rate_limited(verdict);
                 false
             }
@@ -279,6 +315,11 @@ impl EndpointHealth {
     /// The belief alone, for an operator.
     pub fn expected_success(&self, now: Time) -> f32 {
         self.words.posterior().expect(now)
+    }
+
+    /// The learnt limit on requests a second, for an operator.
+    pub fn rate_cap(&self) -> Option<f32> {
+        self.lock().cap.limit
     }
 
     /// Trips since the process began.

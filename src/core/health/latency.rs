@@ -7,6 +7,11 @@ use crate::core::time::Time;
 
 /// How quickly a deviation of the short average is believed to be over while nobody asks (3.3).
 const HALF_LIFE_SECONDS: f32 = 30.0;
+/// What one sample moves the long run by (3.2), and the shortest time that "long" may mean: at 40 requests a
+/// second the gain alone took a tenfold slowness for the new rule within 20 s, and ranking policies went back to it
+/// (simulated).
+pub(crate) const LONG_GAIN: f32 = 1.0 / 256.0;
+pub(crate) const LONG_SECONDS: f32 = 300.0;
 /// Samples below which an endpoint's kind is cold (amendment 8).
 pub(crate) const COLD_SAMPLES: u32 = 20;
 
@@ -37,7 +42,7 @@ impl Latency {
             self.short += gain * (sample.min(4.0 * self.short) - self.short);
             let slow = match self.samples {
                 few @ 0..64 => 1.0 / few as f32,
-                _ => 1.0 / 256.0,
+                _ => (passed / LONG_SECONDS).min(LONG_GAIN),
             };
             self.deviation += slow * ((sample - self.long).abs() - self.deviation);
             self.long += slow * (sample.min(2.0 * self.long) - self.long);

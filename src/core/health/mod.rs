@@ -1,5 +1,5 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `waiting`, `breaker`, `words` (what a pick
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `breaker`, `words` (what a pick
 //! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
@@ -7,6 +7,7 @@ mod bucket;
 mod posterior;
 mod latency;
 mod throughput;
+mod cap;
 mod waiting;
 mod breaker;
 mod words;
@@ -66,7 +67,7 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
     pub passage: Passage,
-    /// Rate-limited until then.
+    /// Rate-limited until then, by its word or by what was learnt.
     pub blocked_until: Time,
     /// Expected success of the next attempt, 0 to 1.
     pub expected: f32,
@@ -190,7 +191,7 @@ impl Health {
         let tokens = words.throughput();
         View {
             passage: self.passage(slot, now),
-            blocked_until: words.blocked_until(),
+            blocked_until: words.free_at(),
             expected: words.posterior().expect(now),
             latency: match latency.expect(now) {
                 None if silence == 0.0 => None,
@@ -280,6 +281,13 @@ impl Health {
             || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
     }
 
+    /// Whether an endpoint may be asked by a request that waited for it: nothing shuts it, and no block holds.
+    pub fn is_open(&self, endpoint: EndpointIx, now: Time) -> bool {
+        let slot = self.slot(endpoint);
+        let free = slot.own.words.blocked_until() <= now;
+        free && self.passage(slot, now) != Passage::Shut
+    }
+
     /// Why no ordinary traffic goes to an endpoint, by whose gate keeps it away; `None` where none does.
     pub fn kept_away_by(&self, endpoint: EndpointIx, now: Time) -> Option<Class> {
         let slot = self.slot(endpoint);
@@ -341,9 +349,21 @@ impl Health {
         own.listen(&self.settings, bucket, sent, rng.f32(), now)
     }
 
-    /// Takes one of `most` places to wait for the endpoint's Retry-After.
-    pub fn begin_wait(&self, endpoint: EndpointIx, most: u32) -> bool {
-        self.slot(endpoint).own.begin_wait(most)
+    /// A request goes to the endpoint, and uses up its turn where a rate is kept.
+    pub fn spend(&self, endpoint: EndpointIx, now: Time) {
+        self.slot(endpoint).own.spend(now);
+    }
+
+    /// Takes one of `most` places to wait until the endpoint takes requests again, and a turn no later than
+    /// `latest`. Returns when that is; then the request need not `spend`.
+    pub fn begin_wait(
+        &self,
+        endpoint: EndpointIx,
+        most: u32,
+        latest: Time,
+        now: Time,
+    ) -> Option<Time> {
+        self.slot(endpoint).own.begin_wait(most, latest, now)
     }
 
     /// Gives the place back.
@@ -366,6 +386,7 @@ impl Health {
         let slot = self.slot(endpoint);
         slot.own.succeed(&self.settings, bucket, started, took, now);
         self.pool(paying).deposit(self.budget, now);
+        self.pools[slot.pool.get()].note(true);
         let verdict = Verdict {
             class: Class::Success,
             started,
@@ -405,6 +426,9 @@ impl Health {
             now,
         };
         let requests = self.pools[slot.pool.get()].requests();
+        if effect::of(ended.class).failure > 0.0 {
+            self.pools[slot.pool.get()].note(false);
+        }
         let endpoint = slot.own.fail(&self.settings, requests, &verdict);
         let gates = self.tell_gates(slot, &verdict);
         Trips {

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::core::health::settings::BudgetSettings;
 use crate::core::time::Time;
@@ -11,6 +11,8 @@ use crate::core::time::Time;
 /// The smallest cap of a pool's retry tokens (routing-algorithm 3.4: `max(10, 5 s of traffic)`).
 const LEAST_CAP: f32 = 10.0;
 const CAP_SECONDS: f32 = 5.0;
+/// Attempts that the pool's success is taken over (3.1: `pp`, N = 32).
+const WINDOW: f32 = 32.0;
 /// Time constant of the measured request rate.
 const RATE_SECONDS: f32 = 10.0;
 
@@ -18,6 +20,8 @@ const RATE_SECONDS: f32 = 10.0;
 #[derive(Debug)]
 pub struct Pool {
     requests: AtomicU64,
+    /// The success of its latest attempts, the bits of an `f32` from 0 to 1.
+    success: AtomicU32,
     budget: Mutex<Budget>,
 }
 
@@ -34,6 +38,7 @@ impl Default for Pool {
     fn default() -> Self {
         Self {
             requests: AtomicU64::new(0),
+            success: AtomicU32::new(1.0_f32.to_bits()),
             budget: Mutex::new(Budget {
                 tokens: LEAST_CAP,
                 rate: 0.0,
@@ -53,6 +58,19 @@ impl Pool {
     /// How many requests the pool has had.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    /// An attempt succeeded or failed. A lost race loses one sample.
+    pub(crate) fn note(&self, succeeded: bool) {
+        let before = self.success();
+        let sample = f32::from(u8::from(succeeded));
+        let after = before + (sample - before) / WINDOW;
+        self.success.store(after.to_bits(), Relaxed);
+    }
+
+    /// The success of about the latest 32 attempts, 0 to 1.
+    pub(crate) fn success(&self) -> f32 {
+        f32::from_bits(self.success.load(Relaxed))
     }
 
     /// A success funds later retries.

@@ -250,11 +250,34 @@ fn health_outlives_a_new_catalogue_where_the_endpoint_stays() {
 fn only_so_many_wait_for_one_endpoint() {
     let fleet = Fleet::new();
     let endpoint = EndpointIx::new(0);
-    assert!(fleet.health.begin_wait(endpoint, 2));
-    assert!(fleet.health.begin_wait(endpoint, 2));
-    assert!(!fleet.health.begin_wait(endpoint, 2));
+    let wait = || fleet.health.begin_wait(endpoint, 2, Time::NEVER, fleet.now);
+    assert!(wait().is_some() && wait().is_some());
+    assert_eq!(wait(), None);
     fleet.health.end_wait(endpoint);
-    assert!(fleet.health.begin_wait(endpoint, 2));
+    assert!(wait().is_some());
+}
+
+#[test]
+fn those_who_wait_for_a_block_are_let_out_at_the_learnt_pace_and_few_queue() {
+    let mut fleet = Fleet::new();
+    for _ in 0..100 {
+        fleet.pass(Duration::from_millis(100)).succeed(0);
+    }
+    fleet.fail(0, Class::RateLimited);
+    let endpoint = EndpointIx::new(0);
+    let latest = fleet.now + 3 * SECOND;
+    let wait = || fleet.health.begin_wait(endpoint, 64, latest, fleet.now);
+    let turns: Vec<_> = std::iter::from_fn(wait).collect();
+    assert!(
+        (4..=6).contains(&turns.len()),
+        "half a second of eight: {turns:?}"
+    );
+    assert!(turns[0] >= fleet.now + SECOND, "after the block");
+    assert!(
+        turns
+            .windows(2)
+            .all(|pair| pair[1].since(pair[0]) > Duration::from_millis(100))
+    );
 }
 
 #[test]

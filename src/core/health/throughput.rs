@@ -1,13 +1,13 @@
 //! Owns how many tokens a second an endpoint's streams bring, of late and in the long run. Must never wait for
 //! a stream's end: slow streams would be seen only after they hurt (routing-algorithm 3.2).
 
+use crate::core::health::latency::{LONG_GAIN, LONG_SECONDS};
 use crate::core::time::Time;
 
 /// How quickly a slow spell is believed to be over while nobody asks (3.3).
 const HALF_LIFE_SECONDS: f32 = 30.0;
-/// Samples that make the long run a plain mean, and the weight of one after that (3.2).
+/// Samples that make the long run a plain mean (3.2).
 const PLAIN: u32 = 64;
-const SLOW_GAIN: f32 = 1.0 / 256.0;
 /// One outlier moves the short average at most so many times (3.2).
 const OUTLIER: f32 = 4.0;
 
@@ -46,7 +46,7 @@ impl Throughput {
             let gain = (1.0 - (-passed / 10.0).exp()).clamp(1.0 / 16.0, 0.3);
             let slow = match self.samples {
                 few @ 0..PLAIN => 1.0 / few as f32,
-                _ => SLOW_GAIN,
+                _ => (passed / LONG_SECONDS).min(LONG_GAIN),
             };
             self.short = harmonic(self.short, rate.max(self.short / OUTLIER), gain);
             self.long = harmonic(self.long, rate.max(self.long / 2.0), slow);
@@ -63,7 +63,7 @@ impl Throughput {
             return Some(self.short);
         }
         let left = (-now.seconds_since(self.updated) / HALF_LIFE_SECONDS).exp2();
-        Some(harmonic(self.long, self.short, left))
+        Some(self.long + (self.short - self.long) * left)
     }
 }
 

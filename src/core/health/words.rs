@@ -2,9 +2,11 @@
 //! Must never be written but under the endpoint's own lock, so that readers see only whole verdicts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::core::health::breaker::{Breaker, State};
 use crate::core::health::bucket::Bucket;
+use crate::core::health::cap;
 use crate::core::health::latency::Latency;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
@@ -103,6 +105,10 @@ pub(crate) struct Words {
     masses_at: AtomicU64,
     tokens: AtomicU64,
     tokens_at: AtomicU64,
+    /// The learnt limit on requests a second; 0 = none.
+    limit: AtomicU64,
+    /// When the next request's turn is at the pace of that limit.
+    turn: AtomicU64,
     buckets: Buckets,
 }
 
@@ -128,6 +134,48 @@ impl Words {
 
     pub(crate) fn blocked_until(&self) -> Time {
         Time::from_micros(self.blocked.load(Relaxed))
+    }
+
+    pub(crate) fn store_limit(&self, limit: Option<f32>) {
+        let bits = limit.map_or(0, f32::to_bits);
+        self.limit.store(u64::from(bits), Relaxed);
+    }
+
+    fn limit(&self) -> Option<f32> {
+        match self.limit.load(Relaxed) {
+            0 => None,
+            bits => Some(f32::from_bits(u32::try_from(bits).unwrap_or_default())),
+        }
+    }
+
+    /// How long one request in a queue lasts.
+    pub(crate) fn pace(&self) -> Duration {
+        self.limit().map_or(Duration::ZERO, cap::pace)
+    }
+
+    /// When the endpoint takes another request: no block holds, and it is the next one's turn.
+    pub(crate) fn free_at(&self) -> Time {
+        let blocked = self.blocked_until();
+        match self.limit() {
+            None => blocked,
+            Some(limit) => {
+                let turn = Time::from_micros(self.turn.load(Relaxed));
+                blocked.max(cap::ready(limit, turn))
+            }
+        }
+    }
+
+    /// Takes the next turn, at `earliest` or later, unless it is after `latest`. Returns when it is.
+    pub(crate) fn take_turn(&self, earliest: Time, latest: Time) -> Option<Time> {
+        let Some(limit) = self.limit() else {
+            return (earliest <= latest).then_some(earliest);
+        };
+        let next = |turn: u64| earliest.max(Time::from_micros(turn));
+        let taken = self.turn.fetch_update(Relaxed, Relaxed, |turn| {
+            let mine = next(turn);
+            (mine <= latest).then(|| (mine + cap::pace(limit)).as_micros())
+        });
+        taken.ok().map(next)
     }
 
     pub(crate) fn store_posterior(&self, posterior: &Posterior) {
@@ -206,7 +254,6 @@ fn unpack(word: u64) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_pick_reads_a_cache_line_and_a_half_of_an_endpoint() {

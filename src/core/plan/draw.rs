@@ -48,7 +48,7 @@ impl Draw<'_> {
                 continue;
             }
             let standing = standing(position, candidate, &view);
-            let key = plan.policy.sort.key(&standing, rng.f32());
+            let key = plan.policy.key(&standing, candidate.share, rng.f32());
             if best.is_none_or(|(smallest, _)| key < smallest) {
                 best = Some((key, candidate.endpoint));
             }
@@ -135,6 +135,7 @@ fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
     Standing {
         position,
         price: candidate.price,
+        priced: candidate.priced,
         latency: view.latency,
         usual_latency: view.usual_latency,
         throughput: view.throughput,

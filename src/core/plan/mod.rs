@@ -9,7 +9,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
-use crate::core::policy::Policy;
+use crate::core::policy::{Policy, Share};
 
 pub use draw::{Draw, Pick};
 pub use facts::RequestFacts;
@@ -29,6 +29,10 @@ pub struct Candidate {
     pub endpoint: EndpointIx,
     /// Ratio to the pool's cheapest non-zero price; unknown is the pool's median (amendment 7).
     pub price: f32,
+    /// The price is known.
+    pub priced: bool,
+    /// Where the policy splits the model.
+    pub share: Option<Share>,
     pub reject: Option<Reject>,
 }
 
@@ -67,7 +71,7 @@ impl Plan {
             } else {
                 None
             };
-            leg(catalog, ix, reject)
+            leg(catalog, ix, &policy, reject)
         };
         let chain = &catalog.model(model).fallbacks;
         let legs = std::iter::once(leg(model, false))
@@ -81,22 +85,32 @@ impl Plan {
     }
 }
 
-fn leg(catalog: &Catalog, ix: ModelIx, reject: Option<Reject>) -> Leg {
+fn leg(catalog: &Catalog, ix: ModelIx, policy: &Policy, reject: Option<Reject>) -> Leg {
     let model = catalog.model(ix);
+    let percent = |endpoint: EndpointIx| policy.percent(&catalog.endpoint(endpoint).id);
+    let is_split = model
+        .endpoints
+        .iter()
+        .any(|endpoint| percent(*endpoint).is_some());
+    let share = |endpoint: EndpointIx| Share {
+        percent: percent(endpoint),
+    };
     let prices: Vec<_> = model
         .endpoints
         .iter()
         .map(|endpoint| catalog.endpoint(*endpoint).price.typical())
         .collect();
     let ratios = price_ratios(&prices);
-    let candidates = model.endpoints.iter().zip(ratios);
+    let candidates = model.endpoints.iter().zip(ratios).zip(&prices);
     Leg {
         model: ix,
         context_length: model.context_length,
         candidates: candidates
-            .map(|(endpoint, price)| Candidate {
+            .map(|((endpoint, price), known)| Candidate {
                 endpoint: *endpoint,
                 price,
+                priced: known.is_some(),
+                share: is_split.then(|| share(*endpoint)),
                 reject,
             })
             .collect(),

@@ -152,3 +152,49 @@ fn a_model_that_the_key_may_not_use_is_never_a_fallback() {
         Some(Reject::ModelNotAllowed)
     );
 }
+
+#[test]
+fn each_policy_prefers_what_it_is_named_after() {
+    let mut pool = Pool::of(Sort::Adaptive, TRIO);
+    for endpoint in 0..3 {
+        pool.learn(
+            endpoint,
+            Duration::from_millis(900 - 400 * endpoint as u64),
+            30,
+        );
+        let rate = [100.0, 20.0, 50.0][endpoint];
+        pool.health
+            .stream_at(EndpointIx::new(endpoint), rate, pool.now);
+    }
+    let mut favourite = |sort| {
+        let mut policy = Policy::clone(&pool.plan.policy);
+        policy.sort = sort;
+        pool.plan.policy = Arc::new(policy);
+        let shares = pool.shares();
+        let most = shares.iter().copied().fold(0.0, f32::max);
+        assert!(most > 0.9, "{sort:?} {shares:?}");
+        shares.iter().position(|share| *share == most)
+    };
+    assert_eq!(favourite(Sort::Cost), Some(0));
+    assert_eq!(favourite(Sort::Latency), Some(2));
+    assert_eq!(favourite(Sort::Throughput), Some(0));
+    assert_eq!(favourite(Sort::Ordered), Some(0));
+}
+
+#[test]
+fn a_split_gives_its_shares_and_the_rest_stand_in() {
+    let mut pool = Pool::of(Sort::Ordered, TRIO);
+    let id = |ix| pool.catalog.endpoint(EndpointIx::new(ix)).id.clone();
+    let mut policy = Policy::clone(&pool.plan.policy);
+    policy.split = vec![(id(1), 95.0), (id(2), 5.0)];
+    let facts = RequestFacts::default();
+    let asked = ModelIx::new(0);
+    pool.plan = Plan::new(&pool.catalog, asked, facts, Arc::new(policy), |_| true);
+    let shares = pool.shares();
+    assert!(
+        shares[0] == 0.0 && (0.03..0.07).contains(&shares[2]),
+        "{shares:?}"
+    );
+    let both = [EndpointIx::new(1), EndpointIx::new(2)];
+    assert_eq!(pool.draw(&both).unwrap().endpoint, EndpointIx::new(0));
+}

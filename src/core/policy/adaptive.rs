@@ -1,7 +1,7 @@
 //! The default policy: a weighted draw by expected loss, so that price, speed and reliability are traded
 //! against each other as they are right now, and no endpoint's share jumps to nothing or everything.
 
-use crate::core::policy::Standing;
+use crate::core::policy::{Standing, Weights};
 
 /// What a second to the first token costs, in prices of the cheapest endpoint (routing-algorithm 3.3).
 const LATENCY_WEIGHT: f32 = 0.5;
@@ -14,44 +14,59 @@ const FAILURE_WEIGHT: f32 = 6.0;
 const SHARPNESS: i32 = 12;
 
 /// The expected loss of sending a request there, in prices of the pool's cheapest endpoint:
-/// `price + 0.5 * latency + 20 / tokens_per_second + 6 * (1 - p) / p` (3.3).
-pub(crate) fn loss(standing: &Standing) -> f32 {
-    let expected = standing.expected.max(0.01);
-    let speed = standing.latency.unwrap_or(0.0);
+/// `price + 0.5 * latency + 20 / tokens_per_second + 6 * (1 - p) / p` (3.3), each term by its weight.
+pub(crate) fn loss(standing: &Standing, weights: &Weights) -> f32 {
     let stream = standing
         .throughput
         .map_or(0.0, |rate| STREAM_WEIGHT / rate.max(0.1));
-    standing.price + LATENCY_WEIGHT * speed + stream + FAILURE_WEIGHT * (1.0 - expected) / expected
+    weights.price * standing.price
+        + weights.latency * LATENCY_WEIGHT * standing.latency.unwrap_or(0.0)
+        + weights.throughput * stream
+        + weights.uptime * failures(standing)
 }
 
-/// The key of a one-pass weighted draw: the smallest of `-ln(u) / w` wins with probability `w / sum(w)`,
-/// here with `w = loss^-12`, so that no candidate list is stored. `uniform` is in 0..1.
+/// What failures are expected to cost: `6 * (1 - p) / p`.
+pub(crate) fn failures(standing: &Standing) -> f32 {
+    let expected = standing.expected.max(0.01);
+    FAILURE_WEIGHT * (1.0 - expected) / expected
+}
+
+/// The key of a one-pass weighted draw with weights `loss^-12`.
 pub(crate) fn key(loss: f32, uniform: f32) -> f32 {
+    race(loss.max(1e-3).powi(SHARPNESS), uniform)
+}
+
+/// The smallest of `-ln(u) / w` wins with probability `w / sum(w)`, so that no candidate list is stored;
+/// `inverse` is `1 / w`, `uniform` is in 0..1.
+pub(crate) fn race(inverse: f32, uniform: f32) -> f32 {
     let uniform = uniform.clamp(f32::MIN_POSITIVE, 1.0 - f32::EPSILON);
-    -uniform.ln() * loss.max(1e-3).powi(SHARPNESS)
+    -uniform.ln() * inverse
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn standing(price: f32, latency: f32, expected: f32) -> Standing {
-        Standing {
-            position: 0,
-            price,
-            latency: Some(latency),
-            usual_latency: Some(latency),
-            throughput: Some(50.0),
-            usual_throughput: Some(50.0),
-            expected,
-        }
+    #[test]
+    fn a_failing_endpoint_loses_more_than_a_dear_one() {
+        let weights = Weights::default();
+        let dear = Standing::sample(2.0);
+        let failing = Standing {
+            expected: 0.5,
+            ..Standing::sample(1.0)
+        };
+        assert!(loss(&failing, &weights) > loss(&dear, &weights));
     }
 
     #[test]
-    fn a_failing_endpoint_loses_more_than_a_dear_one() {
-        let dear = loss(&standing(2.0, 0.4, 0.98));
-        let failing = loss(&standing(1.0, 0.4, 0.5));
-        assert!(failing > dear);
+    fn a_weight_of_zero_leaves_its_term_out() {
+        let weights = Weights {
+            price: 0.0,
+            ..Weights::default()
+        };
+        let (cheap, dear) = (Standing::sample(1.0), Standing::sample(9.0));
+        assert_eq!(loss(&cheap, &weights), loss(&dear, &weights));
+        assert!(loss(&cheap, &weights) < loss(&cheap, &Weights::default()));
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! Owns what an operator may decide about routing: how candidates are scored, what recovery may do, and
-//! the deadlines. One file a policy: `adaptive`, `ordered`. Must never do I/O.
+//! the deadlines. One file a policy: `adaptive`, `cost`, `latency`, `throughput`, `ordered`, `split`; what they
+//! share: `sickness`. Must never do I/O.
 
+mod sickness;
 mod adaptive;
+mod cost;
+mod latency;
+mod throughput;
 mod ordered;
+mod split;
 
 use std::time::Duration;
 
-use crate::core::names::PolicyName;
+use crate::core::names::{EndpointId, PolicyName};
 use crate::core::timeouts::TimeoutSettings;
 
 /// How candidates are ordered.
@@ -15,20 +21,46 @@ pub enum Sort {
     /// Weighted by expected loss: price, speed and reliability as measured now.
     #[default]
     Adaptive,
+    /// The cheapest healthy one.
+    Cost,
+    /// Weighted by the time to the first token or whole answer.
+    Latency,
+    /// Weighted by tokens a second.
+    Throughput,
     /// In the order of the file, sick endpoints last.
     Ordered,
 }
 
 impl Sort {
-    /// Every policy that is built, with the name the configuration uses.
-    pub const ALL: [(&'static str, Sort); 2] =
-        [("adaptive", Sort::Adaptive), ("ordered", Sort::Ordered)];
+    /// Every policy, with the name the configuration uses.
+    pub const ALL: [(&'static str, Sort); 5] = [
+        ("adaptive", Sort::Adaptive),
+        ("cost", Sort::Cost),
+        ("latency", Sort::Latency),
+        ("throughput", Sort::Throughput),
+        ("ordered", Sort::Ordered),
+    ];
+}
 
-    /// The key of a candidate in a one-pass choice: the smallest wins. `uniform` is a draw from 0..1.
-    pub(crate) fn key(self, standing: &Standing, uniform: f32) -> f32 {
-        match self {
-            Sort::Adaptive => adaptive::key(adaptive::loss(standing), uniform),
-            Sort::Ordered => ordered::key(standing),
+/// How much each part of the expected loss counts, beside its built-in weight; 0 leaves it out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weights {
+    pub price: f32,
+    /// Time to the first token or whole answer.
+    pub latency: f32,
+    /// Tokens a second.
+    pub throughput: f32,
+    /// Expected failures.
+    pub uptime: f32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            price: 1.0,
+            latency: 1.0,
+            throughput: 1.0,
+            uptime: 1.0,
         }
     }
 }
@@ -40,6 +72,8 @@ pub(crate) struct Standing {
     pub(crate) position: usize,
     /// Ratio to the pool's cheapest price.
     pub(crate) price: f32,
+    /// The price is known.
+    pub(crate) priced: bool,
     /// Seconds to the first token, or to the whole answer, as expected now.
     pub(crate) latency: Option<f32>,
     /// The same in the long run.
@@ -50,6 +84,23 @@ pub(crate) struct Standing {
     pub(crate) usual_throughput: Option<f32>,
     /// Expected success of the next attempt, 0 to 1.
     pub(crate) expected: f32,
+}
+
+#[cfg(test)]
+impl Standing {
+    /// A healthy candidate of that price.
+    pub(crate) fn sample(price: f32) -> Self {
+        Self {
+            position: 0,
+            price,
+            priced: true,
+            latency: Some(0.4),
+            usual_latency: Some(0.4),
+            throughput: Some(50.0),
+            usual_throughput: Some(50.0),
+            expected: 0.98,
+        }
+    }
 }
 
 /// Which kinds of recovery may happen.
@@ -83,6 +134,10 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Policy {
     pub name: PolicyName,
     pub sort: Sort,
+    /// Of the parts of `adaptive`'s loss.
+    pub weights: Weights,
+    /// Percentages by endpoint, of the model that each is of; empty = `sort` alone decides.
+    pub split: Vec<(EndpointId, f32)>,
     /// In all, over endpoints and models; at least 1.
     pub attempts: u8,
     pub layers: Layers,
@@ -99,6 +154,8 @@ impl Policy {
         Self {
             name,
             sort: Sort::default(),
+            weights: Weights::default(),
+            split: Vec::new(),
             attempts: ATTEMPTS,
             layers: Layers::default(),
             deadline: DEADLINE,
@@ -106,4 +163,33 @@ impl Policy {
             timeouts: TimeoutSettings::default(),
         }
     }
+    /// The key of a candidate in a one-pass choice: the smallest wins. `share`: its percentage, where the model
+    /// is split. `uniform` is a draw from 0..1.
+    pub(crate) fn key(&self, standing: &Standing, share: Option<Share>, uniform: f32) -> f32 {
+        if let Some(share) = share {
+            return split::key(standing, share.percent, uniform);
+        }
+        match self.sort {
+            Sort::Adaptive => adaptive::key(adaptive::loss(standing, &self.weights), uniform),
+            Sort::Cost => cost::key(standing),
+            Sort::Latency => adaptive::key(latency::loss(standing), uniform),
+            Sort::Throughput => adaptive::key(throughput::loss(standing), uniform),
+            Sort::Ordered => ordered::key(standing),
+        }
+    }
+
+    /// The percentage that the policy gives an endpoint.
+    pub fn percent(&self, endpoint: &EndpointId) -> Option<f32> {
+        let mut split = self.split.iter();
+        split
+            .find(|(id, _)| id == endpoint)
+            .map(|(_, share)| *share)
+    }
+}
+
+/// A candidate's part in a model that is split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// `None`: it is not part of the split.
+    pub percent: Option<f32>,
 }
