@@ -45,7 +45,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         "core/time", "core/outcome", "core/timeouts", "core/catalog", "core/policy", "core/health",
         "core/plan",
     ]),
-    ("wire/sse", &[]),
+
+    ("core/drift", &["core/catalog"]),
+    ("core/explain", &[
+        "core/time", "core/outcome", "core/catalog", "core/policy", "core/health", "core/plan", "core/exchange",
+    ]),    ("wire/sse", &[]),
     ("wire/rope", &[]),
     ("wire/splice", &["wire/rope"]),
     ("wire/retry_after", &[]),
@@ -95,13 +99,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
     // It runs what the generation that serves asks for, and shows what comes of it.
     ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
+    ("edge/planning", &[]),
+    ("edge/explain", &["edge/planning"]),
     ("edge/proxy", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
-        "edge/generation", "edge/telemetry",
+        "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // Connections become requests there, and both say how long a head may be and take.
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
-    ("edge/admin", &["edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry"]),
+    ("edge/admin", &[
+        "edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry", "edge/planning",
+        "edge/explain",
+    ]),
     ("edge/plugin", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
         "edge/proxy", "edge/admin",
@@ -113,14 +122,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/shutdown", &[]),
     ("cmd/client", &[]),
     ("cmd/run", &["cmd/config_args", "cmd/process", "cmd/reload", "cmd/shutdown"]),
-    ("cmd/check", &["cmd/client"]),
+    ("cmd/admin_client", &["cmd/client"]),
+    ("cmd/check", &["cmd/admin_client"]),
+    ("cmd/explain", &["cmd/admin_client"]),
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),
     ("cmd/simulate", &[]),
     // The command line names every verb, and the floor's own file names it.
     ("cmd/cli", &[
-        "cmd/config_args", "cmd/run", "cmd/check", "cmd/healthcheck", "cmd/mock", "cmd/demo", "cmd/simulate",
+        "cmd/config_args", "cmd/run", "cmd/check", "cmd/explain", "cmd/healthcheck", "cmd/mock", "cmd/demo",
+        "cmd/simulate",
     ]),
     ("cmd", &["cmd/cli"]),
 ];

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::cmd::config_args::ConfigArgs;
-use crate::cmd::{check, demo, healthcheck, mock, run, simulate};
+use crate::cmd::{check, demo, explain, healthcheck, mock, run, simulate};
 use crate::config::ConfigError;
 
 /// A resilience layer for AI traffic: one endpoint that stays up in front of many providers.
@@ -23,6 +23,8 @@ enum Verb {
     Run(ConfigArgs),
     /// Check a configuration: every finding, or a summary of what would run.
     Check(check::CheckArgs),
+    /// Say where a request would go and why, without sending it anywhere.
+    Explain(explain::ExplainArgs),
     /// Run the scriptable fake provider.
     Mock(mock::MockArgs),
     /// Watch the proxy carry traffic through an incident: three fake providers, no key, no network.
@@ -41,6 +43,7 @@ impl Verb {
             Verb::Demo(_) => "off",
             Verb::Run(_)
             | Verb::Check(_)
+            | Verb::Explain(_)
             | Verb::Mock(_)
             | Verb::Simulate(_)
             | Verb::Healthcheck(_) => "info,pingora_core=error,pingora_proxy=error",
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
     let result = match cli.verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
+        Verb::Explain(args) => explain::explain(&args),
         Verb::Mock(args) => mock_until_told(args),
         Verb::Demo(args) => demo::demo(&args),
         Verb::Simulate(args) => simulate::simulate(&args),

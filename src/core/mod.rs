@@ -1,5 +1,6 @@
 //! The pure floor: names, time, verdicts, the catalogue, policies, health, plans and exchanges. In reading
-//! order: `names`, `time`, `nearest`, `outcome`, `timeouts`, `catalog`, `policy`, `health`, `plan`, `exchange`.
+//! order: `names`, `time`, `nearest`, `outcome`, `timeouts`, `catalog`, `policy`, `health`, `plan`, `exchange`,
+//! `drift`, `explain`.
 //! Must never read a clock, draw its own randomness, do I/O, or know a wire format.
 
 pub mod names;
@@ -12,5 +13,7 @@ pub mod policy;
 pub mod health;
 pub mod plan;
 pub mod exchange;
+pub mod drift;
+pub mod explain;
 #[cfg(test)]
 pub(crate) mod fixture;

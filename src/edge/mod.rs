@@ -1,6 +1,6 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
 //! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `generation`, `telemetry`,
-//! `checks`, `proxy`, `front`, `admin`, `plugin` (all of it as one value).
+//! `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
@@ -15,6 +15,8 @@ mod probe;
 pub mod generation;
 pub mod telemetry;
 mod checks;
+pub mod planning;
+pub mod explain;
 pub mod proxy;
 pub mod front;
 pub mod admin;

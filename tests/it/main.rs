@@ -39,6 +39,7 @@ mod downstream_tls;
 mod upstream_h2;
 mod compressed;
 mod reload;
+mod explain;
 mod reload_storm;
 mod shutdown;
 mod command_line;

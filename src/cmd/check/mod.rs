@@ -58,7 +58,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Err(error), Format::Text) => return Err(error.into()),
         (Err(error), Format::Json) => return refuse(&path, &error),
     };
-    let token = args.token.as_deref().filter(|token| !token.is_empty());
+    let token = args.token.as_deref();
     let against = args.against.as_deref();
     let changes = against
         .map(|url| against::changes(url, token, &loaded))

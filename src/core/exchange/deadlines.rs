@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::health::{Bucket, Health, Kind, Latency};
+use crate::core::plan::Plan;
 use crate::core::policy::Policy;
 use crate::core::timeouts;
 
@@ -66,6 +67,23 @@ pub(crate) fn resolve(
         idle: written.idle.unwrap_or(timeouts::IDLE),
         total: written.total.unwrap_or(timeouts::TOTAL),
     }
+}
+
+/// The longest that the silence of an endpoint is borne when a plan's request begins with it.
+pub fn longest_wait(
+    plan: &Plan,
+    catalog: &Catalog,
+    health: &Health,
+    endpoint: EndpointIx,
+    alternative: bool,
+) -> Duration {
+    let circumstances = Circumstances {
+        bucket: plan.facts.bucket(),
+        probe: false,
+        alternative: alternative && plan.policy.attempts > 1,
+        left: plan.policy.deadline,
+    };
+    resolve(&plan.policy, catalog, health, endpoint, circumstances).answer
 }
 
 /// What the endpoint's own speed says.

@@ -18,11 +18,12 @@ use std::time::Duration;
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::exchange::attempt::{Attempt, Due, RequestLimits, Watch};
 use crate::core::exchange::deadlines::Circumstances;
-use crate::core::health::{BLOCK_IF_ABSENT, Bucket, Ended, Health, Kind, PromptSize};
+use crate::core::health::{BLOCK_IF_ABSENT, Bucket, Ended, Health};
 use crate::core::outcome::{Class, ErrorFacts, Evidence, classify};
 use crate::core::plan::{Pick, Plan};
 use crate::core::time::Time;
 
+pub use deadlines::longest_wait;
 pub use input::{
     Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, StreamEvent, Usage, Verdict,
 };
@@ -99,18 +100,9 @@ struct Remembered {
 impl Exchange {
     /// An exchange for a plan; `begin` starts its first attempt.
     pub fn new(plan: Plan, now: Time) -> Self {
-        let kind = match plan.facts.stream {
-            true => Kind::Stream,
-            false => Kind::Json,
-        };
-        let bucket = Bucket {
-            kind,
-            reasons: plan.facts.reasons,
-            size: PromptSize::of(plan.facts.body_bytes),
-        };
         Self {
+            bucket: plan.facts.bucket(),
             plan,
-            bucket,
             started: now,
             live: [None, None],
             tried: Vec::with_capacity(4),

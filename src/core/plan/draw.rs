@@ -131,7 +131,8 @@ impl Draw<'_> {
     }
 }
 
-fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
+/// A candidate as a policy sees it, in the `position` of its list.
+pub(crate) fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
     Standing {
         position,
         price: candidate.price,

@@ -1,6 +1,8 @@
 //! Owns what routing needs to know of a request, whatever dialect it came in.
 //! Must never hold spans, bytes or lifetimes of the body: those stay in `wire`.
 
+use crate::core::health::{Bucket, Kind, PromptSize};
+
 /// A request, as routing sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
@@ -18,4 +20,18 @@ pub struct RequestFacts {
     pub body_bytes: u64,
     /// The client's limit on completion tokens.
     pub max_tokens: Option<u64>,
+}
+
+impl RequestFacts {
+    /// The requests that this one is compared with.
+    pub fn bucket(&self) -> Bucket {
+        Bucket {
+            kind: match self.stream {
+                true => Kind::Stream,
+                false => Kind::Json,
+            },
+            reasons: self.reasons,
+            size: PromptSize::of(self.body_bytes),
+        }
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::policy::{Policy, Share};
 
+pub(crate) use draw::standing;
 pub use draw::{Draw, Pick};
 pub use facts::RequestFacts;
 

@@ -1,7 +1,7 @@
 //! The default policy: a weighted draw by expected loss, so that price, speed and reliability are traded
 //! against each other as they are right now, and no endpoint's share jumps to nothing or everything.
 
-use crate::core::policy::{Standing, Weights};
+use crate::core::policy::{Part, Standing, Weights, sum};
 
 /// What a second to the first token costs, in prices of the cheapest endpoint (routing-algorithm 3.3).
 const LATENCY_WEIGHT: f32 = 0.5;
@@ -13,16 +13,25 @@ const FAILURE_WEIGHT: f32 = 6.0;
 /// 1.03 but herds; 12 is the compromise (3.3 and section 6).
 const SHARPNESS: i32 = 12;
 
-/// The expected loss of sending a request there, in prices of the pool's cheapest endpoint:
-/// `price + 0.5 * latency + 20 / tokens_per_second + 6 * (1 - p) / p` (3.3), each term by its weight.
+/// The expected loss of sending a request there, in prices of the pool's cheapest endpoint.
 pub(crate) fn loss(standing: &Standing, weights: &Weights) -> f32 {
+    sum(&parts(standing, weights))
+}
+
+/// The terms of the loss: `price + 0.5 * latency + 20 / tokens_per_second + 6 * (1 - p) / p` (3.3), each by its
+/// weight.
+pub(crate) fn parts(standing: &Standing, weights: &Weights) -> [Part; 4] {
     let stream = standing
         .throughput
         .map_or(0.0, |rate| STREAM_WEIGHT / rate.max(0.1));
-    weights.price * standing.price
-        + weights.latency * LATENCY_WEIGHT * standing.latency.unwrap_or(0.0)
-        + weights.throughput * stream
-        + weights.uptime * failures(standing)
+    let latency = LATENCY_WEIGHT * standing.latency.unwrap_or(0.0);
+    let part = |name, value| Part { name, value };
+    [
+        part("price", weights.price * standing.price),
+        part("latency", weights.latency * latency),
+        part("throughput", weights.throughput * stream),
+        part("failures", weights.uptime * failures(standing)),
+    ]
 }
 
 /// What failures are expected to cost: `6 * (1 - p) / p`.

@@ -65,6 +65,18 @@ impl Default for Weights {
     }
 }
 
+/// One term of a score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    pub name: &'static str,
+    pub value: f32,
+}
+
+/// The sum of a score's terms.
+fn sum(parts: &[Part]) -> f32 {
+    parts.iter().map(|part| part.value).sum()
+}
+
 /// A candidate as a policy sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Standing {
@@ -175,6 +187,30 @@ impl Policy {
             Sort::Latency => adaptive::key(latency::loss(standing), uniform),
             Sort::Throughput => adaptive::key(throughput::loss(standing), uniform),
             Sort::Ordered => ordered::key(standing),
+        }
+    }
+
+    /// What the score of a candidate is made of, in the policy's own unit; the smaller the sum, the better.
+    pub(crate) fn parts(&self, standing: &Standing, share: Option<Share>) -> Vec<Part> {
+        if let Some(Share { percent }) = share {
+            let value = percent.unwrap_or(0.0);
+            return vec![Part {
+                name: "split",
+                value,
+            }];
+        }
+        match self.sort {
+            Sort::Adaptive => adaptive::parts(standing, &self.weights).to_vec(),
+            Sort::Cost => vec![Part {
+                name: "price",
+                value: standing.price,
+            }],
+            Sort::Latency => latency::parts(standing).to_vec(),
+            Sort::Throughput => throughput::parts(standing).to_vec(),
+            Sort::Ordered => vec![Part {
+                name: "position",
+                value: standing.position as f32,
+            }],
         }
     }
 

@@ -1,7 +1,7 @@
 //! The one that streams the most tokens a second gets most.
 
-use crate::core::policy::Standing;
 use crate::core::policy::adaptive::failures;
+use crate::core::policy::{Part, Standing, sum};
 
 /// What the time of a hundred tokens costs, and a failure beside it (routing-algorithm 3.3).
 const TOKENS: f32 = 100.0;
@@ -10,10 +10,19 @@ const FAILURES: f32 = 0.5;
 /// The expected loss: `100 / tokens_per_second + 3 * (1 - p) / p` (3.3). One that never streamed counts as
 /// immediate, and so is asked.
 pub(crate) fn loss(standing: &Standing) -> f32 {
+    sum(&parts(standing))
+}
+
+/// The terms of the loss.
+pub(crate) fn parts(standing: &Standing) -> [Part; 2] {
     let stream = standing
         .throughput
         .map_or(0.0, |rate| TOKENS / rate.max(0.1));
-    stream + FAILURES * failures(standing)
+    let part = |name, value| Part { name, value };
+    [
+        part("throughput", stream),
+        part("failures", FAILURES * failures(standing)),
+    ]
 }
 
 #[cfg(test)]

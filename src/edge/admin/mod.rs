@@ -1,7 +1,8 @@
 //! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads.
-//! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`.
+//! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`, `explain`.
 
 mod reloads;
+mod explain;
 
 use std::sync::Arc;
 
@@ -58,16 +59,20 @@ struct Serving {
 }
 
 impl Admin {
-    async fn answer(&self, session: &ServerSession) -> Response<Vec<u8>> {
+    async fn answer(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
-        let path = request.uri.path();
-        let reads = matches!(request.method, Method::GET | Method::HEAD);
+        let (path, method) = (request.uri.path(), request.method.clone());
+        let reads = matches!(method, Method::GET | Method::HEAD);
         if path.starts_with("/api/") && !self.is_admitted(session) {
             return text(StatusCode::UNAUTHORIZED, "a token is required\n");
         }
-        match (path, reads, &request.method) {
+        match (path, reads, &method) {
             ("/api/reload", _, &Method::POST) => self.reload().await,
             ("/api/reload", ..) => text(StatusCode::METHOD_NOT_ALLOWED, "use POST\n"),
+            ("/api/explain", true, _) | ("/api/explain", _, &Method::POST) => {
+                let generation = self.current.load_full();
+                explain::answer(session, &generation, self.clock.now()).await
+            }
             (_, false, _) => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
             ("/healthz", ..) => text(StatusCode::OK, "ok\n"),
             ("/readyz", ..) if self.lifecycle.is_draining() => {

@@ -25,13 +25,11 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::config::snapshot::{Caller, Snapshot};
-use crate::core::catalog::{ModelIx, Resolved};
 use crate::core::nearest::nearest;
-use crate::core::plan::Plan;
-use crate::core::policy::Policy;
 use crate::edge::clock::Clock;
 use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
+use crate::edge::planning::{self, PlanError, Planned};
 use crate::edge::telemetry::Telemetry;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::operation::Operation;
@@ -124,7 +122,7 @@ impl Gateway {
             Err(error) => return refuse(session, &ids, &error, skin).await,
         };
         match plan(&generation, &incoming) {
-            Ok((plan, wild)) => {
+            Ok(Planned { plan, wild }) => {
                 let drive = Drive::new(self, session, generation, (&incoming, wild), plan);
                 Box::pin(drive.run()).await;
             }
@@ -176,25 +174,14 @@ async fn tell_models(
     }
 }
 
-/// Resolves the model and the policy, and plans. With the plan comes the name asked for, where a wildcard has it.
-fn plan(
-    generation: &Generation,
-    incoming: &Incoming,
-) -> Result<(Plan, Option<String>), ClientError> {
+/// Plans a request, or says what is wrong with the model that it names.
+fn plan(generation: &Generation, incoming: &Incoming) -> Result<Planned, ClientError> {
     let snapshot = &generation.snapshot;
-    let catalog = &snapshot.catalog;
     let caller = incoming.caller.as_deref();
-    let mut facts = incoming.request.facts.clone();
-    let Some(Resolved { model, wild }) = catalog.resolve(&facts.model) else {
-        return Err(unknown_model(snapshot, caller, &facts.model));
-    };
-    let wild = wild.map(str::to_owned);
-    facts.unproven |= wild.is_some();
-    let may_use = |ix: ModelIx| {
-        caller.is_none_or(|caller| caller.may_use(catalog.name_of(ix, wild.as_deref())))
-    };
-    if !may_use(model) {
-        return Err(ClientError {
+    let facts = &incoming.request.facts;
+    planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
+        PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
+        PlanError::ModelNotAllowed => ClientError {
             code: Some("model_not_allowed".to_owned()),
             param: Some("model".to_owned()),
             ..ClientError::new(
@@ -202,21 +189,8 @@ fn plan(
                 "permission_denied",
                 format!("this API key may not use the model '{}'", facts.model),
             )
-        });
-    }
-    let policy = policy(snapshot, caller, model);
-    let plan = Plan::new(catalog, model, facts, policy, may_use);
-    Ok((plan, wild))
-}
-
-/// A key's policy wins over a model's, a model's over the default (surface).
-fn policy(snapshot: &Snapshot, caller: Option<&Caller>, model: ModelIx) -> Arc<Policy> {
-    let of_caller = caller.and_then(|caller| caller.policy.as_ref());
-    let name = of_caller.or(snapshot.catalog.model(model).policy.as_ref());
-    name.and_then(|name| snapshot.policies.get(name))
-        .or_else(|| snapshot.policies.get(Snapshot::DEFAULT_POLICY))
-        .expect("compile leaves no reference without its policy, and adds the default")
-        .clone()
+        },
+    })
 }
 
 fn unknown_model(snapshot: &Snapshot, caller: Option<&Caller>, asked: &str) -> ClientError {

@@ -6,16 +6,14 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::catalog::EndpointIx;
+use crate::core::drift::Drift;
 use crate::core::exchange::Exchange;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::{self, Skin};
-
-/// Prices within this ratio are the same to an operator.
-const PRICE_TOLERANCE: f64 = 0.05;
 
 /// A head with what every answer of the exchange says.
 pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
@@ -67,32 +65,13 @@ pub(crate) fn describe(
         let asked = catalog.model(exchange.asked());
         asked.endpoints.first().copied()
     });
+    // The endpoint tried first; of a model that was passed over, its first one.
     if let Some(meant) = tried.or(skipped) {
-        let drift = drift(catalog, meant, served);
+        let drift = Drift::between(catalog, meant, served).to_string();
         if !drift.is_empty() {
             insert(head, "x-mainstay-drift", &drift);
         }
     }
-}
-
-/// What differs between the endpoint tried first (of a model that was passed over: its first one) and the
-/// one that answered.
-fn drift(catalog: &Catalog, first: EndpointIx, served: EndpointIx) -> String {
-    let (first, served) = (catalog.endpoint(first), catalog.endpoint(served));
-    let mut words = Vec::new();
-    if first.provider != served.provider {
-        words.push("provider".to_owned());
-    }
-    if first.model != served.model {
-        words.push("model".to_owned());
-    }
-    if let (Some(before), Some(now)) = (first.price.typical(), served.price.typical())
-        && before > 0.0
-        && (now / before - 1.0).abs() > PRICE_TOLERANCE
-    {
-        words.push(format!("price={:.2}", now / before));
-    }
-    words.join(" ")
 }
 
 /// Writes an error answer. Returns its status, or `None` where the client is gone.

@@ -6,7 +6,7 @@ mod stalls;
 
 use super::*;
 use crate::core::fixture::catalog;
-use crate::core::health::{BudgetSettings, HealthSettings, State};
+use crate::core::health::{BudgetSettings, HealthSettings, Kind, State};
 use crate::core::names::PolicyName;
 use crate::core::outcome::{ConnectFault, Hint};
 use crate::core::plan::RequestFacts;

@@ -1,0 +1,129 @@
+//! Owns the operator's question where a request would go: the request as a body, or its model alone in the query.
+//! Must never read a body beyond its bound, or spend a token.
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Response, StatusCode};
+use pingora::protocols::http::ServerSession;
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::config::snapshot::Caller;
+use crate::core::time::Time;
+use crate::edge::admin::{json, text};
+use crate::edge::explain::explain;
+use crate::edge::generation::Generation;
+use crate::edge::planning::PlanError;
+use crate::wire::openai::operation::Operation;
+use crate::wire::openai::request::scan;
+
+/// What the query says.
+#[derive(Debug, Default)]
+struct Query {
+    model: Option<String>,
+    /// The name of the downstream key that is taken to ask.
+    key: Option<String>,
+    stream: bool,
+}
+
+/// Answers `GET /api/explain?model=M` and `POST /api/explain` with a chat request.
+pub(super) async fn answer(
+    session: &mut ServerSession,
+    generation: &Generation,
+    now: Time,
+) -> Response<Vec<u8>> {
+    let query = query(session.req_header().uri.query().unwrap_or_default());
+    let body = match session.req_header().method {
+        Method::POST => match body(session, generation.snapshot.server.max_body).await {
+            Some(body) => body,
+            None => {
+                return text(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the body is too large, or broke off\n",
+                );
+            }
+        },
+        _ => match &query.model {
+            Some(model) => plain(model, query.stream),
+            None => {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    "name a model: ?model=author/slug\n",
+                );
+            }
+        },
+    };
+    explained(generation, &query, &body, now)
+}
+
+fn explained(generation: &Generation, query: &Query, body: &Bytes, now: Time) -> Response<Vec<u8>> {
+    let caller = match caller(generation, query.key.as_deref()) {
+        Ok(caller) => caller,
+        Err(message) => return text(StatusCode::NOT_FOUND, &message),
+    };
+    let mut facts = match scan(Operation::Chat, body) {
+        Ok(request) => request.facts,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+    };
+    if let Some(model) = &query.model {
+        facts.model.clone_from(model);
+    }
+    let asked = facts.model.clone();
+    match explain(&generation.snapshot, &generation.health, caller, facts, now) {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(PlanError::UnknownModel) => text(
+            StatusCode::NOT_FOUND,
+            &format!("no model is named '{asked}'\n"),
+        ),
+        Err(PlanError::ModelNotAllowed) => text(
+            StatusCode::FORBIDDEN,
+            &format!("this key may not use '{asked}'\n"),
+        ),
+    }
+}
+
+fn caller<'a>(
+    generation: &'a Generation,
+    name: Option<&str>,
+) -> Result<Option<&'a Caller>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let mut callers = generation.snapshot.callers.iter();
+    let found = callers.find(|caller| caller.name.as_str() == name);
+    found
+        .map(Some)
+        .ok_or_else(|| format!("no key is named '{name}'\n"))
+}
+
+fn query(text: &str) -> Query {
+    let mut query = Query::default();
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        match name.as_ref() {
+            "model" => query.model = Some(value.into_owned()),
+            "key" => query.key = Some(value.into_owned()),
+            "stream" => query.stream = matches!(value.as_ref(), "" | "1" | "true"),
+            _ => {}
+        }
+    }
+    query
+}
+
+/// The shortest request of a model.
+fn plain(model: &str, stream: bool) -> Bytes {
+    let request = json!({
+        "model": model,
+        "stream": stream,
+        "messages": [{ "role": "user", "content": "" }],
+    });
+    Bytes::from(request.to_string())
+}
+
+/// The body, none where it breaks off or is longer than `longest`.
+async fn body(session: &mut ServerSession, longest: u64) -> Option<Bytes> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = session.read_request_body().await.ok()? {
+        if (body.len() + chunk.len()) as u64 > longest {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body.freeze())
+}

@@ -1,0 +1,241 @@
+//! Owns what operators are told of a request that is not made: every endpoint, asked or not and why, its score, and
+//! what a failure would cost. Must never start an attempt, begin a probe, or show a secret.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::snapshot::{Caller, Snapshot};
+use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::drift::Drift;
+use crate::core::explain::{Explained, ExplainedLeg, Explanation, Story, Verdict};
+use crate::core::health::Health;
+use crate::core::plan::{Plan, Reject, RequestFacts};
+use crate::core::time::Time;
+use crate::edge::planning::{PlanError, Planned, plan};
+
+/// Bytes of a body that make a token of the prompt, roughly: English prose with its JSON around it.
+const BYTES_A_TOKEN: u64 = 4;
+/// Completion tokens where the request sets no limit below them (design section 5: prior 300).
+const COMPLETION: u64 = 300;
+
+/// The answer to "where would this request go".
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// What the request asks for.
+    pub model: String,
+    pub policy: PolicyAnswer,
+    /// How the request is seen: what its speed is compared with.
+    pub request: RequestAnswer,
+    /// The model asked for, then its chain.
+    pub models: Vec<ModelAnswer>,
+    /// What happens if the one who is asked first fails; `None`: nobody can be asked.
+    pub if_first_fails: Option<FailureAnswer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PolicyAnswer {
+    pub name: String,
+    pub sort: String,
+    pub attempts: u8,
+    pub deadline_seconds: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RequestAnswer {
+    pub stream: bool,
+    pub reasoning: bool,
+    pub tools: bool,
+    pub images: bool,
+    /// Estimated from the size of the body.
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ModelAnswer {
+    pub model: String,
+    pub endpoints: Vec<EndpointAnswer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndpointAnswer {
+    pub id: String,
+    /// `open`, `ramping`, `probing`, `resting`, `rate_limited` or `rejected`.
+    pub verdict: String,
+    /// Why it is not asked, or for what it rests.
+    pub why: Option<String>,
+    /// Its part of the first attempts on this model, 0 to 1.
+    pub share: f32,
+    /// The same once the one who is asked first has failed.
+    pub share_if_first_fails: f32,
+    /// The smaller, the better; in the policy's own unit.
+    pub score: f32,
+    pub score_parts: Vec<(String, f32)>,
+    /// Expected success of the next attempt, 0 to 1.
+    pub health: f32,
+    /// To the first token, or to the whole answer of JSON; `None` before any sample.
+    pub latency_seconds: Option<f32>,
+    pub tokens_per_second: Option<f32>,
+    /// Of this request, in USD; `None` where the price is unknown.
+    pub cost: Option<f64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FailureAnswer {
+    pub first: String,
+    /// The longest that its silence is borne. An error that is told costs less.
+    pub seconds_lost_at_most: f64,
+    /// `None`: nobody is left to ask.
+    pub next: Option<String>,
+    /// How the next differs from the first.
+    pub drift: Option<String>,
+    /// What both attempts cost, in USD.
+    pub cost: Option<f64>,
+}
+
+/// Explains where a request would go at `now`.
+///
+/// # Errors
+/// The model does not exist, or not for this caller.
+pub fn explain(
+    snapshot: &Snapshot,
+    health: &Health,
+    caller: Option<&Caller>,
+    facts: RequestFacts,
+    now: Time,
+) -> Result<Answer, PlanError> {
+    let Planned { plan, wild } = plan(snapshot, caller, facts)?;
+    let catalog = &snapshot.catalog;
+    let explanation = Explanation::of(&plan, catalog, health, now);
+    let telling = Telling {
+        catalog,
+        plan: &plan,
+        wild: wild.as_deref(),
+    };
+    Ok(telling.answer(&explanation))
+}
+
+struct Telling<'a> {
+    catalog: &'a Catalog,
+    plan: &'a Plan,
+    wild: Option<&'a str>,
+}
+
+impl Telling<'_> {
+    fn answer(&self, explanation: &Explanation) -> Answer {
+        let Plan { facts, policy, .. } = self.plan;
+        let (prompt_tokens, completion_tokens) = self.tokens();
+        Answer {
+            model: facts.model.clone(),
+            policy: PolicyAnswer {
+                name: policy.name.to_string(),
+                sort: format!("{:?}", policy.sort).to_lowercase(),
+                attempts: policy.attempts,
+                deadline_seconds: policy.deadline.as_secs_f64(),
+            },
+            request: RequestAnswer {
+                stream: facts.stream,
+                reasoning: facts.reasons,
+                tools: facts.tools,
+                images: facts.images,
+                prompt_tokens,
+                completion_tokens,
+            },
+            models: explanation.legs.iter().map(|leg| self.model(leg)).collect(),
+            if_first_fails: explanation.first.map(|story| self.failure(story)),
+        }
+    }
+
+    fn tokens(&self) -> (u64, u64) {
+        let facts = &self.plan.facts;
+        let completion = facts
+            .max_tokens
+            .map_or(COMPLETION, |most| most.min(COMPLETION));
+        (facts.body_bytes / BYTES_A_TOKEN, completion)
+    }
+
+    fn cost(&self, endpoint: EndpointIx) -> Option<f64> {
+        let price = self.catalog.endpoint(endpoint).price;
+        let (prompt, completion) = self.tokens();
+        price.typical().map(|_| price.of(prompt, completion))
+    }
+
+    fn id(&self, endpoint: EndpointIx) -> String {
+        self.catalog.endpoint(endpoint).id.to_string()
+    }
+
+    fn model(&self, leg: &ExplainedLeg) -> ModelAnswer {
+        ModelAnswer {
+            model: self.catalog.name_of(leg.model, self.wild).to_owned(),
+            endpoints: leg
+                .candidates
+                .iter()
+                .map(|one| self.endpoint(one))
+                .collect(),
+        }
+    }
+
+    fn endpoint(&self, explained: &Explained) -> EndpointAnswer {
+        let endpoint = explained.candidate.endpoint;
+        let (verdict, why) = verdict(explained.verdict);
+        let parts = explained.parts.iter();
+        EndpointAnswer {
+            id: self.id(endpoint),
+            verdict: verdict.to_owned(),
+            why,
+            share: explained.share,
+            share_if_first_fails: explained.share_after,
+            score: parts.clone().map(|part| part.value).sum(),
+            score_parts: parts
+                .map(|part| (part.name.to_owned(), part.value))
+                .collect(),
+            health: explained.view.expected,
+            latency_seconds: explained.view.latency,
+            tokens_per_second: explained.view.throughput,
+            cost: self.cost(endpoint),
+        }
+    }
+
+    fn failure(&self, story: Story) -> FailureAnswer {
+        let drift = story
+            .next
+            .map(|next| Drift::between(self.catalog, story.endpoint, next));
+        let next_cost = story.next.map_or(Some(0.0), |next| self.cost(next));
+        FailureAnswer {
+            first: self.id(story.endpoint),
+            seconds_lost_at_most: story.longest.as_secs_f64(),
+            next: story.next.map(|next| self.id(next)),
+            drift: drift.map(|drift| drift.to_string()),
+            cost: self
+                .cost(story.endpoint)
+                .zip(next_cost)
+                .map(|(one, other)| one + other),
+        }
+    }
+}
+
+fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
+    match verdict {
+        Verdict::Open => ("open", None),
+        Verdict::Ramping => (
+            "ramping",
+            Some("it has recovered and gets a growing part".to_owned()),
+        ),
+        Verdict::Probing => ("probing", Some("it gets a request now and then".to_owned())),
+        Verdict::Resting(class) => ("resting", Some(class.as_str().to_owned())),
+        Verdict::RateLimited(left) => ("rate_limited", Some(seconds(left))),
+        Verdict::Rejected(reject) => ("rejected", Some(reason(reject).to_owned())),
+    }
+}
+
+fn seconds(left: Duration) -> String {
+    format!("for {:.1} s", left.as_secs_f32())
+}
+
+fn reason(reject: Reject) -> &'static str {
+    match reject {
+        Reject::ModelNotAllowed => "the key may not use the model",
+        Reject::FallbackNotAllowed => "the policy allows no other model",
+    }
+}
