@@ -20,6 +20,7 @@ mod fidelity;
 mod operations;
 mod naming;
 mod failover;
+mod routing;
 mod surface;
 mod limits;
 mod cancel;
