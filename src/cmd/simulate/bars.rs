@@ -49,7 +49,7 @@ impl Bars {
         Self::parse(&text).map_err(|error| anyhow!("{shown}: {error}"))
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
         let sets: BTreeMap<String, BTreeMap<String, Line>> =
             serde_path_to_error::deserialize(&mut json)?;

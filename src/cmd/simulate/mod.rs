@@ -18,6 +18,8 @@ mod progress;
 mod table;
 mod json;
 mod bars;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::path::PathBuf;
