@@ -1,9 +1,10 @@
 //! Owns `mainstay simulate`: incident scenarios through the routing code itself under a virtual clock. In
-//! reading order: `file` and `scenario` (what is asked), `chance`, `fleet`, `upstream` (who plays), `queue`,
-//! `drive`, `world` (a run), `ledger` and `figures` (what it came to), `jobs` and `progress` (many runs),
+//! reading order: `file`, `program` and `scenario` (what is asked), `chance`, `fleet`, `upstream` (who plays), `queue`,
+//! `drive`, `world` (a run), `ledger`, `oracle` and `figures` (what it came to), `jobs` and `progress` (many runs),
 //! `table`, `json` and `bars` (what is shown). Must never decide routing: that is `core`'s, unchanged.
 
 mod file;
+mod program;
 mod scenario;
 mod chance;
 mod fleet;
@@ -12,6 +13,7 @@ mod queue;
 mod drive;
 mod world;
 mod ledger;
+mod oracle;
 mod figures;
 mod jobs;
 mod progress;
@@ -19,6 +21,10 @@ mod table;
 mod json;
 mod bars;
 #[cfg(test)]
+#[expect(
+    clippy::float_cmp,
+    reason = "what is counted, or given, comes out exactly"
+)]
 mod tests;
 
 use std::io::Write;
@@ -29,7 +35,6 @@ use anyhow::{Context, bail, ensure};
 
 use crate::cmd::simulate::bars::Bars;
 use crate::cmd::simulate::file::File;
-use crate::cmd::simulate::jobs::Row;
 use crate::cmd::simulate::scenario::Scenario;
 use crate::core::policy::Sort;
 
@@ -183,9 +188,4 @@ fn at_rate(scenarios: &[Scenario], rps: Option<f64>) -> Vec<Scenario> {
         None => scenario,
     })
     .collect()
-}
-
-/// One line for a policy in a scenario.
-fn name_of(row: &Row) -> String {
-    format!("{} {}", row.scenario, row.policy)
 }

@@ -4,6 +4,7 @@
 use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::cmd::simulate::file::{File, RawEndpoint, RawIncident, RawKind, RawScenario};
+use crate::cmd::simulate::program;
 
 /// After the last incident, seconds that are scored where no window is given.
 const AFTERMATH: f64 = 30.0;
@@ -21,8 +22,31 @@ pub(super) struct Scenario {
     pub(super) incidents: Vec<Incident>,
     /// Arrivals between these are scored.
     pub(super) window: (f64, f64),
-    /// Share of requests that every endpoint answers with 400.
-    pub(super) client_errors: f64,
+    pub(super) requests: Requests,
+    pub(super) models: Vec<Model>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Requests {
+    /// Share that every endpoint answers with 400.
+    pub(super) faulty: f64,
+    /// Share that wants one JSON answer.
+    pub(super) json: f64,
+    /// Share whose answer begins with hidden reasoning.
+    pub(super) reasoning: f64,
+    /// Tokens of the shortest and the longest prompt.
+    pub(super) prompt: Option<(f64, f64)>,
+}
+
+/// A model of the fleet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Model {
+    pub(super) name: String,
+    /// How often it is asked for, beside the others'.
+    pub(super) weight: f64,
+    /// Positions of those it falls back to.
+    pub(super) fallbacks: Vec<usize>,
 }
 
 /// An endpoint as it is without an incident.
@@ -36,6 +60,11 @@ pub(super) struct Endpoint {
     pub(super) speed: f64,
     /// Share of attempts that get a 5xx.
     pub(super) errors: f64,
+    pub(super) model: String,
+    pub(super) host: String,
+    pub(super) key: String,
+    /// Seconds to the first token for each thousand tokens of the prompt.
+    pub(super) per_thousand: f64,
 }
 
 /// Where requests come from.
@@ -107,7 +136,8 @@ impl Scenario {
     /// Names the scenario, and the incident, that makes no sense.
     pub(super) fn all(file: &File) -> anyhow::Result<Vec<Self>> {
         let mut built: Vec<Self> = Vec::new();
-        for raw in &file.scenarios {
+        let drawn = program::draw(file)?;
+        for raw in file.scenarios.iter().chain(&drawn) {
             let scenario = Self::of(raw, file).with_context(|| format!("scenario {}", raw.id))?;
             ensure!(
                 built.iter().all(|other| other.id != scenario.id),
@@ -136,7 +166,6 @@ impl Scenario {
         let within = |name, value, low, high| in_range(name, value, low, high);
         within("rps", raw.rps, 0.001, 10_000.0)?;
         within("dur", raw.dur, 1.0, 1e6)?;
-        within("client_err", raw.client_err, 0.0, 1.0)?;
         ensure!(
             raw.rps * raw.dur <= 5e6,
             "rps times dur is {}, more than five million requests",
@@ -144,8 +173,8 @@ impl Scenario {
         );
         let mut incidents = Vec::new();
         for (position, incident) in raw.incidents.iter().enumerate() {
-            let built = Incident::of(incident, &fleet, raw.dur);
-            incidents.push(built.with_context(|| format!("incidents[{position}]"))?);
+            let built = Incident::all(incident, &fleet, raw.dur);
+            incidents.extend(built.with_context(|| format!("incidents[{position}]"))?);
         }
         let window = window(raw, &incidents)?;
         let load = match raw.closed {
@@ -160,13 +189,14 @@ impl Scenario {
         };
         Ok(Self {
             id: raw.id.clone(),
-            fleet,
             load,
             rps: raw.rps,
             duration: raw.dur,
             incidents,
             window,
-            client_errors: raw.client_err,
+            requests: Requests::of(raw)?,
+            models: models(raw, &fleet)?,
+            fleet,
         })
     }
 
@@ -184,6 +214,71 @@ impl Scenario {
         let all = self.incidents.iter();
         all.filter(move |incident| incident.endpoint == endpoint)
     }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    fn of(raw: &RawScenario) -> anyhow::Result<Self> {
+        in_range("client_err", raw.client_err, 0.0, 1.0)?;
+        in_range("json", raw.json, 0.0, 1.0)?;
+        in_range("reasoning", raw.reasoning, 0.0, 1.0)?;
+        if let Some([shortest, longest]) = raw.prompt {
+            in_range("prompt", shortest, 1.0, longest)?;
+            in_range("prompt", longest, 1.0, 1e7)?;
+        }
+        Ok(Self {
+            faulty: raw.client_err,
+            json: raw.json,
+            reasoning: raw.reasoning,
+            prompt: raw.prompt.map(|[shortest, longest]| (shortest, longest)),
+        })
+    }
+}
+
+/// The models of a fleet in the order they appear in, with what the scenario asks of them.
+fn models(raw: &RawScenario, fleet: &[Endpoint]) -> anyhow::Result<Vec<Model>> {
+    let mut names: Vec<&str> = Vec::new();
+    for endpoint in fleet {
+        if !names.contains(&endpoint.model.as_str()) {
+            names.push(&endpoint.model);
+        }
+    }
+    let position = |name: &String| {
+        let found = names.iter().position(|known| known == name);
+        found.ok_or_else(|| anyhow!("the fleet has no model {name}"))
+    };
+    let chain = raw
+        .chain
+        .iter()
+        .map(position)
+        .collect::<Result<Vec<_>, _>>();
+    let chain = chain.context("chain")?;
+    let mut weights = vec![0.0; names.len()];
+    match &raw.asks {
+        None => weights[0] = 1.0,
+        Some(asks) => {
+            for (name, weight) in asks {
+                in_range("asks", *weight, 0.0, 1e6)?;
+                weights[position(name).context("asks")?] = *weight;
+            }
+        }
+    }
+    ensure!(
+        weights.iter().sum::<f64>() > 0.0,
+        "asks: nothing is asked for"
+    );
+    let models = names.iter().zip(weights).enumerate();
+    Ok(models
+        .map(|(this, (name, weight))| {
+            let behind = chain.iter().skip_while(|other| **other != this).skip(1);
+            Model {
+                name: (*name).to_owned(),
+                weight,
+                fallbacks: behind.copied().collect(),
+            }
+        })
+        .collect())
 }
 
 fn window(raw: &RawScenario, incidents: &[Incident]) -> anyhow::Result<(f64, f64)> {
@@ -225,24 +320,45 @@ impl Endpoint {
         check("ttft", raw.ttft, 0.001, 600.0)?;
         check("tps", raw.tps, 0.1, 1e5)?;
         check("base_err", raw.base_err, 0.0, 1.0)?;
+        check("per_1k", raw.per_1k, 0.0, 600.0)?;
         Ok(Self {
             id: raw.id.clone(),
             price: raw.price,
             first_token: raw.ttft,
             speed: raw.tps,
             errors: raw.base_err,
+            model: or(raw.model.as_ref(), "model"),
+            host: or(raw.host.as_ref(), &raw.id),
+            key: or(raw.key.as_ref(), &raw.id),
+            per_thousand: raw.per_1k,
         })
     }
+}
+
+fn or(given: Option<&String>, usual: &str) -> String {
+    given.map_or(usual, String::as_str).to_owned()
 }
 
 // === impl Incident ===
 
 impl Incident {
-    fn of(raw: &RawIncident, fleet: &[Endpoint], duration: f64) -> anyhow::Result<Self> {
-        let endpoint = fleet
-            .iter()
-            .position(|endpoint| endpoint.id == raw.ep)
-            .ok_or_else(|| anyhow!("ep: the fleet has no {}", raw.ep))?;
+    /// One for each endpoint that it is at.
+    fn all(raw: &RawIncident, fleet: &[Endpoint], duration: f64) -> anyhow::Result<Vec<Self>> {
+        type Field = fn(&Endpoint) -> &String;
+        let (what, name, field): (_, _, Field) = match (&raw.ep, &raw.host, &raw.key) {
+            (Some(name), None, None) => ("ep", name, |endpoint| &endpoint.id),
+            (None, Some(name), None) => ("host", name, |endpoint| &endpoint.host),
+            (None, None, Some(name)) => ("key", name, |endpoint| &endpoint.key),
+            _ => bail!("ep, host, key: one of them says where it is"),
+        };
+        let places = (0..fleet.len()).filter(|position| field(&fleet[*position]) == name);
+        let built = places.map(|position| Self::of(raw, position, duration));
+        let built = built.collect::<Result<Vec<_>, _>>()?;
+        ensure!(!built.is_empty(), "{what}: the fleet has no {name}");
+        Ok(built)
+    }
+
+    fn of(raw: &RawIncident, endpoint: usize, duration: f64) -> anyhow::Result<Self> {
         ensure!(
             0.0 <= raw.from && raw.from < raw.to && raw.to <= duration,
             "from, to: {} to {} is not within 0 to {duration}",

@@ -68,3 +68,54 @@ fn rates_come_highest_first() {
     let bars = Bars::parse(r#"{"a_0.5rps": {}, "b_50rps": {}, "c_5rps": {}}"#).unwrap();
     assert_eq!(bars.rates(), [50.0, 5.0, 0.5]);
 }
+
+#[test]
+fn regret_is_held_against_the_best_other_policy() {
+    let of = |policy, regret| Row {
+        policy,
+        figures: Figures {
+            regret: Some(regret),
+            ..Figures::default()
+        },
+        ..row("random_seed_7")
+    };
+    let bars = Bars::parse(r#"{"a_5rps": {"random_seed_*": {"regret_x": 1.2}}}"#).unwrap();
+    let missed = |rows: &[Row]| bars.missed(rows, Some(5.0));
+    let close = [of("adaptive", 0.6), of("ordered", 0.5)];
+    assert!(missed(&close).unwrap().is_empty());
+    let worse = [of("adaptive", 0.7), of("ordered", 0.5), of("third", 0.9)];
+    let lines = missed(&worse).unwrap();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("regret 0.700, bar <= 1.2 x 0.500"),
+        "{lines:?}"
+    );
+    assert!(missed(&close[..1]).is_err(), "nothing to compare with");
+}
+
+#[test]
+fn only_the_first_policy_is_judged() {
+    let other = Row {
+        policy: "ordered",
+        figures: Figures::default(),
+        ..row("one")
+    };
+    let bars = bars(r#""success": 99"#);
+    assert!(
+        bars.missed(&[row("one"), other], Some(50.0))
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_scenario_file_may_hold_its_own_bars() {
+    let text = include_str!("../../../../conf/scenarios/realistic.json");
+    assert_eq!(Bars::parse(text).unwrap().rates(), [20.0]);
+    let misspelt = r#"{"fleets": {}, "scenarios": [], "bars": {"a_5rps": {"one": {"sucess": 1}}}}"#;
+    let error = Bars::parse(misspelt).unwrap_err().to_string();
+    assert!(
+        error.contains("a_5rps.one") && error.contains("sucess"),
+        "{error}"
+    );
+}

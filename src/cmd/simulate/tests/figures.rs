@@ -10,10 +10,13 @@ use crate::cmd::simulate::scenario::tests::scenario;
 fn request(arrived: f64) -> Request {
     Request {
         arrived,
+        model: 0,
         faulty: false,
         answered: true,
         attempts: 1,
         first_token: Some(0.5),
+        streamed: 4.0,
+        took: 4.5,
         lost: 0.0,
         price: 1.0,
     }
@@ -194,7 +197,7 @@ fn a_look_is_wide_enough_for_twenty_arrivals() {
     );
     let sent = |second: u32| Sent {
         at: f64::from(second),
-        endpoint: usize::from(second >= 28 && second % 15 != 0),
+        endpoint: usize::from(second >= 28 && !second.is_multiple_of(15)),
         limited: false,
     };
     let ledger = Ledger {
@@ -235,7 +238,7 @@ fn the_capacity_used_is_what_a_limit_let_through() {
     let sent = |nth: u32| Sent {
         at: 20.0 + f64::from(nth) / 10.0,
         endpoint: 0,
-        limited: nth % 4 == 0,
+        limited: nth.is_multiple_of(4),
     };
     let ledger = Ledger {
         attempts: (0..200).map(sent).collect(),

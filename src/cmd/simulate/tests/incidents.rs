@@ -9,6 +9,10 @@ use crate::cmd::simulate::upstream::{Answer, Ask, Stream, Upstream};
 const ASK: Ask = Ask {
     tokens: 300.0,
     faulty: false,
+    model: 0,
+    json: false,
+    hidden: 0.0,
+    prompt: 500.0,
 };
 const A: usize = 0;
 const B: usize = 1;
@@ -37,7 +41,11 @@ fn many(scenario: &Scenario, at: f64) -> Vec<Answer> {
 fn streams(answers: &[Answer]) -> Vec<Stream> {
     let stream = |answer: &Answer| match answer {
         Answer::Stream(stream) => Some(*stream),
-        Answer::ConnectFails { .. } | Answer::Status { .. } | Answer::Silence => None,
+        Answer::ConnectFails { .. }
+        | Answer::Status { .. }
+        | Answer::Silence
+        | Answer::Json { .. }
+        | Answer::Lost { .. } => None,
     };
     answers.iter().filter_map(stream).collect()
 }
@@ -52,7 +60,11 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 fn refused(answers: &[Answer]) -> (f64, Vec<u16>) {
     let statuses = answers.iter().filter_map(|answer| match answer {
         Answer::Status { status, .. } => Some(*status),
-        Answer::ConnectFails { .. } | Answer::Silence | Answer::Stream(_) => None,
+        Answer::ConnectFails { .. }
+        | Answer::Silence
+        | Answer::Stream(_)
+        | Answer::Json { .. }
+        | Answer::Lost { .. } => None,
     });
     let mut statuses: Vec<u16> = statuses.collect();
     let share = statuses.len() as f64 / answers.len() as f64;
