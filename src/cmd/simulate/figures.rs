@@ -1,9 +1,10 @@
 //! Owns the figures of a run, each as `docs/simulate.md` defines it. Must never leave out a request that was
 //! scored, or score one that was not.
 
+use crate::cmd::simulate::incident::{Incident, Kind};
 use crate::cmd::simulate::ledger::{Ledger, Request, Trip};
 use crate::cmd::simulate::oracle;
-use crate::cmd::simulate::scenario::{Incident, Kind, Load, Scenario};
+use crate::cmd::simulate::scenario::{Load, Scenario};
 
 /// The steps in which shares of traffic are looked at, in seconds.
 const STEP: f64 = 0.5;

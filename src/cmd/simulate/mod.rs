@@ -1,10 +1,12 @@
 //! Owns `mainstay simulate`: incident scenarios through the routing code itself under a virtual clock. In
-//! reading order: `file`, `program` and `scenario` (what is asked), `chance`, `fleet`, `upstream` (who plays), `queue`,
-//! `drive`, `world` (a run), `ledger`, `oracle` and `figures` (what it came to), `jobs` and `progress` (many runs),
-//! `table`, `json` and `bars` (what is shown). Must never decide routing: that is `core`'s, unchanged.
+//! reading order: `file`, `program`, `incident` and `scenario` (what is asked), `chance`, `fleet`, `upstream`
+//! (who plays), `queue`, `drive`, `world` (a run), `ledger`, `oracle` and `figures` (what it came to), `jobs` and
+//! `progress` (many runs), `table`, `json` and `bars` (what is shown). Must never decide routing: that is
+//! `core`'s, unchanged.
 
 mod file;
 mod program;
+mod incident;
 mod scenario;
 mod chance;
 mod fleet;

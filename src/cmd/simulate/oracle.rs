@@ -2,8 +2,9 @@
 //! compared by. Must never be asked while a run goes on.
 
 use crate::cmd::simulate::chance;
+use crate::cmd::simulate::incident::Kind;
 use crate::cmd::simulate::ledger::Request;
-use crate::cmd::simulate::scenario::{Endpoint, Kind, Scenario};
+use crate::cmd::simulate::scenario::{Endpoint, Scenario};
 
 /// What a request that fails costs, in prices of the cheapest endpoint (routing-algorithm 2).
 const FAILED: f64 = 20.0;

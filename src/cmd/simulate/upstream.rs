@@ -4,7 +4,8 @@
 use fastrand::Rng;
 
 use crate::cmd::simulate::chance;
-use crate::cmd::simulate::scenario::{Endpoint, Incident, Kind, Scenario};
+use crate::cmd::simulate::incident::{Incident, Kind};
+use crate::cmd::simulate::scenario::{Endpoint, Scenario};
 
 /// The least a limited endpoint can take at once, in requests; above it, a second of its rate.
 const LEAST_BURST: f64 = 2.0;
