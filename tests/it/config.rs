@@ -69,6 +69,12 @@ impl Config {
         self
     }
 
+    /// A model by all its fields.
+    pub(crate) fn raw_model(mut self, name: &str, fields: &str) -> Self {
+        self.models.push(format!("{name}: {{ {fields} }}"));
+        self
+    }
+
     /// A field of the default policy.
     pub(crate) fn policy(mut self, field: &str) -> Self {
         self.policy.push(field.to_owned());

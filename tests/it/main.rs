@@ -27,6 +27,7 @@ mod outage;
 mod operations;
 mod naming;
 mod failover;
+mod routing;
 mod surface;
 mod limits;
 mod connections;

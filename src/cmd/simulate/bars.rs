@@ -6,14 +6,25 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::cmd::simulate::jobs::Row;
-use crate::cmd::simulate::name_of;
 
-/// A file of bars: sets named `<anything>_<rate>rps`, each with its scenarios.
+/// Bars by rate: sets named `<anything>_<rate>rps`, each with its scenarios. A scenario whose name ends in `*`
+/// stands for all that begin so.
 #[derive(Debug)]
 pub(super) struct Bars {
     sets: Vec<(f64, BTreeMap<String, Line>)>,
+}
+
+type Sets = BTreeMap<String, BTreeMap<String, Line>>;
+
+/// A scenario file that holds its own bars.
+#[derive(Deserialize)]
+struct Host {
+    #[serde(rename = "scenarios")]
+    _scenarios: IgnoredAny,
+    bars: serde_json::Value,
 }
 
 /// The bars of a scenario; `null` is none.
@@ -34,7 +45,13 @@ struct Line {
     lost: Option<f64>,
     cost: Option<f64>,
     false_trips: Option<f64>,
+    regret: Option<f64>,
+    /// At most so many times the least regret that another policy of the same command has in the scenario.
+    regret_x: Option<f64>,
 }
+
+/// Regrets closer than this are the same: a fiftieth of the cheapest price is within the noise of a few runs.
+const SAME_REGRET: f64 = 0.02;
 
 // === impl Bars ===
 
@@ -49,11 +66,15 @@ impl Bars {
         Self::parse(&text).map_err(|error| anyhow!("{shown}: {error}"))
     }
 
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let sets: BTreeMap<String, BTreeMap<String, Line>> =
-            serde_path_to_error::deserialize(&mut json)?;
-        json.end()?;
+    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+        let sets: Sets = if let Ok(Host { bars, .. }) = serde_json::from_str(text) {
+            serde_path_to_error::deserialize(bars)?
+        } else {
+            let mut json = serde_json::Deserializer::from_str(text);
+            let sets = serde_path_to_error::deserialize(&mut json)?;
+            json.end()?;
+            sets
+        };
         let rated = |(name, set): (String, _)| match rate_of(&name) {
             Some(rate) => Ok((rate, set)),
             None => bail!("{name}: must end in a rate, like main_50rps"),
@@ -69,7 +90,7 @@ impl Bars {
         self.sets.iter().map(|(rate, _)| *rate).collect()
     }
 
-    /// Every bar that is missed at a rate, as a line for people.
+    /// Every bar that the first policy misses at a rate, as a line for people. Others are there to compare with.
     ///
     /// # Errors
     /// Where a scenario that was run has no bars at this rate.
@@ -82,15 +103,31 @@ impl Bars {
         let (_, set) =
             set.with_context(|| format!("there are no bars for {rps} requests a second"))?;
         let mut missed = Vec::new();
-        for row in rows {
-            let bars = set.get(&row.scenario);
+        let judged = rows.first().map(|row| row.policy);
+        for row in rows.iter().filter(|row| Some(row.policy) == judged) {
+            let bars = of_scenario(set, &row.scenario);
             let bars = bars.with_context(|| format!("{} has no bars at {rps}", row.scenario))?;
-            let short = bars.missed_by(row);
-            missed
-                .extend(short.map(|what| format!("missed at {rps} rps: {}: {what}", name_of(row))));
+            let short = bars.missed_by(row).chain(bars.regretted(row, rows)?);
+            let line = |what| {
+                format!(
+                    "missed at {rps} rps: {} {}: {what}",
+                    row.scenario, row.policy
+                )
+            };
+            missed.extend(short.map(line));
         }
         Ok(missed)
     }
+}
+
+/// The bars of a scenario: under its name, or under the beginning of it with a `*`.
+fn of_scenario<'a>(set: &'a BTreeMap<String, Line>, id: &str) -> Option<&'a Line> {
+    let stands_for = |name: &String| {
+        let stem = name.strip_suffix('*');
+        stem.is_some_and(|stem| id.starts_with(stem))
+    };
+    let wild = || set.iter().find(|(name, _)| stands_for(name));
+    set.get(id).or_else(|| wild().map(|(_, line)| line))
 }
 
 fn rate_of(name: &str) -> Option<f64> {
@@ -117,6 +154,7 @@ impl Line {
             ("lost", self.lost, Some(figures.lost)),
             ("cost", self.cost, Some(figures.cost)),
             ("false_trips", self.false_trips, Some(figures.false_trips)),
+            ("regret", self.regret, figures.regret),
         ];
         let short = at_least.into_iter().filter_map(|(name, bar, figure)| {
             let (bar, figure) = (bar?, figure?);
@@ -127,5 +165,25 @@ impl Line {
             (figure > bar).then(|| format!("{name} {figure:.3}, bar <= {bar}"))
         });
         short.chain(over)
+    }
+
+    /// Whether another policy did better by more than is allowed.
+    fn regretted(&self, row: &Row, rows: &[Row]) -> anyhow::Result<Option<String>> {
+        let (Some(times), Some(regret)) = (self.regret_x, row.figures.regret) else {
+            return Ok(None);
+        };
+        let others = rows.iter().filter(|other| other.policy != row.policy);
+        let its = others.filter(|other| other.scenario == row.scenario);
+        let least = its
+            .filter_map(|other| other.figures.regret)
+            .reduce(f64::min);
+        let least = least.with_context(|| {
+            let id = &row.scenario;
+            format!("{id}: regret_x needs another --policy to compare with")
+        })?;
+        let misses = regret > times * least.max(0.0) + SAME_REGRET;
+        Ok(misses.then(|| {
+            format!("regret {regret:.3}, bar <= {times} x {least:.3}, the best other policy's")
+        }))
     }
 }

@@ -15,6 +15,8 @@ const SPEED_SIGMA: f64 = 0.25;
 const TOKENS_MEDIAN: f64 = 300.0;
 const TOKENS_SIGMA: f64 = 0.8;
 const TOKENS_CAP: f64 = 4000.0;
+/// Hidden reasoning, in tokens; spread and cap are those of answers.
+const HIDDEN_MEDIAN: f64 = 600.0;
 
 /// Who draws. Each has its own stream.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub(super) enum Subject {
     Routing,
     /// What one request asks for.
     Request(u64),
+    /// The incidents of a random program.
+    Program,
     /// What an endpoint makes of one attempt of a request.
     Attempt {
         request: u64,
@@ -37,6 +41,7 @@ pub(super) fn stream(seed: u64, subject: Subject) -> Rng {
         Subject::Arrivals => (1, 0, 0),
         Subject::Routing => (2, 0, 0),
         Subject::Request(number) => (3, number, 0),
+        Subject::Program => (5, 0, 0),
         Subject::Attempt { request, number } => (4, request, u64::from(number)),
     };
     let mixed = [kind, one, two]
@@ -89,6 +94,46 @@ pub(super) fn tokens(rng: &mut Rng) -> f64 {
         .round()
 }
 
+/// The mean of `first_token`.
+pub(super) fn mean_first_token(median: f64) -> f64 {
+    let late = 1.0 - LATE_SHARE + LATE_SHARE * 6.5; // the middle of 3 to 10
+    median * (FIRST_TOKEN_SIGMA.powi(2) / 2.0).exp() * late
+}
+
+/// The mean time of a whole stream at a median speed, in seconds.
+pub(super) fn mean_stream(speed: f64) -> f64 {
+    let tokens = TOKENS_MEDIAN * (TOKENS_SIGMA.powi(2) / 2.0).exp();
+    tokens / speed * (SPEED_SIGMA.powi(2) / 2.0).exp()
+}
+
+/// The length of reasoning that nobody sees, in tokens.
+pub(super) fn hidden(rng: &mut Rng) -> f64 {
+    lognormal(rng, HIDDEN_MEDIAN, TOKENS_SIGMA)
+        .clamp(1.0, TOKENS_CAP)
+        .round()
+}
+
+/// The length of a prompt, in tokens: as many of each order of magnitude.
+pub(super) fn prompt(rng: &mut Rng, (shortest, longest): (f64, f64)) -> f64 {
+    (uniform(rng, shortest.ln(), longest.ln())).exp().round()
+}
+
+/// A position, each as often as its weight says.
+pub(super) fn weighted(rng: &mut Rng, weights: impl Iterator<Item = f64> + Clone) -> usize {
+    let mut left = rng.f64() * weights.clone().sum::<f64>();
+    let mut last = 0;
+    for (position, weight) in weights.enumerate() {
+        if weight > 0.0 {
+            last = position;
+            if left < weight {
+                break;
+            }
+        }
+        left -= weight;
+    }
+    last
+}
+
 fn lognormal(rng: &mut Rng, median: f64, sigma: f64) -> f64 {
     // Box and Muller, 1958.
     let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
@@ -134,6 +179,27 @@ mod tests {
         );
         let late = drawn.iter().filter(|drawn| **drawn > 0.4 * 3.6).count();
         assert!((200..440).contains(&late), "{late}");
+    }
+
+    #[test]
+    fn means_are_those_of_what_is_drawn() {
+        let drawn = sorted(50_000, |rng| first_token(rng, 0.4));
+        let mean = drawn.iter().sum::<f64>() / 50_000.0;
+        assert!((mean - mean_first_token(0.4)).abs() < 0.01, "{mean}");
+        let drawn = sorted(50_000, |rng| tokens(rng) / speed(rng, 100.0));
+        let mean = drawn.iter().sum::<f64>() / 50_000.0;
+        assert!((mean - mean_stream(100.0)).abs() < 0.1, "{mean}");
+    }
+
+    #[test]
+    fn weights_and_prompts_are_drawn_as_they_say() {
+        let weights = [0.0, 3.0, 1.0];
+        let second = sorted(10_000, |rng| weighted(rng, weights.into_iter()) as f64);
+        assert!(second[0] > 0.5, "what weighs nothing is not drawn");
+        let share = second.iter().filter(|drawn| **drawn < 1.5).count();
+        assert!((7300..7700).contains(&share), "{share}");
+        let prompts = sorted(10_000, |rng| prompt(rng, (100.0, 10_000.0)));
+        assert!((prompts[5_000] - 1000.0).abs() < 60.0, "{}", prompts[5_000]);
     }
 
     #[test]

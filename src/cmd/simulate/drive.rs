@@ -8,15 +8,19 @@ use crate::cmd::simulate::scenario::Endpoint;
 use crate::cmd::simulate::upstream::{Answer, Ask, Stream};
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{
-    Action, AttemptId, End, Exchange, Failure, Input, Progress, Scene, StreamEvent, Usage,
+    Action, AnswerFacts, AttemptId, End, Exchange, Failure, Input, Progress, Scene, StreamEvent,
+    Usage,
 };
 use crate::core::outcome::{Class, ConnectFault, ErrorFacts};
 use crate::core::time::Time;
 
 /// How far into a stream its speed is looked at for the first time (routing-algorithm 3.2).
 const FIRST_LOOK: f64 = 2.0;
-/// After that, how often contents are handed on: well below any limit on silence.
+/// After that, how often contents are handed on: well below any limit on silence, and more often while there
+/// are too few to tell a speed from.
 const LATER_LOOKS: f64 = 5.0;
+const LOOKS_WHILE_FEW: f64 = 1.0;
+const FEW: u64 = 25;
 
 /// One request under way.
 #[derive(Debug)]
@@ -144,6 +148,8 @@ impl Drive {
             }
             Answer::Silence => None,
             Answer::Stream(stream) => Some(due(scene.now + span(stream.first), Step::Look)),
+            Answer::Json { after, .. } => Some(due(scene.now + span(after), Step::End)),
+            Answer::Lost { after } => Some(due(scene.now + span(after), Step::Break)),
         }
     }
 
@@ -173,6 +179,30 @@ impl Drive {
             }
             Answer::Silence => None,
             Answer::Stream(stream) => self.stream_on(position, stream, step, scene),
+            Answer::Json { tokens, .. } => {
+                let facts = AnswerFacts {
+                    usage: Some(self.usage(tokens)),
+                    ..AnswerFacts::default()
+                };
+                self.exchange.on(Input::Head(id), scene);
+                self.exchange.on(Input::Answer(id, facts), scene);
+                None
+            }
+            Answer::Lost { .. } => {
+                self.exchange.on(Input::Head(id), scene);
+                self.exchange.on(Input::Failed(id, Failure::Lost), scene);
+                None
+            }
+        }
+    }
+
+    /// What an endpoint counts. Reasoning is part of the completion.
+    fn usage(&self, tokens: f64) -> Usage {
+        Usage {
+            prompt_tokens: whole(self.ask.prompt),
+            completion_tokens: whole(tokens + self.ask.hidden),
+            reasoning_tokens: whole(self.ask.hidden),
+            ..Usage::default()
         }
     }
 
@@ -208,9 +238,10 @@ impl Drive {
             let event = StreamEvent::Progress(content);
             self.exchange.on(Input::Event(id, event), scene);
         }
+        let few = flight.told < FEW;
         match step {
             Step::Fail | Step::Look => {
-                let (at, step) = next_look(stream, first, streamed);
+                let (at, step) = next_look(stream, first, streamed, few);
                 Some(Due {
                     at,
                     attempt: id,
@@ -231,10 +262,7 @@ impl Drive {
     fn end(&mut self, id: AttemptId, stream: Stream, scene: &mut Scene<'_>) {
         let last = Progress {
             finished: true,
-            usage: Some(Usage {
-                completion_tokens: whole(stream.tokens),
-                ..Usage::default()
-            }),
+            usage: Some(self.usage(stream.tokens)),
             ..Progress::default()
         };
         let event = StreamEvent::Progress(last);
@@ -268,7 +296,7 @@ impl Drive {
     // --- the end ------------------------------------------------------------------------------
 
     /// What the request came to.
-    pub(super) fn request(&self, answered: bool, fleet: &[Endpoint]) -> Request {
+    pub(super) fn request(&self, answered: bool, fleet: &[Endpoint], now: Time) -> Request {
         let attempts = self.exchange.ended();
         let failed = attempts.iter().filter(|attempt| is_failure(attempt.class));
         let billed = attempts.iter().filter(|attempt| is_billed(attempt.class));
@@ -278,7 +306,10 @@ impl Drive {
             faulty: self.ask.faulty,
             answered,
             attempts: attempts.len(),
+            model: self.ask.model,
             first_token: first.map(|first| first.since(self.arrived).as_secs_f64()),
+            streamed: first.map_or(0.0, |first| now.since(first).as_secs_f64()),
+            took: now.since(self.arrived).as_secs_f64(),
             lost: failed.map(|attempt| attempt.took.as_secs_f64()).sum(),
             price: billed
                 .map(|attempt| fleet[attempt.endpoint.get()].price)
@@ -300,7 +331,7 @@ impl Drive {
 }
 
 /// When contents are handed on next: at the first look, every so often after it, and at the stream's end.
-fn next_look(stream: Stream, first: Time, streamed: f64) -> (Time, Step) {
+fn next_look(stream: Stream, first: Time, streamed: f64, few: bool) -> (Time, Step) {
     let length = (stream.tokens - 1.0) / stream.speed;
     let (end, last) = match stream.cut {
         Some(share) => (length * share, Step::Break),
@@ -309,6 +340,7 @@ fn next_look(stream: Stream, first: Time, streamed: f64) -> (Time, Step) {
     // A microsecond is lost to rounding: a look must not repeat itself.
     let look = match streamed + 1e-5 < FIRST_LOOK {
         true => FIRST_LOOK,
+        false if few => streamed + LOOKS_WHILE_FEW,
         false => streamed + LATER_LOOKS,
     };
     match end <= look {

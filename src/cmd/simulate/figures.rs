@@ -1,8 +1,10 @@
 //! Owns the figures of a run, each as `docs/simulate.md` defines it. Must never leave out a request that was
 //! scored, or score one that was not.
 
+use crate::cmd::simulate::incident::{Incident, Kind};
 use crate::cmd::simulate::ledger::{Ledger, Request, Trip};
-use crate::cmd::simulate::scenario::{Incident, Kind, Load, Scenario};
+use crate::cmd::simulate::oracle;
+use crate::cmd::simulate::scenario::{Load, Scenario};
 
 /// The steps in which shares of traffic are looked at, in seconds.
 const STEP: f64 = 0.5;
@@ -36,6 +38,8 @@ pub(super) struct Figures {
     pub(super) cost: f64,
     /// Trips of endpoints without an incident.
     pub(super) false_trips: f64,
+    /// Mean loss a request beyond the oracle's (`oracle`), in prices of the cheapest endpoint.
+    pub(super) regret: Option<f64>,
     /// Share of a rate-limited endpoint's capacity that was used.
     pub(super) capacity: Option<f64>,
 }
@@ -63,8 +67,9 @@ impl Figures {
             divert: first.map(|incident| shares.divert(incident)),
             hits: first.map_or(0.0, |incident| shares.hits(incident)),
             ret: first.and_then(|incident| shares.ret(incident, scenario.duration)),
-            cost: share(&|one| one.price) / share(&|one| cheapest(scenario, one.arrived)),
+            cost: share(&|one| one.price) / share(&|one| cheapest(scenario, one)).max(1e-9),
             false_trips: false_trips(scenario, ledger),
+            regret: regret(scenario, &scored),
             capacity: first.and_then(|incident| capacity(scenario, ledger, incident)),
         }
     }
@@ -89,9 +94,20 @@ impl Figures {
             ret: some_of(&|run| run.ret),
             cost: mean_of(&|run| run.cost),
             false_trips: mean_of(&|run| run.false_trips),
+            regret: some_of(&|run| run.regret),
             capacity: some_of(&|run| run.capacity),
         }
     }
+}
+
+/// What was lost beyond what had to be.
+fn regret(scenario: &Scenario, scored: &[&Request]) -> Option<f64> {
+    let needless = |one: &&Request| {
+        let expected = oracle::expected(scenario, one.model, one.arrived)?;
+        Some(oracle::loss(scenario, one) - expected)
+    };
+    let needless: Option<Vec<f64>> = scored.iter().map(needless).collect();
+    needless.map(|all| mean(all.into_iter()))
 }
 
 /// Zero where there is nothing.
@@ -116,16 +132,27 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted.get(position).copied().unwrap_or(0.0)
 }
 
-/// The price of the cheapest endpoint that is healthy at `at`; of the cheapest of all where none is.
-fn cheapest(scenario: &Scenario, at: f64) -> f64 {
-    let fleet = scenario.fleet.iter().enumerate();
-    let healthy = fleet.filter(|(position, _)| {
+/// The price of the cheapest endpoint of the request's model that was healthy when it arrived; where none was,
+/// of the first model of its chain with one; where none has one, of the cheapest of its model.
+fn cheapest(scenario: &Scenario, request: &Request) -> f64 {
+    let asked = &scenario.models[request.model];
+    let is_healthy = |position: &usize| {
         let mut incidents = scenario.incidents_of(*position);
-        !incidents.any(|incident| incident.is_bad(at))
+        !incidents.any(|incident| incident.is_bad(request.arrived))
+    };
+    let of_model = |model: usize| {
+        let name = &scenario.models[model].name;
+        let all = 0..scenario.fleet.len();
+        all.filter(move |position| scenario.fleet[*position].model == *name)
+    };
+    let price = |position: usize| scenario.fleet[position].price;
+    let chain = std::iter::once(request.model).chain(asked.fallbacks.iter().copied());
+    let mut healthy = chain.filter_map(|model| {
+        let healthy = of_model(model).filter(is_healthy);
+        healthy.map(price).reduce(f64::min)
     });
-    let healthy = healthy.map(|(_, endpoint)| endpoint.price).reduce(f64::min);
-    let all = scenario.fleet.iter().map(|endpoint| endpoint.price);
-    healthy.or_else(|| all.reduce(f64::min)).unwrap_or(0.0)
+    let any = || of_model(request.model).map(price).reduce(f64::min);
+    healthy.next().or_else(any).unwrap_or(0.0)
 }
 
 /// Trips of endpoints that had no incident at any time of the attempt behind the trip.

@@ -15,8 +15,26 @@ pub(super) struct File {
     /// Prose for readers of the file.
     #[serde(default, rename = "format")]
     _format: Option<IgnoredAny>,
+    /// Its own bars, which `bars` reads.
+    #[serde(default, rename = "bars")]
+    _bars: Option<IgnoredAny>,
     pub(super) fleets: BTreeMap<String, Vec<RawEndpoint>>,
     pub(super) scenarios: Vec<RawScenario>,
+    /// Scenarios that are drawn.
+    #[serde(default)]
+    pub(super) programs: Vec<RawProgram>,
+}
+
+/// Scenarios with random incidents.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProgram {
+    pub(super) fleet: String,
+    pub(super) rps: f64,
+    pub(super) dur: f64,
+    /// How many are drawn, each with a seed of its own from `seed` on.
+    pub(super) count: u64,
+    pub(super) seed: u64,
 }
 
 /// An endpoint of a fleet.
@@ -33,6 +51,15 @@ pub(super) struct RawEndpoint {
     /// Share of attempts that get a 5xx at random.
     #[serde(default = "usual_errors")]
     pub(super) base_err: f64,
+    /// What it serves; all of a fleet serve the same one if absent.
+    pub(super) model: Option<String>,
+    /// Whom it shares connections' fate with; nobody if absent.
+    pub(super) host: Option<String>,
+    /// Whom it shares a credential with; nobody if absent.
+    pub(super) key: Option<String>,
+    /// Seconds to the first token for each thousand tokens of the prompt.
+    #[serde(default)]
+    pub(super) per_1k: f64,
 }
 
 fn usual_errors() -> f64 {
@@ -57,13 +84,29 @@ pub(super) struct RawScenario {
     /// Share of requests that every endpoint answers with 400.
     #[serde(default)]
     pub(super) client_err: f64,
+    /// Share of requests that want one JSON answer and no stream.
+    #[serde(default)]
+    pub(super) json: f64,
+    /// Share of requests whose answer begins with reasoning that nobody sees.
+    #[serde(default)]
+    pub(super) reasoning: f64,
+    /// Tokens of the shortest and the longest prompt.
+    pub(super) prompt: Option<[f64; 2]>,
+    /// Models by how often they are asked for; the first endpoint's alone if absent.
+    pub(super) asks: Option<BTreeMap<String, f64>>,
+    /// A request for one of these falls back to those behind it.
+    #[serde(default)]
+    pub(super) chain: Vec<String>,
 }
 
 /// What goes wrong at an endpoint. Which of the optional fields a kind takes, `scenario` knows.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawIncident {
-    pub(super) ep: String,
+    /// The endpoint; or all of a host, or all of a key.
+    pub(super) ep: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) key: Option<String>,
     pub(super) from: f64,
     pub(super) to: f64,
     pub(super) kind: RawKind,

@@ -22,7 +22,7 @@ pub(super) struct Fleet {
 impl Fleet {
     /// The fleet of a scenario with nothing learnt yet, and the built-in settings.
     pub(super) fn of(scenario: &Scenario, sort: Sort) -> Self {
-        let catalog = catalog(&scenario.fleet);
+        let catalog = catalog(scenario);
         let health = Health::new(
             &catalog,
             HealthSettings::default(),
@@ -39,45 +39,70 @@ impl Fleet {
     }
 }
 
-/// One model that every endpoint of the fleet serves; each is a provider with a host and a key of its own.
-fn catalog(fleet: &[Endpoint]) -> Catalog {
-    let name = ModelName::new("simulated/model");
-    let endpoints = fleet.iter().enumerate().map(|(position, endpoint)| {
+fn catalog(scenario: &Scenario) -> Catalog {
+    let fleet = &scenario.fleet;
+    let hosts = distinct(fleet, |endpoint| &endpoint.host);
+    let keys = distinct(fleet, |endpoint| &endpoint.key);
+    let place = |names: &[&str], name: &str| names.iter().position(|known| *known == name);
+    let model_of = |endpoint: &Endpoint| {
+        let mut models = scenario.models.iter();
+        let found = models.position(|model| model.name == endpoint.model);
+        found.unwrap_or_default()
+    };
+    let endpoints = fleet.iter().map(|endpoint| {
         let provider = ProviderName::new(endpoint.id.as_str());
-        let key = KeyName::new("default");
+        let key = KeyName::new(endpoint.key.as_str());
+        let name = ModelName::new(format!("simulated/{}", endpoint.model));
         catalog::Endpoint {
             id: EndpointId::new(&name, &provider, &key, None),
-            model: ModelIx::new(0),
+            model: ModelIx::new(model_of(endpoint)),
             provider,
             key,
-            upstream_model: "model".to_owned(),
+            upstream_model: endpoint.model.clone(),
             price: Price {
                 prompt: Some(endpoint.price),
                 completion: Some(endpoint.price),
                 cache_read: None,
             },
-            host: HostIx::new(position),
-            credential: KeyIx::new(position),
+            host: HostIx::new(place(&hosts, &endpoint.host).unwrap_or_default()),
+            credential: KeyIx::new(place(&keys, &endpoint.key).unwrap_or_default()),
             fingerprint: Fingerprint::default(),
             timeouts: TimeoutSettings::default(),
         }
     });
-    let endpoints: Vec<_> = endpoints.collect();
-    let hosts = fleet
-        .iter()
-        .map(|endpoint| HostName::new(endpoint.id.as_str()));
-    let credentials = fleet.iter().map(|endpoint| Credential {
-        provider: ProviderName::new(endpoint.id.as_str()),
-        key: KeyName::new("default"),
+    let models = scenario.models.iter().enumerate().map(|(position, model)| {
+        let serves = |endpoint: &usize| model_of(&fleet[*endpoint]) == position;
+        Model {
+            name: ModelName::new(format!("simulated/{}", model.name)),
+            context_length: None,
+            endpoints: (0..fleet.len())
+                .filter(serves)
+                .map(EndpointIx::new)
+                .collect(),
+            fallbacks: model.fallbacks.iter().copied().map(ModelIx::new).collect(),
+            policy: None,
+        }
+    });
+    let credentials = keys.iter().map(|key| Credential {
+        provider: ProviderName::new(*key),
+        key: KeyName::new(*key),
         fingerprint: Fingerprint::default(),
     });
-    let model = Model {
-        name: name.clone(),
-        context_length: None,
-        endpoints: (0..fleet.len()).map(EndpointIx::new).collect(),
-        fallbacks: Vec::new(),
-        policy: None,
-    };
-    let (hosts, credentials) = (hosts.collect(), credentials.collect());
-    Catalog::new(vec![model], endpoints, hosts, credentials)
+    Catalog::new(
+        models.collect(),
+        endpoints.collect(),
+        hosts.iter().map(|host| HostName::new(*host)).collect(),
+        credentials.collect(),
+    )
+}
+
+/// The names of a fleet, each once, in the order they appear in.
+fn distinct(fleet: &[Endpoint], name: fn(&Endpoint) -> &String) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in fleet.iter().map(|endpoint| name(endpoint).as_str()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }

@@ -15,6 +15,8 @@ pub(super) struct Ledger {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Request {
     pub(super) arrived: f64,
+    /// Position of the model that was asked for.
+    pub(super) model: usize,
     /// It was the caller's error.
     pub(super) faulty: bool,
     /// Answered whole.
@@ -22,6 +24,10 @@ pub(super) struct Request {
     pub(super) attempts: usize,
     /// From the arrival to the first token.
     pub(super) first_token: Option<f64>,
+    /// From the first token to the end.
+    pub(super) streamed: f64,
+    /// From the arrival to the end.
+    pub(super) took: f64,
     /// Spent in attempts that failed.
     pub(super) lost: f64,
     /// Of all its attempts that anyone would be billed for.

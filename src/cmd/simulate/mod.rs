@@ -1,9 +1,12 @@
 //! Owns `mainstay simulate`: incident scenarios through the routing code itself under a virtual clock. In
-//! reading order: `file` and `scenario` (what is asked), `chance`, `fleet`, `upstream` (who plays), `queue`,
-//! `drive`, `world` (a run), `ledger` and `figures` (what it came to), `jobs` and `progress` (many runs),
-//! `table`, `json` and `bars` (what is shown). Must never decide routing: that is `core`'s, unchanged.
+//! reading order: `file`, `program`, `incident` and `scenario` (what is asked), `chance`, `fleet`, `upstream`
+//! (who plays), `queue`, `drive`, `world` (a run), `ledger`, `oracle` and `figures` (what it came to), `jobs` and
+//! `progress` (many runs), `table`, `json` and `bars` (what is shown). Must never decide routing: that is
+//! `core`'s, unchanged.
 
 mod file;
+mod program;
+mod incident;
 mod scenario;
 mod chance;
 mod fleet;
@@ -12,12 +15,19 @@ mod queue;
 mod drive;
 mod world;
 mod ledger;
+mod oracle;
 mod figures;
 mod jobs;
 mod progress;
 mod table;
 mod json;
 mod bars;
+#[cfg(test)]
+#[expect(
+    clippy::float_cmp,
+    reason = "what is counted, or given, comes out exactly"
+)]
+mod tests;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,7 +37,6 @@ use anyhow::{Context, bail, ensure};
 
 use crate::cmd::simulate::bars::Bars;
 use crate::cmd::simulate::file::File;
-use crate::cmd::simulate::jobs::Row;
 use crate::cmd::simulate::scenario::Scenario;
 use crate::core::policy::Sort;
 
@@ -181,9 +190,4 @@ fn at_rate(scenarios: &[Scenario], rps: Option<f64>) -> Vec<Scenario> {
         None => scenario,
     })
     .collect()
-}
-
-/// One line for a policy in a scenario.
-fn name_of(row: &Row) -> String {
-    format!("{} {}", row.scenario, row.policy)
 }

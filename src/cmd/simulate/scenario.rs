@@ -1,9 +1,10 @@
-//! Owns what a scenario is once it was checked: a fleet, traffic, incidents with all their numbers, and the
-//! window that is scored. Must never hold a number that makes no sense.
+//! Owns what a scenario is once it was checked: a fleet, traffic, incidents, and the window that is scored. Must never hold a number that makes no sense.
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 
-use crate::cmd::simulate::file::{File, RawEndpoint, RawIncident, RawKind, RawScenario};
+use crate::cmd::simulate::file::{File, RawEndpoint, RawScenario};
+use crate::cmd::simulate::incident::Incident;
+use crate::cmd::simulate::program;
 
 /// After the last incident, seconds that are scored where no window is given.
 const AFTERMATH: f64 = 30.0;
@@ -21,8 +22,31 @@ pub(super) struct Scenario {
     pub(super) incidents: Vec<Incident>,
     /// Arrivals between these are scored.
     pub(super) window: (f64, f64),
-    /// Share of requests that every endpoint answers with 400.
-    pub(super) client_errors: f64,
+    pub(super) requests: Requests,
+    pub(super) models: Vec<Model>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Requests {
+    /// Share that every endpoint answers with 400.
+    pub(super) faulty: f64,
+    /// Share that wants one JSON answer.
+    pub(super) json: f64,
+    /// Share whose answer begins with hidden reasoning.
+    pub(super) reasoning: f64,
+    /// Tokens of the shortest and the longest prompt.
+    pub(super) prompt: Option<(f64, f64)>,
+}
+
+/// A model of the fleet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Model {
+    pub(super) name: String,
+    /// How often it is asked for, beside the others'.
+    pub(super) weight: f64,
+    /// Positions of those it falls back to.
+    pub(super) fallbacks: Vec<usize>,
 }
 
 /// An endpoint as it is without an incident.
@@ -36,6 +60,11 @@ pub(super) struct Endpoint {
     pub(super) speed: f64,
     /// Share of attempts that get a 5xx.
     pub(super) errors: f64,
+    pub(super) model: String,
+    pub(super) host: String,
+    pub(super) key: String,
+    /// Seconds to the first token for each thousand tokens of the prompt.
+    pub(super) per_thousand: f64,
 }
 
 /// Where requests come from.
@@ -47,57 +76,6 @@ pub(super) enum Load {
     Closed { clients: usize },
 }
 
-/// Something that is wrong with an endpoint for a time.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Incident {
-    /// Position in the fleet.
-    pub(super) endpoint: usize,
-    pub(super) from: f64,
-    pub(super) to: f64,
-    pub(super) kind: Kind,
-    /// Bad during the first `on` seconds of each `period`; always where absent.
-    pub(super) rhythm: Option<Rhythm>,
-}
-
-/// A repetition.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rhythm {
-    pub(super) period: f64,
-    pub(super) on: f64,
-}
-
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
-    /// Connections are refused.
-    Refuse,
-    /// Connections fail after `delay` seconds.
-    SynDrop { delay: f64 },
-    /// 5xx with a probability that goes linearly from `p` to `p_to`.
-    Error {
-        p: f64,
-        p_to: f64,
-        delay: Option<f64>,
-    },
-    /// The first token takes `factor` times as long.
-    SlowFirst { factor: f64 },
-    /// Accepts, never answers.
-    Hole,
-    /// 429 beyond `share` of the scenario's requests a second.
-    Rate {
-        share: f64,
-        retry_after: Option<f64>,
-    },
-    /// 503 beyond a share that goes linearly from `share` to `share_to`.
-    Ramp { share: f64, share_to: f64 },
-    /// Tokens a second are divided by `factor`.
-    SlowStream { factor: f64 },
-    /// Streams break after the first token with probability `p`.
-    Cut { p: f64 },
-    /// 401.
-    Auth,
-}
-
 // === impl Scenario ===
 
 impl Scenario {
@@ -107,7 +85,8 @@ impl Scenario {
     /// Names the scenario, and the incident, that makes no sense.
     pub(super) fn all(file: &File) -> anyhow::Result<Vec<Self>> {
         let mut built: Vec<Self> = Vec::new();
-        for raw in &file.scenarios {
+        let drawn = program::draw(file)?;
+        for raw in file.scenarios.iter().chain(&drawn) {
             let scenario = Self::of(raw, file).with_context(|| format!("scenario {}", raw.id))?;
             ensure!(
                 built.iter().all(|other| other.id != scenario.id),
@@ -136,7 +115,6 @@ impl Scenario {
         let within = |name, value, low, high| in_range(name, value, low, high);
         within("rps", raw.rps, 0.001, 10_000.0)?;
         within("dur", raw.dur, 1.0, 1e6)?;
-        within("client_err", raw.client_err, 0.0, 1.0)?;
         ensure!(
             raw.rps * raw.dur <= 5e6,
             "rps times dur is {}, more than five million requests",
@@ -144,8 +122,8 @@ impl Scenario {
         );
         let mut incidents = Vec::new();
         for (position, incident) in raw.incidents.iter().enumerate() {
-            let built = Incident::of(incident, &fleet, raw.dur);
-            incidents.push(built.with_context(|| format!("incidents[{position}]"))?);
+            let built = Incident::all(incident, &fleet, raw.dur);
+            incidents.extend(built.with_context(|| format!("incidents[{position}]"))?);
         }
         let window = window(raw, &incidents)?;
         let load = match raw.closed {
@@ -160,13 +138,14 @@ impl Scenario {
         };
         Ok(Self {
             id: raw.id.clone(),
-            fleet,
             load,
             rps: raw.rps,
             duration: raw.dur,
             incidents,
             window,
-            client_errors: raw.client_err,
+            requests: Requests::of(raw)?,
+            models: models(raw, &fleet)?,
+            fleet,
         })
     }
 
@@ -184,6 +163,71 @@ impl Scenario {
         let all = self.incidents.iter();
         all.filter(move |incident| incident.endpoint == endpoint)
     }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    fn of(raw: &RawScenario) -> anyhow::Result<Self> {
+        in_range("client_err", raw.client_err, 0.0, 1.0)?;
+        in_range("json", raw.json, 0.0, 1.0)?;
+        in_range("reasoning", raw.reasoning, 0.0, 1.0)?;
+        if let Some([shortest, longest]) = raw.prompt {
+            in_range("prompt", shortest, 1.0, longest)?;
+            in_range("prompt", longest, 1.0, 1e7)?;
+        }
+        Ok(Self {
+            faulty: raw.client_err,
+            json: raw.json,
+            reasoning: raw.reasoning,
+            prompt: raw.prompt.map(|[shortest, longest]| (shortest, longest)),
+        })
+    }
+}
+
+/// The models of a fleet in the order they appear in, with what the scenario asks of them.
+fn models(raw: &RawScenario, fleet: &[Endpoint]) -> anyhow::Result<Vec<Model>> {
+    let mut names: Vec<&str> = Vec::new();
+    for endpoint in fleet {
+        if !names.contains(&endpoint.model.as_str()) {
+            names.push(&endpoint.model);
+        }
+    }
+    let position = |name: &String| {
+        let found = names.iter().position(|known| known == name);
+        found.ok_or_else(|| anyhow!("the fleet has no model {name}"))
+    };
+    let chain = raw
+        .chain
+        .iter()
+        .map(position)
+        .collect::<Result<Vec<_>, _>>();
+    let chain = chain.context("chain")?;
+    let mut weights = vec![0.0; names.len()];
+    match &raw.asks {
+        None => weights[0] = 1.0,
+        Some(asks) => {
+            for (name, weight) in asks {
+                in_range("asks", *weight, 0.0, 1e6)?;
+                weights[position(name).context("asks")?] = *weight;
+            }
+        }
+    }
+    ensure!(
+        weights.iter().sum::<f64>() > 0.0,
+        "asks: nothing is asked for"
+    );
+    let models = names.iter().zip(weights).enumerate();
+    Ok(models
+        .map(|(this, (name, weight))| {
+            let behind = chain.iter().skip_while(|other| **other != this).skip(1);
+            Model {
+                name: (*name).to_owned(),
+                weight,
+                fallbacks: behind.copied().collect(),
+            }
+        })
+        .collect())
 }
 
 fn window(raw: &RawScenario, incidents: &[Incident]) -> anyhow::Result<(f64, f64)> {
@@ -205,7 +249,7 @@ fn window(raw: &RawScenario, incidents: &[Incident]) -> anyhow::Result<(f64, f64
     Ok((from, to))
 }
 
-fn in_range(name: &str, value: f64, low: f64, high: f64) -> anyhow::Result<()> {
+pub(super) fn in_range(name: &str, value: f64, low: f64, high: f64) -> anyhow::Result<()> {
     // NaN and infinity are in no range, and JSON has neither.
     ensure!(
         (low..=high).contains(&value),
@@ -225,163 +269,23 @@ impl Endpoint {
         check("ttft", raw.ttft, 0.001, 600.0)?;
         check("tps", raw.tps, 0.1, 1e5)?;
         check("base_err", raw.base_err, 0.0, 1.0)?;
+        check("per_1k", raw.per_1k, 0.0, 600.0)?;
         Ok(Self {
             id: raw.id.clone(),
             price: raw.price,
             first_token: raw.ttft,
             speed: raw.tps,
             errors: raw.base_err,
+            model: or(raw.model.as_ref(), "model"),
+            host: or(raw.host.as_ref(), &raw.id),
+            key: or(raw.key.as_ref(), &raw.id),
+            per_thousand: raw.per_1k,
         })
     }
 }
 
-// === impl Incident ===
-
-impl Incident {
-    fn of(raw: &RawIncident, fleet: &[Endpoint], duration: f64) -> anyhow::Result<Self> {
-        let endpoint = fleet
-            .iter()
-            .position(|endpoint| endpoint.id == raw.ep)
-            .ok_or_else(|| anyhow!("ep: the fleet has no {}", raw.ep))?;
-        ensure!(
-            0.0 <= raw.from && raw.from < raw.to && raw.to <= duration,
-            "from, to: {} to {} is not within 0 to {duration}",
-            raw.from,
-            raw.to
-        );
-        let mut fields = Fields::of(raw);
-        let kind = fields.kind(raw.kind)?;
-        let rhythm = match (fields.take("period"), fields.take("on")) {
-            (Some(period), Some(on)) => {
-                in_range("period", period, 0.01, 1e6)?;
-                in_range("on", on, 0.0, period)?;
-                Some(Rhythm { period, on })
-            }
-            (None, None) => None,
-            _ => bail!("period, on: one needs the other"),
-        };
-        fields.all_taken()?;
-        Ok(Self {
-            endpoint,
-            from: raw.from,
-            to: raw.to,
-            kind,
-            rhythm,
-        })
-    }
-
-    /// Whether it lasts at `at`, be it in a good moment of its rhythm.
-    pub(super) fn lasts(&self, at: f64) -> bool {
-        self.from <= at && at < self.to
-    }
-
-    /// Whether the endpoint is bad by it at `at`.
-    pub(super) fn is_bad(&self, at: f64) -> bool {
-        let beats = |rhythm: Rhythm| (at - self.from) % rhythm.period < rhythm.on;
-        self.lasts(at) && self.rhythm.is_none_or(beats)
-    }
-
-    /// What goes linearly from `first` to `last` over it, at `at`.
-    pub(super) fn between(&self, first: f64, last: f64, at: f64) -> f64 {
-        let passed = ((at - self.from) / (self.to - self.from)).clamp(0.0, 1.0);
-        first + (last - first) * passed
-    }
-}
-
-/// The optional fields of an incident that nobody has asked for yet.
-struct Fields {
-    kind: RawKind,
-    left: Vec<(&'static str, f64)>,
-}
-
-impl Fields {
-    fn of(raw: &RawIncident) -> Self {
-        let all = [
-            ("p", raw.p),
-            ("p_to", raw.p_to),
-            ("delay", raw.delay),
-            ("k", raw.k),
-            ("rate_x", raw.rate_x),
-            ("rate_to", raw.rate_to),
-            ("retry_after", raw.retry_after),
-            ("period", raw.period),
-            ("on", raw.on),
-        ];
-        let given = |(name, value): (&'static str, Option<f64>)| Some((name, value?));
-        Self {
-            kind: raw.kind,
-            left: all.into_iter().filter_map(given).collect(),
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<f64> {
-        let position = self.left.iter().position(|(given, _)| *given == name)?;
-        Some(self.left.swap_remove(position).1)
-    }
-
-    /// A field that the kind may have.
-    fn may(&mut self, name: &str, low: f64, high: f64) -> anyhow::Result<Option<f64>> {
-        let value = self.take(name);
-        if let Some(value) = value {
-            in_range(name, value, low, high)?;
-        }
-        Ok(value)
-    }
-
-    /// A field that the kind must have.
-    fn must(&mut self, name: &str, low: f64, high: f64) -> anyhow::Result<f64> {
-        let value = self.may(name, low, high)?;
-        value.ok_or_else(|| anyhow!("{name}: kind {:?} needs it", self.kind))
-    }
-
-    fn kind(&mut self, kind: RawKind) -> anyhow::Result<Kind> {
-        Ok(match kind {
-            RawKind::Refuse => Kind::Refuse,
-            RawKind::SynDrop => Kind::SynDrop {
-                delay: self.must("delay", 0.0, 600.0)?,
-            },
-            RawKind::Err => {
-                let p = self.must("p", 0.0, 1.0)?;
-                Kind::Error {
-                    p,
-                    p_to: self.may("p_to", 0.0, 1.0)?.unwrap_or(p),
-                    delay: self.may("delay", 0.0, 600.0)?,
-                }
-            }
-            RawKind::Ttft => Kind::SlowFirst {
-                factor: self.must("k", 0.001, 1e6)?,
-            },
-            RawKind::Hole => Kind::Hole,
-            RawKind::Rate => Kind::Rate {
-                share: self.must("rate_x", 0.0, 1e3)?,
-                retry_after: self
-                    .must("retry_after", 0.0, 86_400.0)
-                    .map(absent_if_zero)?,
-            },
-            RawKind::Ramp => Kind::Ramp {
-                share: self.must("rate_x", 0.0, 1e3)?,
-                share_to: self.must("rate_to", 0.0, 1e3)?,
-            },
-            RawKind::Tps => Kind::SlowStream {
-                factor: self.must("k", 0.001, 1e6)?,
-            },
-            RawKind::Cut => Kind::Cut {
-                p: self.must("p", 0.0, 1.0)?,
-            },
-            RawKind::Auth => Kind::Auth,
-        })
-    }
-
-    fn all_taken(&self) -> anyhow::Result<()> {
-        match self.left.first() {
-            Some((name, _)) => bail!("{name}: means nothing to kind {:?}", self.kind),
-            None => Ok(()),
-        }
-    }
-}
-
-fn absent_if_zero(seconds: f64) -> Option<f64> {
-    (seconds > 0.0).then_some(seconds)
+fn or(given: Option<&String>, usual: &str) -> String {
+    given.map_or(usual, String::as_str).to_owned()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::cmd::simulate::jobs::Row;
 
-const HEADS: [&str; 14] = [
+const HEADS: [&str; 15] = [
     "scenario",
     "policy",
     "success %",
@@ -18,6 +18,7 @@ const HEADS: [&str; 14] = [
     "hits",
     "return s",
     "cost x",
+    "regret",
     "false trips",
 ];
 
@@ -37,7 +38,7 @@ pub(super) fn write(
         Some(rps) => writeln!(out, "{rps} requests a second, {runs}")?,
         None => writeln!(out, "{runs}")?,
     }
-    let lines: Vec<[String; 14]> = rows.iter().map(cells).collect();
+    let lines: Vec<[String; 15]> = rows.iter().map(cells).collect();
     let heads = HEADS.map(str::to_owned);
     let widths: Vec<usize> = (0..HEADS.len())
         .map(|column| {
@@ -63,7 +64,7 @@ fn pad((column, (cell, width)): (usize, (&String, &usize))) -> String {
     }
 }
 
-fn cells(row: &Row) -> [String; 14] {
+fn cells(row: &Row) -> [String; 15] {
     let figures = &row.figures;
     let some = |figure: Option<f64>, digits: usize| match figure {
         Some(figure) => format!("{figure:.digits$}"),
@@ -83,6 +84,7 @@ fn cells(row: &Row) -> [String; 14] {
         some(figures.divert.map(|_| figures.hits), 0),
         some(figures.ret, 1),
         format!("{:.3}", figures.cost),
+        some(figures.regret, 3),
         format!("{:.1}", figures.false_trips),
     ]
 }

@@ -4,7 +4,8 @@
 use fastrand::Rng;
 
 use crate::cmd::simulate::chance;
-use crate::cmd::simulate::scenario::{Endpoint, Incident, Kind, Scenario};
+use crate::cmd::simulate::incident::{Incident, Kind};
+use crate::cmd::simulate::scenario::{Endpoint, Scenario};
 
 /// The least a limited endpoint can take at once, in requests; above it, a second of its rate.
 const LEAST_BURST: f64 = 2.0;
@@ -25,6 +26,10 @@ pub(super) enum Answer {
     Silence,
     /// Content.
     Stream(Stream),
+    /// All of it at once.
+    Json { after: f64, tokens: f64 },
+    /// Part of it, and the connection breaks.
+    Lost { after: f64 },
 }
 
 /// An answer with content.
@@ -46,6 +51,14 @@ pub(super) struct Ask {
     pub(super) tokens: f64,
     /// It is the caller's error: 400 wherever it goes.
     pub(super) faulty: bool,
+    /// Position of the model.
+    pub(super) model: usize,
+    /// It wants one JSON answer.
+    pub(super) json: bool,
+    /// Tokens of reasoning that nobody sees before the answer.
+    pub(super) hidden: f64,
+    /// Tokens of the prompt.
+    pub(super) prompt: f64,
 }
 
 /// All endpoints of a scenario.
@@ -101,9 +114,10 @@ impl<'a> Upstream<'a> {
         if chance::happens(rng, usual.errors) {
             return server_error(None, stream.first, rng);
         }
-        match ask.faulty {
-            true => status(400, chance::uniform(rng, 0.03, 0.08)),
-            false => Answer::Stream(stream),
+        match (ask.faulty, ask.json) {
+            (true, _) => status(400, chance::uniform(rng, 0.03, 0.08)),
+            (false, false) => Answer::Stream(stream),
+            (false, true) => whole(stream),
         }
     }
 
@@ -116,8 +130,9 @@ impl<'a> Upstream<'a> {
         now: f64,
         rng: &mut Rng,
     ) -> Stream {
+        let median = usual.first_token + usual.per_thousand * ask.prompt / 1000.0;
         let mut stream = Stream {
-            first: chance::first_token(rng, usual.first_token),
+            first: chance::first_token(rng, median),
             tokens: ask.tokens,
             speed: chance::speed(rng, usual.speed),
             cut: None,
@@ -138,6 +153,7 @@ impl<'a> Upstream<'a> {
                 | Kind::Auth => {}
             }
         }
+        stream.first += ask.hidden / stream.speed;
         stream
     }
 
@@ -184,6 +200,20 @@ impl<'a> Upstream<'a> {
             bucket.tokens -= 1.0;
         }
         admits
+    }
+}
+
+/// The same content as one JSON answer, or the break of its connection on the way.
+fn whole(stream: Stream) -> Answer {
+    let streaming = stream.tokens / stream.speed;
+    match stream.cut {
+        Some(share) => Answer::Lost {
+            after: stream.first + streaming * share,
+        },
+        None => Answer::Json {
+            after: stream.first + streaming,
+            tokens: stream.tokens,
+        },
     }
 }
 

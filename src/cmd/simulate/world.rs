@@ -19,6 +19,10 @@ use crate::core::time::Time;
 
 /// Between an answer and a client's next request in a closed loop, in seconds.
 const THINKING: f64 = 0.2;
+/// Prompts where a scenario does not say, in tokens.
+const USUAL_PROMPT: f64 = 500.0;
+/// What a token takes in a request's body: English text has about four characters a token.
+const BYTES_PER_TOKEN: f64 = 4.0;
 
 /// Something that happens at an instant.
 #[derive(Clone, Copy, Debug)]
@@ -130,12 +134,8 @@ impl World<'_> {
     fn arrive(&mut self, client: Option<usize>) {
         let number = self.requests;
         self.requests += 1;
-        let mut rng = stream(self.seed, Subject::Request(number));
-        let ask = Ask {
-            tokens: chance::tokens(&mut rng),
-            faulty: chance::happens(&mut rng, self.scenario.client_errors),
-        };
-        let exchange = Exchange::new(self.plan(), self.now);
+        let ask = self.ask(number);
+        let exchange = Exchange::new(self.plan(&ask), self.now);
         let mut drive = Drive::new(number, ask, exchange, self.now);
         drive.client = client;
         let at = self.seat(drive);
@@ -145,15 +145,34 @@ impl World<'_> {
         });
     }
 
-    fn plan(&self) -> Plan {
+    fn ask(&self, number: u64) -> Ask {
+        let mut rng = stream(self.seed, Subject::Request(number));
+        let (asked, models) = (&self.scenario.requests, &self.scenario.models);
+        let tokens = chance::tokens(&mut rng);
+        let faulty = chance::happens(&mut rng, asked.faulty);
+        let json = chance::happens(&mut rng, asked.json);
+        let reasons = chance::happens(&mut rng, asked.reasoning);
+        let hidden = chance::hidden(&mut rng);
+        let prompt = asked.prompt.map(|range| chance::prompt(&mut rng, range));
+        Ask {
+            tokens,
+            faulty,
+            json,
+            hidden: if reasons { hidden } else { 0.0 },
+            prompt: prompt.unwrap_or(USUAL_PROMPT),
+            model: chance::weighted(&mut rng, models.iter().map(|model| model.weight)),
+        }
+    }
+
+    fn plan(&self, ask: &Ask) -> Plan {
         let facts = RequestFacts {
-            stream: true,
+            stream: !ask.json,
+            body_bytes: bytes(ask.prompt),
             ..RequestFacts::default()
         };
         let policy = Arc::clone(&self.fleet.policy);
-        Plan::new(&self.fleet.catalog, ModelIx::new(0), facts, policy, |_| {
-            true
-        })
+        let model = ModelIx::new(ask.model);
+        Plan::new(&self.fleet.catalog, model, facts, policy, |_| true)
     }
 
     fn seat(&mut self, drive: Drive) -> Seat {
@@ -217,11 +236,20 @@ impl World<'_> {
 
     fn leave(&mut self, at: Seat, drive: &Drive, answered: bool) {
         self.free.push(at.position);
-        let request = drive.request(answered, &self.scenario.fleet);
+        let request = drive.request(answered, &self.scenario.fleet, self.now);
         self.ledger.requests.push(request);
         self.ledger.trips.extend(drive.trips());
         if let Some(client) = drive.client {
             self.put_arrival(span(THINKING), Event::Client(client));
         }
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a length of at most some million bytes"
+)]
+fn bytes(tokens: f64) -> u64 {
+    (tokens * BYTES_PER_TOKEN) as u64
 }

@@ -159,6 +159,11 @@ impl Exchange {
         self.actions.pop_front()
     }
 
+    /// Whether `poll` has something. An attempt that waits may hear `Input::Timer` often before it does.
+    pub fn asks(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// When `Input::Timer` is due.
     pub fn deadline(&self) -> Option<Time> {
         let attempts = self.live.iter().flatten();

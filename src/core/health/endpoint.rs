@@ -105,6 +105,11 @@ impl EndpointHealth {
         self.in_flight.load(Relaxed)
     }
 
+    /// Requests that wait for their first token, for an operator.
+    pub fn waiting_for_first_token(&self) -> u32 {
+        self.lock().waiting.iter().map(Waiting::count).sum()
+    }
+
     pub(crate) fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }

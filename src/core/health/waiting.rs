@@ -29,6 +29,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
     pub(crate) fn enter(&mut self, now: Time) {
         self.count += 1;
         match self.count {

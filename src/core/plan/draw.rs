@@ -112,18 +112,21 @@ impl Draw<'_> {
 
     /// The view of a candidate that may take ordinary traffic.
     fn usable(&self, candidate: &Candidate) -> Option<View> {
-        if !self.is_open_to(candidate) {
+        if !self.is_left(candidate) {
             return None;
         }
         let view = self.view(candidate);
-        matches!(view.passage, Passage::Free | Passage::Share(_)).then_some(view)
+        let passes = matches!(view.passage, Passage::Free | Passage::Share(_));
+        (passes && view.blocked_until <= self.now).then_some(view)
     }
 
     /// Not left out, not tried, not rate-limited.
     fn is_open_to(&self, candidate: &Candidate) -> bool {
-        candidate.reject.is_none()
-            && !self.tried.contains(&candidate.endpoint)
-            && self.view(candidate).blocked_until <= self.now
+        self.is_left(candidate) && self.view(candidate).blocked_until <= self.now
+    }
+
+    fn is_left(&self, candidate: &Candidate) -> bool {
+        candidate.reject.is_none() && !self.tried.contains(&candidate.endpoint)
     }
 
     fn view(&self, candidate: &Candidate) -> View {

@@ -13,6 +13,9 @@ const FAILURE_WEIGHT: f32 = 6.0;
 /// 1.03 but herds; 12 is the compromise (3.3 and section 6).
 const SHARPNESS: i32 = 12;
 
+/// A loss beyond this makes no difference any more; its twelfth power is still a finite `f32`.
+const LARGEST: f32 = 1e3;
+
 /// The expected loss of sending a request there, in prices of the pool's cheapest endpoint.
 pub(crate) fn loss(standing: &Standing, weights: &Weights) -> f32 {
     sum(&parts(standing, weights))
@@ -42,7 +45,7 @@ pub(crate) fn failures(standing: &Standing) -> f32 {
 
 /// The key of a one-pass weighted draw with weights `loss^-12`.
 pub(crate) fn key(loss: f32, uniform: f32) -> f32 {
-    race(loss.max(1e-3).powi(SHARPNESS), uniform)
+    race(loss.clamp(1e-3, LARGEST).powi(SHARPNESS), uniform)
 }
 
 /// The smallest of `-ln(u) / w` wins with probability `w / sum(w)`, so that no candidate list is stored;

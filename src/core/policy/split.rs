@@ -12,7 +12,7 @@ const OUTSIDE: f32 = 1e9;
 /// split. `share` is `None` outside of it. `uniform` is in 0..1.
 pub(crate) fn key(standing: &Standing, share: Option<f32>, uniform: f32) -> f32 {
     match share {
-        Some(share) => behind_if_sick(standing, race(1.0 / share.max(1e-3), uniform).min(1e5)),
+        Some(share) => behind_if_sick(standing, race(1.0 / share, uniform).min(1e5)),
         None => OUTSIDE + standing.position as f32,
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{Action, AttemptId, End, Exchange, Failure, Input, Scene, Verdict};
 use crate::core::plan::Plan;
+use crate::core::time::Time;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::Gateway;
 use crate::edge::proxy::attempt::{Attempt, Content, Seen};
@@ -98,8 +99,9 @@ impl<'a> Drive<'a> {
                     action => self.perform(action).await,
                 }
             }
-            let input = self.next_input().await;
-            self.tell(input);
+            if let Some(input) = self.next_input().await {
+                self.tell(input);
+            }
         }
     }
 
@@ -267,19 +269,20 @@ impl<'a> Drive<'a> {
 
     // --- what is seen -------------------------------------------------------------------------
 
-    async fn next_input(&mut self) -> Input {
+    /// What is seen next; `None` where the exchange has been told already.
+    async fn next_input(&mut self) -> Option<Input> {
         loop {
             if let Some(input) = self.read_buffered() {
-                return input;
+                return Some(input);
             }
             match self.wait().await {
                 Waited::Seen(seen) => {
                     if let Some(input) = self.on_seen(seen) {
-                        return input;
+                        return Some(input);
                     }
                 }
-                Waited::ClientGone => return Input::ClientGone,
-                Waited::Timer => return Input::Timer,
+                Waited::ClientGone => return Some(Input::ClientGone),
+                Waited::Timer => return None,
             }
         }
     }
@@ -291,17 +294,18 @@ impl<'a> Drive<'a> {
         Some(piece.input)
     }
 
-    /// Waits for the attempt's next step, the client's leaving, or the next deadline. The timer is only set
-    /// forward when it fires: a stream whose deadline moves with every event costs one timer, not one an event.
+    /// Waits for the attempt's next step, the client's leaving, or a deadline that asks for something. The timer is
+    /// only set forward when it fires: a stream whose deadline moves with every event costs one timer, not one an
+    /// event. The exchange hears of a deadline in here, since a step that is dropped ends its attempt.
     async fn wait(&mut self) -> Waited {
         let clock = self.gateway.clock;
-        let deadline = self.exchange.deadline();
-        let due = || {
+        let mut deadline = self.exchange.deadline();
+        let due = |deadline: Option<Time>| {
             let left = deadline.map_or(FAR, |time| clock.until(time));
             tokio::time::Instant::now() + left
         };
-        if due() < self.timer.deadline() {
-            self.timer.as_mut().reset(due());
+        if due(deadline) < self.timer.deadline() {
+            self.timer.as_mut().reset(due(deadline));
         }
         let attempt = self.attempt.as_mut();
         let step = async {
@@ -320,9 +324,19 @@ impl<'a> Drive<'a> {
                 _ = &mut leaving => return Waited::ClientGone,
                 () = self.timer.as_mut() => {
                     if deadline.is_some_and(|time| clock.now() >= time) {
-                        return Waited::Timer;
+                        let mut scene = Scene {
+                            catalog: &self.generation.snapshot.catalog,
+                            health: &self.generation.health,
+                            rng: &mut self.rng,
+                            now: clock.now(),
+                        };
+                        self.exchange.on(Input::Timer, &mut scene);
+                        if self.exchange.asks() {
+                            return Waited::Timer;
+                        }
+                        deadline = self.exchange.deadline();
                     }
-                    self.timer.as_mut().reset(due());
+                    self.timer.as_mut().reset(due(deadline));
                 }
             }
         }
@@ -443,6 +457,7 @@ impl Drop for Drive<'_> {
 enum Waited {
     Seen(Seen),
     ClientGone,
+    /// A deadline passed, and the exchange asks for something.
     Timer,
 }
 

@@ -3,6 +3,7 @@
 mod stories;
 mod limits;
 mod stalls;
+mod properties;
 
 use super::*;
 use crate::core::fixture::catalog;
