@@ -85,11 +85,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/balance", &[]),
     ("edge/peer", &["edge/tls", "edge/balance"]),
     ("edge/routes", &["edge/dns", "edge/balance", "edge/peer"]),
-    ("edge/generation", &["edge/auth", "edge/tls", "edge/peer", "edge/routes"]),
+    ("edge/template", &[]),
+    ("edge/generation", &["edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/template"]),
     ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
     ("edge/proxy", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
-        "edge/generation", "edge/telemetry",
+        "edge/template", "edge/generation", "edge/telemetry",
     ]),
     ("edge/admin", &["edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry"]),
     ("edge/plugin", &[

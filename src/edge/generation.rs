@@ -15,6 +15,7 @@ use crate::edge::auth::Callers;
 use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
 use crate::edge::routes::Routes;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::edge::template::Template;
 use crate::edge::tls::{FileError, Identity};
 use crate::wire::openai::operation::Operation;
 
@@ -45,7 +46,7 @@ pub struct Upstream {
     /// The host to look up, or the peer itself where the base URL holds an address.
     pub place: Place,
     /// The heads of its requests but for the length and what the client adds, one an operation.
-    heads: [RequestHeader; Operation::ALL.len()],
+    heads: [Arc<Template>; Operation::ALL.len()],
     metrics: EndpointMetrics,
 }
 
@@ -63,7 +64,7 @@ pub enum BuildError {
 
 impl Upstream {
     /// The head of a request for `operation`.
-    pub fn head(&self, operation: Operation) -> &RequestHeader {
+    pub fn head(&self, operation: Operation) -> &Arc<Template> {
         &self.heads[operation.index()]
     }
 }
@@ -183,7 +184,7 @@ fn upstream(
 fn heads(
     provider: &Provider,
     endpoint: &Endpoint,
-) -> Result<[RequestHeader; Operation::ALL.len()], String> {
+) -> Result<[Arc<Template>; Operation::ALL.len()], String> {
     let [chat, completions, embeddings] = Operation::ALL;
     Ok([
         head(provider, endpoint, chat)?,
@@ -196,7 +197,7 @@ fn head(
     provider: &Provider,
     endpoint: &Endpoint,
     operation: Operation,
-) -> Result<RequestHeader, String> {
+) -> Result<Arc<Template>, String> {
     let path = format!("{}{}", provider.base.path, path(provider, operation));
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
@@ -204,7 +205,7 @@ fn head(
     insert(&mut head, "content-type", "application/json")?;
     insert(&mut head, "accept-encoding", "identity")?;
     identify(&mut head, provider, &endpoint.key)?;
-    Ok(head)
+    Ok(Arc::new(Template::new(head)))
 }
 
 fn path(provider: &Provider, operation: Operation) -> &'static str {

@@ -15,8 +15,9 @@ use crate::core::exchange::{Action, AttemptId, End, Exchange, Failure, Input, Sc
 use crate::core::plan::Plan;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::Gateway;
-use crate::edge::proxy::attempt::{Attempt, Content, Seen};
+use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::downstream;
+use crate::edge::proxy::head::Content;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::{Incoming, path_of};
@@ -147,25 +148,19 @@ impl<'a> Drive<'a> {
         let model = catalog.upstream_name_of(endpoint, self.wild.as_deref());
         let body = self.incoming.request.rewrite(&self.incoming.body, model);
         let upstream = self.generation.upstream(endpoint);
-        let mut head = Box::new(upstream.head(self.operation()).clone());
-        let accept = match self.incoming.request.facts.stream {
-            true => "text/event-stream",
-            false => "application/json",
-        };
-        let length = body.len().to_string();
-        let own = [("accept", accept), ("content-length", &length)];
-        for (name, value) in own {
-            head.insert_header(name, value)
-                .expect("a number and a media type are valid values");
+        let template = upstream.head(self.operation()).clone();
+        let own = &template.head().headers;
+        let forwarded = self.incoming.forwarded.iter();
+        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name));
+        Outgoing {
+            forwarded: forwarded.cloned().collect(),
+            accept: match self.incoming.request.facts.stream {
+                true => "text/event-stream",
+                false => "application/json",
+            },
+            template,
+            body,
         }
-        for (name, value) in &self.incoming.forwarded {
-            if !head.headers.contains_key(name)
-                && let Err(error) = head.insert_header(name.clone(), value.clone())
-            {
-                tracing::debug!(%name, %error, "header not forwarded");
-            }
-        }
-        Outgoing { head, body }
     }
 
     /// Drops the attempt's connection, and what was held of its answer.
