@@ -23,7 +23,7 @@ struct Deaf {
 }
 
 impl Deaf {
-    async fn saying(answer: &'static str) -> Self {
+    fn saying(answer: &'static str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         socket.bind(anywhere()).unwrap();
@@ -66,8 +66,7 @@ fn long() -> Request {
 async fn a_provider_that_reads_nothing_is_heard_at_once() {
     let deaf = Deaf::saying(
         "HTTP/1.1 429 Too Many Requests\r\nretry-after: 60\r\ncontent-length: 2\r\n\r\n{}",
-    )
-    .await;
+    );
     let (good, proxy) = beside_good(deaf.address).await;
     let begun = Instant::now();
     let answer = proxy.send(&long()).await;
@@ -90,7 +89,7 @@ async fn a_provider_that_reads_nothing_is_heard_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_a_request_that_is_too_long_reaches_the_client_at_once() {
-    let deaf = Deaf::saying("HTTP/1.1 413 Payload Too Large\r\ncontent-length: 2\r\n\r\n{}").await;
+    let deaf = Deaf::saying("HTTP/1.1 413 Payload Too Large\r\ncontent-length: 2\r\n\r\n{}");
     let (good, proxy) = beside_good(deaf.address).await;
     let begun = Instant::now();
     let answer = proxy.send(&long()).await;

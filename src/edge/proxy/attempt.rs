@@ -93,8 +93,7 @@ impl Attempt {
 
     async fn connect(&mut self, reuse: Reuse) -> Seen {
         let place = &self.generation.upstream(self.endpoint).place;
-        // Boxed like the release: long futures that an open stream has no use for.
-        match Box::pin(self.connector.connect(place, reuse)).await {
+        match self.connector.connect(place, reuse).await {
             Ok(connection) => {
                 self.stage = Stage::Connected(Box::new(connection));
                 Seen::Connected

@@ -78,7 +78,7 @@ impl Connector {
         let mut fault = ConnectFault::Dns;
         for (nth, address) in addresses.iter().enumerate() {
             let peer = Arc::new(located(peer, *address));
-            let opening = Box::pin(self.open(peer, reuse));
+            let opening = self.open(peer, reuse);
             match patient(opening, nth + 1 == addresses.len()).await {
                 Ok(connection) => return Ok(connection),
                 Err(failed) => fault = failed,
@@ -100,7 +100,7 @@ impl Connector {
         by_standing(&mut order);
         let mut fault = ConnectFault::Dns;
         for (nth, (peer, standing)) in order.iter().enumerate() {
-            let opening = Box::pin(self.open(peer.clone(), reuse));
+            let opening = self.open(peer.clone(), reuse);
             match patient(opening, nth + 1 == order.len()).await {
                 Ok(mut connection) => {
                     connection.follow(standing.clone());
@@ -114,26 +114,28 @@ impl Connector {
     }
 
     async fn open(&self, peer: Arc<HttpPeer>, reuse: Reuse) -> Result<Connection, ConnectFault> {
+        let key = Key::of(&peer);
         if reuse == Reuse::Allowed
-            && let Some(wire) = self.reused(&peer).await
+            && let Some(wire) = self.reused(&peer, key).await
         {
-            return Ok(Connection::new(wire, peer, true));
+            return Ok(Connection::new(wire, peer, key, true));
         }
-        let opened = self.connect_to(&peer, reuse).await;
+        // Boxed, as it is long, and most attempts find a connection that is there already.
+        let opened = Box::pin(self.connect_to(&peer, reuse)).await;
         let wire = opened.map_err(|error| fault(&error))?;
-        Ok(Connection::new(wire, peer, false))
+        Ok(Connection::new(wire, peer, key, false))
     }
 
     /// A connection that is there already. One over HTTP/2 carries many requests at once.
-    async fn reused(&self, peer: &HttpPeer) -> Option<Wire> {
+    async fn reused(&self, peer: &HttpPeer, key: Key) -> Option<Wire> {
         if may_multiplex(peer) {
             // An error is that of a connection whose upstream takes no more streams on it.
-            let joined = self.h2.reused_http_session(peer).await;
+            let joined = Box::pin(self.h2.reused_http_session(peer)).await;
             if let Ok(Some(stream)) = joined {
                 return Some(Wire::h2(stream));
             }
         }
-        self.h1.take(Key::of(peer)).map(Wire::h1)
+        self.h1.take(key).map(Wire::h1)
     }
 
     async fn connect_to(&self, peer: &HttpPeer, reuse: Reuse) -> Result<Wire, BError> {
@@ -182,7 +184,7 @@ impl Connector {
         match connection.wire {
             Wire::H1(session) => {
                 if let Some((stream, kept)) = session.into_idle() {
-                    self.h1.put(Key::of(&connection.peer), stream, kept);
+                    self.h1.put(connection.key, stream, kept);
                 }
             }
             Wire::H2(stream) => self.keep(*stream, &connection.peer),

@@ -50,12 +50,12 @@ impl Head {
     }
 
     /// What the body is. Providers name streams in many ways; what calls itself a document is none.
-    pub(crate) fn content(&self) -> Content {
+    pub(crate) fn content(self) -> Content {
         self.content.unwrap_or(Content::Events)
     }
 
     /// How the body is coded.
-    pub(crate) fn coding(&self) -> Coding {
+    pub(crate) fn coding(self) -> Coding {
         self.coding.unwrap_or(Coding::Plain)
     }
 }

@@ -12,7 +12,7 @@ use pingora::{BError, Error, ErrorType};
 
 use crate::edge::balance::Standing;
 use crate::edge::proxy::decode::Decoder;
-use crate::edge::proxy::h1::{Broken, Session};
+use crate::edge::proxy::h1::{Broken, Key, Session};
 use crate::edge::proxy::head::Head;
 use crate::edge::proxy::http2;
 use crate::edge::proxy::upload::Upload;
@@ -37,6 +37,8 @@ pub(crate) struct Outgoing {
 pub(crate) struct Connection {
     pub(super) wire: Wire,
     pub(super) peer: Arc<HttpPeer>,
+    /// Where it is kept once it is idle.
+    pub(super) key: Key,
     reused: bool,
     began: Instant,
     /// When the whole request was written. Until then the connection must never be used for another.
@@ -116,10 +118,11 @@ impl Wire {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(wire: Wire, peer: Arc<HttpPeer>, reused: bool) -> Self {
+    pub(super) fn new(wire: Wire, peer: Arc<HttpPeer>, key: Key, reused: bool) -> Self {
         Self {
             wire,
             peer,
+            key,
             reused,
             began: Instant::now(),
             written: None,

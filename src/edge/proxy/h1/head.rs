@@ -35,7 +35,7 @@ pub(super) struct Answered {
 impl Answered {
     /// Takes a head from the bytes that have come; `None` until it is whole.
     pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Self>, Malformed> {
-        let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
+        let mut headers = [MaybeUninit::uninit(); MOST_HEADERS];
         let mut response = Response::new(&mut []);
         let parsed = ParserConfig::default()
             .parse_response_with_uninit_headers(&mut response, buffer, &mut headers)

@@ -17,6 +17,8 @@ use tokio::task::coop::unconstrained;
 
 /// An idle connection is closed after this long.
 const IDLE: Duration = Duration::from_secs(60);
+/// So much before the upstream says it will close one, it is no longer used.
+const MARGIN: Duration = Duration::from_secs(1);
 /// As many as are kept in all. Each is a descriptor; the oldest goes first.
 const MOST: usize = 512;
 /// How often the idle ones are looked through: an upstream that has closed one holds a descriptor until then.
@@ -76,6 +78,7 @@ impl Pool {
     /// Keeps a connection, for as long as the upstream does where it has said so.
     pub(crate) fn put(&self, key: Key, stream: Stream, kept: Option<Duration>) {
         let since = Instant::now();
+        let kept = kept.map(|kept| kept.saturating_sub(MARGIN));
         let until = since + kept.map_or(IDLE, |kept| kept.min(IDLE));
         let mut idle = Idle {
             stream,
@@ -230,7 +233,7 @@ mod tests {
     async fn what_has_closed_goes_without_being_asked_for() {
         let pool = Pool::default();
         let (ours, _theirs) = connection();
-        pool.put(key(1), ours, Some(Duration::ZERO));
+        pool.put(key(1), ours, Some(MARGIN));
         assert_eq!(pool.lock().count, 0, "its upstream does not keep it");
         let (ours, kept) = connection();
         pool.put(key(1), ours, None);

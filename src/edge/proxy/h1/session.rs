@@ -248,7 +248,7 @@ impl Session {
 
     async fn read_more(&mut self) -> Result<(), Broken> {
         if self.buffer.capacity() - self.buffer.len() < TIGHT {
-            let room = match self.body.expected() as usize > ROOM {
+            let room = match self.body.expected() > ROOM as u64 {
                 true => MORE_ROOM,
                 false => ROOM,
             };
@@ -281,7 +281,7 @@ impl Rest<'_> {
 
     /// What is next, as far as one write takes it.
     fn slices<'s>(&'s self, room: &'s mut [IoSlice<'s>; SLICES]) -> &'s [IoSlice<'s>] {
-        let body = self.body.iter().map(|segment| segment.as_ref());
+        let body = self.body.iter().map(AsRef::as_ref);
         let mut skip = self.done;
         let body = body.map(|segment| segment.get(std::mem::take(&mut skip)..).unwrap_or_default());
         let mut count = 0;
