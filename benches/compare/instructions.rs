@@ -26,19 +26,19 @@ const KINDS: [Kind; 3] = [
         name: "a request of 2 KB",
         request: || Request::json(2048),
         count: 300,
-        bound: 1.5,
+        bound: 1.46,
     },
     Kind {
         name: "a request of 200 KB",
         request: || Request::json(200 * 1024),
         count: 50,
-        bound: 3.0,
+        bound: 2.7,
     },
     Kind {
         name: "a stream",
         request: Request::stream,
         count: 20,
-        bound: 1.5,
+        bound: 1.41,
     },
 ];
 
@@ -98,6 +98,7 @@ fn taken(proxy: &Proxy, into: &Path, nth: usize) -> anyhow::Result<f64> {
     let asked = Command::new("callgrind_control")
         .args(["--dump", &proxy.id().to_string()])
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .context("callgrind_control, a part of valgrind, could not start")?;
     ensure!(asked.success(), "callgrind_control: {asked}");
