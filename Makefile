@@ -100,6 +100,13 @@ bench-compare: prereqs nginx ## what a request costs beside nginx and bare Pingo
 	@ulimit -n 16384 2>/dev/null; \
 	set -x; "$${CARGO_TARGET_DIR:-target}/release/compare" $(OPTIONS)
 
+# Counted, not timed: nearly the same on every machine, however busy, and held against bounds.
+.PHONY: bench-instructions
+bench-instructions: prereqs ## how many instructions a request takes, beside bare Pingora (needs valgrind)
+	@$(call has,valgrind) || { echo "bench-instructions: needs valgrind; install it first" >&2; exit 1; }
+	$(CARGO) build --locked --release --features compare --bins
+	"$${CARGO_TARGET_DIR:-target}/release/compare" --instructions
+
 # A program to compare with, not a need: without it the comparison goes on. It is never started as a service.
 .PHONY: nginx
 nginx:

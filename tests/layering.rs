@@ -95,7 +95,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/peer", &["edge/tls", "edge/balance"]),
     ("edge/routes", &["edge/dns", "edge/balance", "edge/peer"]),
     ("edge/probe", &["edge/dns", "edge/balance", "edge/peer"]),
-    ("edge/generation", &["edge/dns", "edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/probe"]),
+    ("edge/template", &[]),
+    ("edge/generation", &[
+        "edge/dns", "edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/probe", "edge/template",
+    ]),
     ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
     // It runs what the generation that serves asks for, and shows what comes of it.
     ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
@@ -103,7 +106,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/explain", &["edge/planning"]),
     ("edge/proxy", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
-        "edge/generation", "edge/telemetry", "edge/planning",
+        "edge/template", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // Connections become requests there, and both say how long a head may be and take.
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),

@@ -1,6 +1,6 @@
 //! What Mainstay costs beside nginx and bare Pingora: CPU of each proxy's process, memory of an open stream,
 //! latency that is added, in interleaved rounds before one local upstream. In reading order: the runs, then
-//! `load`, `upstream`, `proxies`, `bare`, `report`. How to read it is in `docs/bench.md`.
+//! `load`, `upstream`, `proxies`, `bare`, `report`, and `instructions`, which counts instead of timing. How to read it is in `docs/bench.md`.
 //! Must never load anything but 127.0.0.1, or leave a process behind.
 
 #![expect(
@@ -14,6 +14,7 @@ mod upstream;
 mod proxies;
 mod bare;
 mod report;
+mod instructions;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use load::Request;
-use proxies::Proxy;
+use proxies::{Proxy, Run};
 use report::{Figure, Report};
 use upstream::Upstream;
 
@@ -75,14 +76,15 @@ fn main() -> anyhow::Result<()> {
     let quick = args.iter().any(|arg| arg == "--quick");
     // Another build of Mainstay, to see what a change gained.
     let other = args.iter().skip_while(|arg| *arg != "--against").nth(1);
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("no runtime for the clients")?
-        .block_on(compare(
-            if quick { &QUICK } else { &FULL },
-            other.map(PathBuf::from),
-        ))
+        .context("no runtime for the clients")?;
+    if args.iter().any(|arg| arg == "--instructions") {
+        return runtime.block_on(instructions::compare());
+    }
+    let size = if quick { &QUICK } else { &FULL };
+    runtime.block_on(compare(size, other.map(PathBuf::from)))
 }
 
 /// A folder of this run's own; gone at its end.
@@ -131,16 +133,28 @@ fn start(
     other: Option<PathBuf>,
 ) -> anyhow::Result<Vec<Proxy>> {
     let at = upstream.address;
-    let mut proxies = vec![Proxy::bare(at)?];
+    let mut proxies = vec![Proxy::bare(at, Run::Plainly)?];
     proxies.extend(Proxy::nginx("nginx", at, room, false)?);
     proxies.extend(Proxy::nginx("nginx with log", at, room, true)?);
     if proxies.len() == 1 {
         eprintln!("nginx is not installed: it is left out");
     }
     let shipped = std::env::current_exe()?.with_file_name("mainstay");
-    proxies.push(Proxy::mainstay("Mainstay", &shipped, at, room)?);
+    proxies.push(Proxy::mainstay(
+        "Mainstay",
+        &shipped,
+        at,
+        room,
+        Run::Plainly,
+    )?);
     if let Some(program) = other {
-        proxies.push(Proxy::mainstay("other Mainstay", &program, at, room)?);
+        proxies.push(Proxy::mainstay(
+            "other Mainstay",
+            &program,
+            at,
+            room,
+            Run::Plainly,
+        )?);
     }
     Ok(proxies)
 }

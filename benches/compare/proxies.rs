@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-/// How long a proxy may take until it listens.
-const START: Duration = Duration::from_secs(20);
+/// How long a proxy may take until it listens; counted, it takes fifty times as long as otherwise.
+const START: Duration = Duration::from_secs(60);
 
 /// A proxy that runs.
 pub(crate) struct Proxy {
@@ -19,11 +19,35 @@ pub(crate) struct Proxy {
     process: Child,
 }
 
+/// How a program is run.
+#[derive(Clone, Copy)]
+pub(crate) enum Run<'a> {
+    Plainly,
+    /// With its instructions counted, into files of this name and a number.
+    Counted(&'a Path),
+}
+
+impl Run<'_> {
+    fn command(self, program: &Path) -> Command {
+        match self {
+            Run::Plainly => Command::new(program),
+            Run::Counted(into) => {
+                let mut command = Command::new("valgrind");
+                command
+                    .args(["--tool=callgrind", "-q"])
+                    .arg(format!("--callgrind-out-file={}", into.display()))
+                    .arg(program);
+                command
+            }
+        }
+    }
+}
+
 impl Proxy {
     /// Pingora alone: this program in its other role.
-    pub(crate) fn bare(upstream: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn bare(upstream: SocketAddr, run: Run<'_>) -> anyhow::Result<Self> {
         let address = free()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = run.command(&std::env::current_exe()?);
         command.args(["bare", &address.to_string(), &upstream.to_string()]);
         Self::start("bare Pingora", address, command, Stdio::null())
     }
@@ -71,6 +95,7 @@ impl Proxy {
         program: &Path,
         upstream: SocketAddr,
         room: &Path,
+        run: Run<'_>,
     ) -> anyhow::Result<Self> {
         let (address, admin) = (free()?, free()?);
         let room = room.join(name.replace(' ', "-"));
@@ -84,7 +109,7 @@ impl Proxy {
         );
         std::fs::write(&conf, text)?;
         let log = File::create(room.join("access.log"))?;
-        let mut command = Command::new(program);
+        let mut command = run.command(program);
         command.arg("run").arg("-c").arg(&conf);
         Self::start(name, address, command, Stdio::from(log))
     }
@@ -127,6 +152,11 @@ impl Proxy {
             used += count.parse::<u64>().context("an unknown schedstat")?;
         }
         Ok(Duration::from_nanos(used))
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Resident memory, in KiB.

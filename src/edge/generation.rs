@@ -18,6 +18,7 @@ use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
 use crate::edge::probe::Probe;
 use crate::edge::routes::Routes;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::edge::template::Template;
 use crate::edge::tls::{FileError, Identity};
 use crate::wire::openai::operation::Operation;
 
@@ -52,7 +53,7 @@ pub struct Upstream {
     /// The host to look up, or the peer itself where the base URL holds an address.
     pub place: Place,
     /// The heads of its requests but for the length and what the client adds, one an operation.
-    heads: [RequestHeader; Operation::ALL.len()],
+    heads: [Arc<Template>; Operation::ALL.len()],
     metrics: EndpointMetrics,
 }
 
@@ -70,7 +71,7 @@ pub enum BuildError {
 
 impl Upstream {
     /// The head of a request for `operation`.
-    pub fn head(&self, operation: Operation) -> &RequestHeader {
+    pub fn head(&self, operation: Operation) -> &Arc<Template> {
         &self.heads[operation.index()]
     }
 }
@@ -216,7 +217,7 @@ fn upstream(
 fn heads(
     provider: &Provider,
     endpoint: &Endpoint,
-) -> Result<[RequestHeader; Operation::ALL.len()], String> {
+) -> Result<[Arc<Template>; Operation::ALL.len()], String> {
     let [chat, completions, embeddings] = Operation::ALL;
     Ok([
         head(provider, endpoint, chat)?,
@@ -229,7 +230,7 @@ fn head(
     provider: &Provider,
     endpoint: &Endpoint,
     operation: Operation,
-) -> Result<RequestHeader, String> {
+) -> Result<Arc<Template>, String> {
     let path = format!("{}{}", provider.base.path, path(provider, operation));
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
@@ -237,7 +238,7 @@ fn head(
     insert(&mut head, "content-type", "application/json")?;
     insert(&mut head, "accept-encoding", "identity")?;
     identify(&mut head, provider, &endpoint.key)?;
-    Ok(head)
+    Ok(Arc::new(Template::new(head)))
 }
 
 fn path(provider: &Provider, operation: Operation) -> &'static str {

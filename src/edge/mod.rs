@@ -1,6 +1,6 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `generation`, `telemetry`,
-//! `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `plugin` (all of it as one value).
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `generation`,
+//! `telemetry`, `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
@@ -12,6 +12,7 @@ pub mod balance;
 pub mod peer;
 pub mod routes;
 mod probe;
+pub mod template;
 pub mod generation;
 pub mod telemetry;
 mod checks;

@@ -1,5 +1,5 @@
 //! Owns a body held as a few shared segments, so that a large request is sent again without a copy.
-//! Must never copy more than `COALESCE_MAX` bytes.
+//! Must never copy more than `COALESCE_MAX` bytes unless it is asked for one piece.
 
 use bytes::Bytes;
 
@@ -37,6 +37,29 @@ impl Rope {
     /// Whether there is no byte in it.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Adds the segments of another at the end.
+    pub fn append(&mut self, other: Rope) {
+        self.len += other.len;
+        match self.segments.is_empty() {
+            true => self.segments = other.segments,
+            false => self.segments.extend(other.segments),
+        }
+    }
+
+    /// The segments in order, handed over.
+    pub fn into_segments(self) -> Vec<Bytes> {
+        self.segments
+    }
+
+    /// All of it in one piece; a copy where there was more than one segment.
+    pub fn into_bytes(mut self) -> Bytes {
+        match self.segments.len() {
+            0 => Bytes::new(),
+            1 => self.segments.swap_remove(0),
+            _ => self.segments.concat().into(),
+        }
     }
 
     /// One segment where the body is small, else as it is.
@@ -87,6 +110,23 @@ mod tests {
         let rope = rope(&[&large, &"y".into()]).coalesce();
         assert_eq!(rope.segments().len(), 2);
         assert_eq!(rope.clone().segments()[0].as_ptr(), large.as_ptr());
+    }
+
+    #[test]
+    fn ropes_are_put_together_and_end_in_one_piece() {
+        let mut whole = Rope::default();
+        for part in [
+            rope(&[&"ab".into()]),
+            rope(&[]),
+            rope(&[&"cd".into(), &"e".into()]),
+        ] {
+            whole.append(part);
+        }
+        assert_eq!((whole.len(), whole.segments().len()), (5, 3));
+        assert_eq!(whole.into_bytes(), "abcde");
+        let one = Bytes::from(vec![b'x'; 10]);
+        assert_eq!(Rope::from(one.clone()).into_bytes().as_ptr(), one.as_ptr());
+        assert!(Rope::default().into_bytes().is_empty());
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod keepalive;
 mod authority;
 mod tls;
 mod downstream_tls;
+mod upstream_h1;
 mod upstream_h2;
 mod compressed;
 mod reload;

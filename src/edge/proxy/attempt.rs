@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use pingora::http::ResponseHeader;
+use http::StatusCode;
 
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{AttemptId, Failure};
 use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
+use crate::edge::proxy::connect::{Connector, Reuse};
 use crate::edge::proxy::decode::Coding;
-use crate::edge::proxy::upstream::{Connection, Connector, Lost, Outgoing, Reuse};
+use crate::edge::proxy::head::{Content, Head};
+use crate::edge::proxy::upstream::{Connection, Lost, Outgoing};
 use crate::wire::openai::errors::error_facts;
 
 /// How much of an error answer is read.
@@ -55,13 +55,6 @@ pub(crate) enum Seen {
     Refused(Box<ErrorFacts>),
 }
 
-/// What the head of a success says of its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
-    Events,
-    Other,
-}
-
 impl Attempt {
     pub(crate) fn new(
         id: AttemptId,
@@ -100,8 +93,7 @@ impl Attempt {
 
     async fn connect(&mut self, reuse: Reuse) -> Seen {
         let place = &self.generation.upstream(self.endpoint).place;
-        // Boxed like the release: long futures that an open stream has no use for.
-        match Box::pin(self.connector.connect(place, reuse)).await {
+        match self.connector.connect(place, reuse).await {
             Ok(connection) => {
                 self.stage = Stage::Connected(Box::new(connection));
                 Seen::Connected
@@ -112,7 +104,7 @@ impl Attempt {
 
     async fn send(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.send(&self.outgoing).await {
-            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost),
             // An upstream that refuses a long body answers before it has read it, and closes: its answer
             // may still be there.
             Ok(()) | Err(_) => {
@@ -122,9 +114,9 @@ impl Attempt {
         }
     }
 
-    async fn reconnect(&mut self, connection: Box<Connection>, lost: &Lost) -> Seen {
+    fn reconnect(&mut self, connection: Box<Connection>, lost: &Lost) -> Seen {
         if lost.wants_h1 {
-            self.connector.prefer_h1(*connection).await;
+            self.connector.prefer_h1(*connection);
         }
         self.stage = Stage::New(Reuse::Never);
         Seen::Reconnecting
@@ -132,27 +124,21 @@ impl Attempt {
 
     async fn read_head(&mut self, mut connection: Box<Connection>) -> Seen {
         match connection.read_head().await {
-            Ok(()) => self.on_head(connection).await,
-            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost).await,
+            Ok(head) => self.on_head(connection, head).await,
+            Err(lost) if lost.stale || lost.wants_h1 => self.reconnect(connection, &lost),
             Err(lost) => self.on_lost(&lost),
         }
     }
 
-    async fn on_head(&mut self, mut connection: Box<Connection>) -> Seen {
-        let Some(head) = connection.head().cloned() else {
-            return Seen::Failed(Failure::Lost);
-        };
-        let coding = Coding::of(&head.headers);
-        connection.decode(coding);
+    async fn on_head(&mut self, connection: Box<Connection>, head: Head) -> Seen {
         if !head.status.is_success() {
-            return self.refuse(connection, &head).await;
+            return self.refuse(connection, head.status).await;
         }
-        if coding == Coding::Unknown {
+        if head.coding() == Coding::Unknown {
             return Seen::Failed(Failure::Malformed);
         }
-        let content = content(&head.headers);
         self.stage = Stage::Answering(connection);
-        Seen::Head(content)
+        Seen::Head(head.content())
     }
 
     async fn read_chunk(&mut self, mut connection: Box<Connection>) -> Seen {
@@ -172,11 +158,11 @@ impl Attempt {
         }
     }
 
-    async fn refuse(&mut self, mut connection: Box<Connection>, head: &ResponseHeader) -> Seen {
+    async fn refuse(&mut self, mut connection: Box<Connection>, status: StatusCode) -> Seen {
         let mut body = BytesMut::new();
         let read = read_error(&mut connection, &mut body);
         let whole = tokio::time::timeout(ERROR_BODY_WAIT, read).await == Ok(true);
-        let facts = error_facts(head.status.as_u16(), &head.headers, &body, wall_clock());
+        let facts = error_facts(status.as_u16(), &connection.headers(), &body, wall_clock());
         if whole {
             Box::pin(self.connector.release(*connection)).await;
         }
@@ -206,19 +192,4 @@ async fn read_error(connection: &mut Connection, body: &mut BytesMut) -> bool {
         }
     }
     false
-}
-
-/// Providers name streams in many ways; what calls itself a document is none.
-fn content(headers: &HeaderMap) -> Content {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], |kind| kind.as_bytes());
-    let named = |name: &[u8]| {
-        let start = kind.get(..name.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
-    };
-    match named(b"application/json") || named(b"text/html") {
-        true => Content::Other,
-        false => Content::Events,
-    }
 }

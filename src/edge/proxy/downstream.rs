@@ -2,7 +2,9 @@
 //! head, nor a flush, nor a shutdown, so that one client that stops reading could hold a task for ever.
 //! Must never end an answer cleanly that is not whole.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +13,8 @@ use pingora::http::ResponseHeader;
 use pingora::modules::http::compression::ResponseCompression;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
+
+use crate::wire::rope::Rope;
 
 /// The longest one write to the client may block before the client counts as gone.
 const WRITE_STALL: Duration = Duration::from_secs(60);
@@ -52,6 +56,28 @@ pub(crate) async fn write(session: &mut Session, bytes: Bytes) -> bool {
     written || cut(session).await
 }
 
+/// Writes pieces of the body. Returns whether the client took them; if not, the connection is cut.
+pub(crate) async fn write_all(session: &mut Session, pieces: Rope) -> bool {
+    for piece in pieces.into_segments() {
+        if !write(session, piece).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Ends a whole answer with its last pieces. Returns whether the client took it.
+pub(crate) async fn finish_with(session: &mut Session, pieces: Rope) -> bool {
+    let mut pieces = pieces.into_segments();
+    let last = pieces.pop();
+    for piece in pieces {
+        if !write(session, piece).await {
+            return false;
+        }
+    }
+    finish(session, last).await
+}
+
 /// Ends a whole answer, with a last piece if there is one. Returns whether the client took it.
 pub(crate) async fn finish(session: &mut Session, last: Option<Bytes>) -> bool {
     let written = within(WRITE_STALL, session.write_response_body(last, true)).await;
@@ -79,7 +105,17 @@ pub(crate) async fn drain(session: &mut Session) {
 }
 
 async fn within<T, E>(limit: Duration, write: impl Future<Output = Result<T, E>>) -> bool {
-    matches!(tokio::time::timeout(limit, write).await, Ok(Ok(_)))
+    let mut write = pin!(write);
+    // What is done at once needs no timer.
+    match poll_once(write.as_mut()).await {
+        Poll::Ready(written) => written.is_ok(),
+        Poll::Pending => matches!(tokio::time::timeout(limit, write).await, Ok(Ok(_))),
+    }
+}
+
+/// Goes on with something as far as it goes without waiting.
+pub(crate) async fn poll_once<T>(mut something: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    poll_fn(|context| Poll::Ready(something.as_mut().poll(context))).await
 }
 
 /// Always false: what was to be written was not. A shutdown flushes first, which a client that does not read

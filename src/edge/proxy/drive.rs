@@ -1,11 +1,11 @@
 //! Owns the loop of one exchange: does what `core::exchange` asks, tells it what is seen, relays what it
 //! passes on. Must never decide routing, or end a cut answer cleanly.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::time::Sleep;
@@ -14,10 +14,12 @@ use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{Action, AttemptId, End, Exchange, Failure, Input, Scene, Verdict};
 use crate::core::plan::Plan;
 use crate::core::time::Time;
+use crate::edge::clock::Clock;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::Gateway;
-use crate::edge::proxy::attempt::{Attempt, Content, Seen};
+use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::downstream;
+use crate::edge::proxy::head::Content;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::{Incoming, path_of};
@@ -52,12 +54,16 @@ pub(crate) struct Drive<'a> {
     reader: Option<Reader>,
     /// The latest piece, until the exchange says what becomes of it.
     latest: Rope,
-    held: Vec<Bytes>,
+    held: Rope,
     held_bytes: usize,
+    /// What the client is to get, until there is nothing more to read at once: one write for all of it.
+    outbox: Rope,
     committed: bool,
     status: u16,
     settled: bool,
     timer: Pin<Box<Sleep>>,
+    /// When the timer fires; `NEVER` where it stands far off.
+    armed: Time,
 }
 
 impl<'a> Drive<'a> {
@@ -80,12 +86,14 @@ impl<'a> Drive<'a> {
             attempt: None,
             reader: None,
             latest: Rope::default(),
-            held: Vec::new(),
+            held: Rope::default(),
             held_bytes: 0,
+            outbox: Rope::default(),
             committed: false,
             status: 0,
             settled: false,
             timer: Box::pin(tokio::time::sleep(FAR)),
+            armed: Time::NEVER,
         }
     }
 
@@ -126,7 +134,7 @@ impl<'a> Drive<'a> {
             Action::Start { attempt, endpoint } => self.start(attempt, endpoint),
             Action::Cancel(id) => self.cancel(id),
             Action::Commit(_) => self.commit().await,
-            Action::Relay(id) => self.relay(id).await,
+            Action::Relay(id) => self.relay(id),
             Action::Drop(_) => self.latest = Rope::default(),
             Action::Finish(_) => {}
         }
@@ -149,25 +157,19 @@ impl<'a> Drive<'a> {
         let model = catalog.upstream_name_of(endpoint, self.wild.as_deref());
         let body = self.incoming.request.rewrite(&self.incoming.body, model);
         let upstream = self.generation.upstream(endpoint);
-        let mut head = Box::new(upstream.head(self.operation()).clone());
-        let accept = match self.incoming.request.facts.stream {
-            true => "text/event-stream",
-            false => "application/json",
-        };
-        let length = body.len().to_string();
-        let own = [("accept", accept), ("content-length", &length)];
-        for (name, value) in own {
-            head.insert_header(name, value)
-                .expect("a number and a media type are valid values");
+        let template = upstream.head(self.operation()).clone();
+        let own = &template.head().headers;
+        let forwarded = self.incoming.forwarded.iter();
+        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name));
+        Outgoing {
+            forwarded: forwarded.cloned().collect(),
+            accept: match self.incoming.request.facts.stream {
+                true => "text/event-stream",
+                false => "application/json",
+            },
+            template,
+            body,
         }
-        for (name, value) in &self.incoming.forwarded {
-            if !head.headers.contains_key(name)
-                && let Err(error) = head.insert_header(name.clone(), value.clone())
-            {
-                tracing::debug!(%name, %error, "header not forwarded");
-            }
-        }
-        Outgoing { head, body }
     }
 
     /// Drops the attempt's connection, and what was held of its answer.
@@ -187,7 +189,7 @@ impl<'a> Drive<'a> {
     }
 
     fn forget_held(&mut self) {
-        self.held.clear();
+        self.held = Rope::default();
         self.held_bytes = 0;
     }
 
@@ -202,12 +204,9 @@ impl<'a> Drive<'a> {
         }
         self.committed = true;
         self.status = 200;
-        let mut written = downstream::write_head(self.session, head, false).await;
-        for held in std::mem::take(&mut self.held) {
-            written = written && downstream::write(self.session, held).await;
-        }
+        self.outbox = std::mem::take(&mut self.held);
         self.held_bytes = 0;
-        if !written {
+        if !downstream::write_head(self.session, head, false).await {
             self.tell(Input::ClientGone);
         }
     }
@@ -224,30 +223,38 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn relay(&mut self, id: AttemptId) {
+    fn relay(&mut self, id: AttemptId) {
         let piece = std::mem::take(&mut self.latest);
         if self.committed {
-            return self.send_on(id, piece).await;
+            return self.outbox.append(piece);
         }
-        for segment in piece.segments() {
-            // A flood of tiny events must not cost more than it counts.
-            self.held_bytes += segment.len() + size_of::<Bytes>();
-            self.held.push(segment.clone());
-        }
+        // A flood of tiny events must not cost more than it counts.
+        self.held_bytes += piece.len() + size_of_val(piece.segments());
+        self.held.append(piece);
         if self.held_bytes > self.hold_cap() {
             self.tell(Input::HoldFull(id));
         }
     }
 
-    async fn send_on(&mut self, id: AttemptId, piece: Rope) {
-        let begun = Instant::now();
-        for segment in piece.segments() {
-            if !downstream::write(self.session, segment.clone()).await {
-                return self.tell(Input::ClientGone);
-            }
+    /// Writes what the client is to get. Returns what the exchange is to know of it.
+    async fn send_on(&mut self) -> Option<Input> {
+        if self.outbox.is_empty() {
+            return None;
         }
-        if begun.elapsed() > SLOW_WRITE {
-            self.tell(Input::Resumed(id));
+        let pieces = std::mem::take(&mut self.outbox).coalesce();
+        let mut writing = pin!(downstream::write_all(self.session, pieces));
+        let (written, slow) = match downstream::poll_once(writing.as_mut()).await {
+            Poll::Ready(written) => (written, false),
+            Poll::Pending => {
+                let begun = Instant::now();
+                let written = writing.await;
+                (written, begun.elapsed() > SLOW_WRITE)
+            }
+        };
+        match (written, &self.attempt) {
+            (false, _) => Some(Input::ClientGone),
+            (true, Some(attempt)) if slow => Some(Input::Resumed(attempt.id)),
+            (true, _) => None,
         }
     }
 
@@ -275,6 +282,9 @@ impl<'a> Drive<'a> {
             if let Some(input) = self.read_buffered() {
                 return Some(input);
             }
+            if let Some(input) = self.send_on().await {
+                return Some(input);
+            }
             match self.wait().await {
                 Waited::Seen(seen) => {
                     if let Some(input) = self.on_seen(seen) {
@@ -300,12 +310,8 @@ impl<'a> Drive<'a> {
     async fn wait(&mut self) -> Waited {
         let clock = self.gateway.clock;
         let mut deadline = self.exchange.deadline();
-        let due = |deadline: Option<Time>| {
-            let left = deadline.map_or(FAR, |time| clock.until(time));
-            tokio::time::Instant::now() + left
-        };
-        if due(deadline) < self.timer.deadline() {
-            self.timer.as_mut().reset(due(deadline));
+        if deadline.is_some_and(|due| due < self.armed) {
+            self.armed = set(&mut self.timer, clock, deadline);
         }
         let attempt = self.attempt.as_mut();
         let step = async {
@@ -336,7 +342,7 @@ impl<'a> Drive<'a> {
                         }
                         deadline = self.exchange.deadline();
                     }
-                    self.timer.as_mut().reset(due(deadline));
+                    self.armed = set(&mut self.timer, clock, deadline);
                 }
             }
         }
@@ -398,8 +404,11 @@ impl<'a> Drive<'a> {
     }
 
     async fn complete(&mut self) {
-        let marker = self.reader.as_ref().and_then(Reader::close);
-        if !downstream::finish(self.session, marker).await {
+        let mut last = std::mem::take(&mut self.outbox);
+        if let Some(marker) = self.reader.as_ref().and_then(Reader::close) {
+            last.push(marker);
+        }
+        if !downstream::finish_with(self.session, last.coalesce()).await {
             tracing::debug!(request_id = %self.incoming.ids.request, "client left at the end");
         }
         self.settle();
@@ -425,6 +434,10 @@ impl<'a> Drive<'a> {
             stream_error(&error, self.incoming.skin, self.operation(), head)
         });
         self.settle();
+        // What came before the break is the client's.
+        if matches!(self.send_on().await, Some(Input::ClientGone)) {
+            return;
+        }
         downstream::abort(self.session, event).await;
     }
 
@@ -452,6 +465,13 @@ impl Drop for Drive<'_> {
     fn drop(&mut self) {
         self.settle();
     }
+}
+
+/// Sets the timer for a deadline. Returns when it will fire.
+fn set(timer: &mut Pin<Box<Sleep>>, clock: Clock, deadline: Option<Time>) -> Time {
+    let left = deadline.map_or(FAR, |due| clock.until(due));
+    timer.as_mut().reset(tokio::time::Instant::now() + left);
+    deadline.unwrap_or(Time::NEVER)
 }
 
 enum Waited {

@@ -1,6 +1,6 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
-//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `upstream`,
-//! `http2`, `decode`, `upload`, `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
+//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `connect`,
+//! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod client_address;
 mod cors;
@@ -8,10 +8,13 @@ mod request;
 mod downstream;
 mod drive;
 mod attempt;
+mod connect;
 mod upstream;
+mod head;
+mod h1;
 mod http2;
-mod decode;
 mod upload;
+mod decode;
 mod reader;
 mod reply;
 mod models;
@@ -39,9 +42,9 @@ use crate::wire::openai::write::Skin;
 use drive::Drive;
 use request::{Ids, Incoming, Route};
 
+pub use connect::Connector;
 pub use request::{AwaitedHead, LARGEST_HEAD};
 pub use routes::Passing;
-pub use upstream::Connector;
 
 /// What `/` says to anyone: enough to see that the base URL is right.
 const ROOT: &str = concat!(

@@ -1,7 +1,7 @@
 //! Owns the bytes of one attempt's answer until they are read: cuts events, gathers JSON, and says what each
 //! piece was. Must never keep more than the hold allows.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::core::exchange::{AttemptId, Failure, Input, StreamEvent};
 use crate::wire::openai::answer::{self, Answer};
@@ -34,7 +34,7 @@ pub(crate) struct EventReader {
 #[derive(Debug)]
 pub(crate) struct JsonReader {
     operation: Operation,
-    body: BytesMut,
+    body: Rope,
     model: String,
     /// Held back no longer: chunks pass as they come.
     released: bool,
@@ -80,7 +80,7 @@ impl Reader {
     pub(crate) fn json(request: &ClientRequest, model: &str, cap: usize) -> Self {
         Self::Json(JsonReader {
             operation: request.expects.operation,
-            body: BytesMut::new(),
+            body: Rope::default(),
             model: model.to_owned(),
             released: false,
             beginning: Rope::default(),
@@ -93,7 +93,7 @@ impl Reader {
     pub(crate) fn push(&mut self, chunk: Bytes) {
         match self {
             Reader::Events(reader) => reader.splitter.push(chunk),
-            Reader::Json(reader) => reader.body.extend_from_slice(&chunk),
+            Reader::Json(reader) => reader.body.push(chunk),
         }
     }
 
@@ -168,7 +168,7 @@ impl JsonReader {
         }
         if self.body.len() > self.cap {
             self.released = true;
-            self.beginning = answer::read_beginning(&self.body.split().freeze(), &self.model);
+            self.beginning = answer::read_beginning(&self.take(), &self.model);
             return Some(Piece::of(Input::HoldFull(id)));
         }
         None
@@ -177,7 +177,7 @@ impl JsonReader {
     fn next_released(&mut self, id: AttemptId) -> Option<Piece> {
         if !self.beginning.is_empty() || !self.body.is_empty() {
             let mut bytes = std::mem::take(&mut self.beginning);
-            bytes.push(self.body.split().freeze());
+            bytes.append(std::mem::take(&mut self.body));
             return Some(Piece {
                 input: Input::Event(id, StreamEvent::Idle),
                 bytes,
@@ -186,8 +186,13 @@ impl JsonReader {
         self.ended.then(|| Piece::of(Input::Eof(id)))
     }
 
+    /// What has been gathered. Most answers came in one piece, which is not copied.
+    fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.body).into_bytes()
+    }
+
     fn whole(&mut self, id: AttemptId) -> Piece {
-        let body = self.body.split().freeze();
+        let body = self.take();
         match answer::read(self.operation, &body, &self.model) {
             Answer::Error(facts) => Piece::of(Input::Failed(id, Failure::InAnswer(facts))),
             Answer::Malformed => Piece::of(Input::Failed(id, Failure::Malformed)),

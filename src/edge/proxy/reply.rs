@@ -17,8 +17,9 @@ use crate::wire::openai::write::{self, Skin};
 
 /// A head with what every answer of the exchange says.
 pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
-    let mut head =
-        Box::new(ResponseHeader::build(status, Some(16)).expect("our own statuses are all valid"));
+    // Pingora would keep a second map to remember how each name was spelt.
+    let head = ResponseHeader::build_no_case(status, Some(16));
+    let mut head = Box::new(head.expect("our own statuses are all valid"));
     insert(&mut head, "x-request-id", &ids.request);
     insert(&mut head, "x-generation-id", &ids.generation);
     ids.sharing.describe(&mut head);

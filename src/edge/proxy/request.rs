@@ -254,16 +254,27 @@ async fn gather(
     let server = &generation.snapshot.server;
     // What is declared is believed only as it arrives.
     let expected = usize::try_from(declared).unwrap_or(0).min(FIRST_BUFFER);
-    let mut body = BytesMut::with_capacity(expected);
+    // A short body comes in one piece, and is not copied.
+    let mut only = Bytes::new();
+    let mut body = BytesMut::new();
     loop {
         match session.as_downstream_mut().read_request_body().await {
+            Ok(None) if body.is_empty() => return Ok(only),
             Ok(None) => return Ok(body.freeze()),
             Ok(Some(chunk)) => {
-                if (body.len() + chunk.len()) as u64 > server.max_body {
+                if (only.len().max(body.len()) + chunk.len()) as u64 > server.max_body {
                     return Err(too_large(server.max_body));
                 }
                 if !held.grow(chunk.len() as u64, server.max_inflight_bytes) {
                     return Err(overfull());
+                }
+                if only.is_empty() {
+                    only = chunk;
+                    continue;
+                }
+                if body.is_empty() {
+                    body.reserve(expected.max(only.len() + chunk.len()));
+                    body.extend_from_slice(&only);
                 }
                 body.extend_from_slice(&chunk);
             }

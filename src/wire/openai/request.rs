@@ -58,7 +58,7 @@ impl ClientRequest {
             .partition_point(|edit| edit.at.start < model.at.start);
         let (before, behind) = self.edits.split_at(after);
         let edits = before.iter().chain([&model]).chain(behind);
-        splice(body, edits).coalesce()
+        splice(body, edits)
     }
 
     fn model_value(&self, upstream_model: &str) -> Bytes {

@@ -287,7 +287,7 @@ fn without_field(json: &str, key: &str, value: &RawValue) -> Option<Edit> {
 }
 
 /// The event with its JSON changed: where it stands, if its data is on one line. The edits stand in order.
-fn rewrite<'e>(event: &Event, json: &str, edits: impl Iterator<Item = &'e Edit>) -> Bytes {
+fn rewrite<'e>(event: &Event, json: &str, edits: impl Iterator<Item = &'e Edit> + Clone) -> Bytes {
     let raw = event.raw();
     if raw.as_ptr_range().contains(&json.as_ptr()) {
         let offset = json.as_ptr() as usize - raw.as_ptr() as usize;
@@ -297,8 +297,16 @@ fn rewrite<'e>(event: &Event, json: &str, edits: impl Iterator<Item = &'e Edit>)
 }
 
 /// Applies edits of what begins at `offset`.
-fn spliced<'e>(bytes: &[u8], offset: usize, edits: impl Iterator<Item = &'e Edit>) -> Bytes {
-    let mut changed = Vec::with_capacity(bytes.len() + 64);
+fn spliced<'e>(
+    bytes: &[u8],
+    offset: usize,
+    edits: impl Iterator<Item = &'e Edit> + Clone,
+) -> Bytes {
+    let change =
+        |edits: (usize, usize), edit: &Edit| (edits.0 + edit.with.len(), edits.1 + edit.at.len());
+    let (added, removed) = edits.clone().fold((0, 0), change);
+    // Room to spare would cost a second allocation.
+    let mut changed = Vec::with_capacity(bytes.len() + added - removed);
     let mut rest = bytes;
     let mut done = 0;
     for edit in edits {
