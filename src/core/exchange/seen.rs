@@ -60,7 +60,7 @@ impl Exchange {
             self.credit(id, scene);
             self.commit(id);
             self.with(id, |attempt| {
-                attempt.watch = Watch::Measure(now + MEASURE_AFTER)
+                attempt.watch = Watch::Measure(now + MEASURE_AFTER);
             });
         }
         self.actions.push_back(Action::Relay(id));

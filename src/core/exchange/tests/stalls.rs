@@ -36,9 +36,11 @@ impl Crowd {
         }
         for id in sent {
             self.with(nth, |exchange, scene| {
-                exchange.on(Input::Connected(id), scene)
+                exchange.on(Input::Connected(id), scene);
             });
-            self.with(nth, |exchange, scene| exchange.on(Input::Sent(id), scene));
+            self.with(nth, |exchange, scene| {
+                exchange.on(Input::Sent(id), scene);
+            });
         }
     }
 
