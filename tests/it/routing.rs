@@ -35,9 +35,9 @@ async fn clients_of_a_black_hole_are_answered_elsewhere_before_any_deadline() {
     proxy.counts(family, &stalled, 4.0).await;
     let metrics = proxy.metrics().await;
     let late = [("outcome", "first_token_timeout")];
-    assert_eq!(metrics.sum(family, &late), 0.0);
+    assert!(metrics.sum(family, &late) < 0.5);
     let state = [("provider", "dark"), ("state", "closed")];
-    assert_eq!(metrics.sum("mainstay_endpoint_state", &state), 0.0);
+    assert!(metrics.sum("mainstay_endpoint_state", &state) < 0.5);
 }
 
 /// Who answered ten requests, of a model listed with the dearer provider first.

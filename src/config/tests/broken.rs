@@ -497,15 +497,15 @@ fn policy_and_health_rules() {
     );
     policy(
         "sort: cost, weights: { price: 2 }",
-        "5:45 `weights` are those of `sort: adaptive`",
+        "5:36 `weights` are those of `sort: adaptive`",
     );
     policy(
         "split: { openai/gpt-5-mini@openai/default: 95 }",
-        "5:31 the shares of openai/gpt-5-mini add up to 95, not to 100",
+        "5:24 the shares of openai/gpt-5-mini add up to 95, not to 100",
     );
     policy(
         "split: { openai/gpt-5-mini@openai/defalt: 100 }",
-        "5:33 unknown endpoint \"openai/gpt-5-mini@openai/defalt\"",
+        "5:66 unknown endpoint \"openai/gpt-5-mini@openai/defalt\"",
     );
     policy("sort: best", "5:30 unknown sort \"best\"");
     policy("attempts: 0", "5:34 must be from 1 to 255");

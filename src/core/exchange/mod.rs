@@ -1,8 +1,9 @@
 //! Owns one request with all its attempts, sans I/O: it is told what was seen, says what to do, and names the
-//! next deadline. In reading order: `input`, `step` (what may follow a failure), `deadlines`, `attempt`, `seen`
+//! next deadline. In reading order: `input`, `evidence`, `step` (what may follow a failure), `deadlines`, `attempt`, `seen`
 //! (what each input does), `recovery` (the next candidate), `record`. Must never start an attempt after commit.
 
 mod input;
+mod evidence;
 mod step;
 mod deadlines;
 mod attempt;
@@ -18,12 +19,13 @@ use std::time::Duration;
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::exchange::attempt::{Attempt, Due, RequestLimits, Watch};
 use crate::core::exchange::deadlines::Circumstances;
-use crate::core::health::{BLOCK_IF_ABSENT, Bucket, Ended, Health};
-use crate::core::outcome::{Class, ErrorFacts, Evidence, classify};
+use crate::core::health::{Bucket, Ended, Health};
+use crate::core::outcome::{Class, Evidence, classify};
 use crate::core::plan::{Pick, Plan};
 use crate::core::time::Time;
 
 pub use deadlines::longest_wait;
+use evidence::{asked_to_wait, evidence, verdict};
 pub use input::{
     Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, StreamEvent, Usage, Verdict,
 };
@@ -315,7 +317,7 @@ impl Exchange {
             bucket: self.bucket,
             probe: attempt.probe && attempt.first_content.is_none(),
             started: attempt.started,
-            retry_after: facts(evidence).and_then(|facts| facts.retry_after),
+            retry_after: asked_to_wait(evidence),
         };
         let trips = scene.health.fail(&ended, scene.rng, scene.now);
         let tripped = attempt.tripped || trips.endpoint || trips.host || trips.key;
@@ -462,50 +464,4 @@ impl Exchange {
 struct Failed {
     attempt: Attempt,
     class: Class,
-}
-
-fn evidence(failure: Failure) -> Evidence {
-    match failure {
-        Failure::Connect(fault) => Evidence::Connect(fault),
-        Failure::Lost => Evidence::Lost,
-        Failure::Status(facts) => Evidence::Status(*facts),
-        Failure::InAnswer(facts) => Evidence::InAnswer(*facts),
-        Failure::Malformed => Evidence::Malformed,
-    }
-}
-
-fn facts(evidence: &Evidence) -> Option<&ErrorFacts> {
-    match evidence {
-        Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(facts),
-        Evidence::Connect(_)
-        | Evidence::Lost
-        | Evidence::Late(_)
-        | Evidence::Malformed
-        | Evidence::Empty
-        | Evidence::Evacuated
-        | Evidence::ClientGone
-        | Evidence::Superseded => None,
-    }
-}
-
-/// What the client could be told. After commit the class behind the break says more than "broken".
-fn verdict(failed: &Failed, evidence: Evidence, committed: bool) -> Verdict {
-    let class = match committed {
-        true => classify(&evidence, false),
-        false => failed.class,
-    };
-    let facts = match evidence {
-        Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(Box::new(facts)),
-        _ => None,
-    };
-    let asked = facts.as_ref().and_then(|facts| facts.retry_after);
-    Verdict {
-        class,
-        attempt: Some(failed.attempt.id),
-        retry_after: match class {
-            Class::RateLimited => asked.or(Some(BLOCK_IF_ABSENT)),
-            _ => asked,
-        },
-        facts,
-    }
 }

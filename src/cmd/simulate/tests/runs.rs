@@ -130,7 +130,11 @@ fn a_slow_stream_lasts_as_long_as_its_tokens() {
     // Ten tokens a second: 300 of them take half a minute, which no limit on silence may end.
     let slow = quiet(with_incident(r#""tps", "k": 10"#));
     let figures = figures(&slow, Sort::Ordered);
-    assert_eq!((figures.success, figures.extra), (1.0, 0.0), "{figures:?}");
+    // `ordered` leaves a dripping endpoint for slower ones, whose rare late first tokens are tried elsewhere.
+    assert!(
+        figures.success >= 1.0 && figures.extra < 0.005,
+        "{figures:?}"
+    );
 }
 
 #[test]

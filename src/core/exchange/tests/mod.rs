@@ -9,7 +9,7 @@ use super::*;
 use crate::core::fixture::catalog;
 use crate::core::health::{BudgetSettings, HealthSettings, Kind, State};
 use crate::core::names::PolicyName;
-use crate::core::outcome::{ConnectFault, Hint};
+use crate::core::outcome::{ConnectFault, ErrorFacts, Hint};
 use crate::core::plan::RequestFacts;
 use crate::core::policy::{Policy, Sort};
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use crate::core::policy::{Share, Sort, Standing};
 
 const QUAD: &[(&str, &[&str])] = &[("a/one", &["p", "q", "r", "s"]), ("b/two", &["p", "t"])];
 const RUNS: u64 = 60;
-const EXCHANGES: usize = 150;
+const EXCHANGES: u64 = 150;
 
 /// An exchange with what it has been told of its attempts.
 struct Party {
@@ -152,7 +152,7 @@ fn nothing_is_left_behind_and_nobody_is_refused_while_somebody_could_be_asked() 
     }
     println!(
         "{RUNS} runs, {} exchanges, {attempts} attempts",
-        RUNS as usize * EXCHANGES
+        RUNS * EXCHANGES
     );
 }
 
@@ -273,7 +273,7 @@ fn a_closed_endpoint_that_failed_is_asked_again() {
             };
             story.health.fail(&ended, &mut rng, story.now);
         }
-        let asked_within = (0..).find(|_| {
+        let asked_within = (0..1000).find(|_| {
             story.pass(SECOND);
             let mut run = story.run();
             let asked = run.asked() == ["p"];

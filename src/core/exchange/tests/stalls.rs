@@ -38,7 +38,9 @@ impl Crowd {
             self.with(nth, |exchange, scene| {
                 exchange.on(Input::Connected(id), scene);
             });
-            self.with(nth, |exchange, scene| exchange.on(Input::Sent(id), scene));
+            self.with(nth, |exchange, scene| {
+                exchange.on(Input::Sent(id), scene);
+            });
         }
     }
 
