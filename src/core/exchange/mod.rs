@@ -450,6 +450,15 @@ impl Exchange {
         }
     }
 
+    /// Ends a wait before it is over: the turn goes back with the place.
+    fn leave_queue(&mut self, scene: &Scene<'_>) {
+        let queued = |wait: &Wait| wait.why == Why::Block;
+        if let Some(wait) = self.wait.filter(queued) {
+            scene.health.give_turn_back(wait.endpoint);
+        }
+        self.end_wait(scene);
+    }
+
     fn end_wait(&mut self, scene: &Scene<'_>) {
         if let Some(wait) = self.wait.take()
             && wait.why == Why::Block

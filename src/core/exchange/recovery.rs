@@ -352,7 +352,7 @@ impl Exchange {
 
     fn give_place_back(&mut self, wait: Wait, scene: &Scene<'_>) {
         self.wait = Some(wait);
-        self.end_wait(scene);
+        self.leave_queue(scene);
     }
 
     /// Ends with the most useful error seen (surface, "When everything failed").

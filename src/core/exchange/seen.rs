@@ -188,7 +188,7 @@ impl Exchange {
     }
 
     pub(super) fn on_client_gone(&mut self, scene: &mut Scene<'_>) {
-        self.end_wait(scene);
+        self.leave_queue(scene);
         for slot in 0..LIVE {
             if let Some(id) = self.live[slot].as_ref().map(|attempt| attempt.id) {
                 self.end(id, &Evidence::ClientGone, scene);

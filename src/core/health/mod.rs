@@ -1,6 +1,6 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
 //! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `breaker`, `words` (what a pick
-//! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`. Must never hold a lock while picking, or allocate on a pick.
+//! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
@@ -15,11 +15,10 @@ mod effect;
 mod endpoint;
 mod gate;
 mod pool;
+mod carry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ use crate::core::time::Time;
 
 pub use breaker::State;
 pub use bucket::{Bucket, Kind, PromptSize};
+use carry::carry;
 pub(crate) use endpoint::{BLOCK_IF_ABSENT, BLOCK_MARGIN};
 pub use endpoint::{EndpointHealth, Silence};
 pub use gate::Gate;
@@ -366,6 +366,11 @@ impl Health {
         self.slot(endpoint).own.begin_wait(most, latest, now)
     }
 
+    /// Gives the turn back with which a wait would have ended. The place is `end_wait`'s.
+    pub fn give_turn_back(&self, endpoint: EndpointIx) {
+        self.slot(endpoint).own.words.give_turn_back();
+    }
+
     /// Gives the place back.
     pub fn end_wait(&self, endpoint: EndpointIx) {
         self.slot(endpoint).own.end_wait();
@@ -486,21 +491,4 @@ impl Health {
     fn slot(&self, endpoint: EndpointIx) -> &Slot {
         &self.slots[endpoint.get()]
     }
-}
-
-/// One state for each name, the old one where the name was known.
-fn carry<N: Eq + Hash, S: Default>(
-    names: &[N],
-    old_names: Option<&[N]>,
-    old_states: Option<&Vec<Arc<S>>>,
-) -> Vec<Arc<S>> {
-    let old: HashMap<&N, &Arc<S>> = match (old_names, old_states) {
-        (Some(names), Some(states)) => names.iter().zip(states).collect(),
-        _ => HashMap::new(),
-    };
-    let state = |name| {
-        old.get(name)
-            .map_or_else(Arc::default, |state| (*state).clone())
-    };
-    names.iter().map(state).collect()
 }

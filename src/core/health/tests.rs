@@ -426,3 +426,20 @@ fn what_began_since_the_trip_shows_that_an_endpoint_recovers_even_where_others_a
     }
     assert_eq!(fleet.state(0), State::Ramp);
 }
+
+#[test]
+fn a_turn_that_nobody_used_makes_nobody_wait() {
+    let mut fleet = Fleet::new();
+    fleet.fail(0, Class::RateLimited);
+    let endpoint = EndpointIx::new(0);
+    let wait = |fleet: &Fleet| {
+        fleet
+            .health
+            .begin_wait(endpoint, 64, Time::NEVER, fleet.now)
+    };
+    assert!(wait(&fleet).is_some());
+    fleet.health.give_turn_back(endpoint);
+    fleet.health.end_wait(endpoint);
+    fleet.pass(2 * SECOND);
+    assert!(fleet.view(0).blocked_until <= fleet.now);
+}

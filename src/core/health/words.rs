@@ -165,6 +165,13 @@ impl Words {
         }
     }
 
+    /// Gives back a turn that nobody used: those to come need not wait for it.
+    pub(crate) fn give_turn_back(&self) {
+        let pace = self.pace();
+        let earlier = |turn| Some((Time::from_micros(turn) - pace).as_micros());
+        self.turn.fetch_update(Relaxed, Relaxed, earlier).ok();
+    }
+
     /// Takes the next turn, at `earliest` or later, unless it is after `latest`. Returns when it is.
     pub(crate) fn take_turn(&self, earliest: Time, latest: Time) -> Option<Time> {
         let Some(limit) = self.limit() else {
