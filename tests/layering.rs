@@ -80,11 +80,12 @@ const ROOMS: &[(&str, &[&str])] = &[
         "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar",
         "config/raw",
     ]),
+    ("config/schema", &["config/raw"]),
     // The floor's own file runs the steps.
     ("config", &[
         "config/source", "config/snapshot", "config/finding", "config/search", "config/trail",
         "config/outline", "config/report", "config/value", "config/expand", "config/decode",
-        "config/secret_file", "config/compile",
+        "config/secret_file", "config/compile", "config/schema",
     ]),
     ("edge/clock", &[]),
     ("edge/lifecycle", &[]),
@@ -128,13 +129,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/admin_client", &["cmd/client"]),
     ("cmd/check", &["cmd/admin_client"]),
     ("cmd/explain", &["cmd/admin_client"]),
+    ("cmd/schema", &[]),
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),
     ("cmd/simulate", &[]),
     // The command line names every verb, and the floor's own file names it.
     ("cmd/cli", &[
-        "cmd/config_args", "cmd/run", "cmd/check", "cmd/explain", "cmd/healthcheck", "cmd/mock", "cmd/demo",
+        "cmd/config_args", "cmd/run", "cmd/check", "cmd/explain", "cmd/schema", "cmd/healthcheck", "cmd/mock", "cmd/demo",
         "cmd/simulate",
     ]),
     ("cmd", &["cmd/cli"]),

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::cmd::config_args::ConfigArgs;
-use crate::cmd::{check, demo, explain, healthcheck, mock, run, simulate};
+use crate::cmd::{check, demo, explain, healthcheck, mock, run, schema, simulate};
 use crate::config::ConfigError;
 
 /// A resilience layer for AI traffic: one endpoint that stays up in front of many providers.
@@ -25,6 +25,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Say where a request would go and why, without sending it anywhere.
     Explain(explain::ExplainArgs),
+    /// Print the JSON Schema of the configuration, for editors and pipelines.
+    Schema,
     /// Run the scriptable fake provider.
     Mock(mock::MockArgs),
     /// Watch the proxy carry traffic through an incident: three fake providers, no key, no network.
@@ -44,6 +46,7 @@ impl Verb {
             Verb::Run(_)
             | Verb::Check(_)
             | Verb::Explain(_)
+            | Verb::Schema
             | Verb::Mock(_)
             | Verb::Simulate(_)
             | Verb::Healthcheck(_) => "info,pingora_core=error,pingora_proxy=error",
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Schema => schema::schema(),
         Verb::Mock(args) => mock_until_told(args),
         Verb::Demo(args) => demo::demo(&args),
         Verb::Simulate(args) => simulate::simulate(&args),

@@ -1,6 +1,6 @@
 //! The process floor: the command line, and what a process is made of. In reading order: `config_args`, `cli`, `process` (the
 //! services), `listen`, `reload`, `shutdown`, `client`, `admin_client`; then one room a verb: `run`, `check`,
-//! `explain`, `healthcheck`, `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
+//! `explain`, `schema`, `healthcheck`, `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
 
 mod config_args;
 mod cli;
@@ -13,6 +13,7 @@ mod admin_client;
 mod run;
 mod check;
 mod explain;
+mod schema;
 mod healthcheck;
 pub mod mock;
 pub(crate) mod demo;

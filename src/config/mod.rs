@@ -2,7 +2,8 @@
 //! is wrong, what was meant. Must never panic on a file, stop at the first finding, or show a secret.
 //! Reading order: `snapshot` (what comes out), `finding`, `search`; then the steps: `outline` (positions),
 //! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `secret_file`, `compile`; and what they share:
-//! `trail`, `report`, `snippet`. Beside them `facts` and `diff`: what one says, and what changes to the next.
+//! `trail`, `report`, `snippet`. Beside them `facts` and `diff`: what one says, and what
+//! changes to the next; `schema`: what a file may hold.
 
 use std::path::Path;
 
@@ -26,6 +27,7 @@ mod secret_file;
 mod raw;
 mod scalar;
 mod compile;
+mod schema;
 pub mod facts;
 pub mod diff;
 mod trail;
@@ -36,6 +38,7 @@ mod snippet;
 mod tests;
 
 pub use finding::{ConfigError, Finding, Place, Severity};
+pub use schema::schema;
 pub use search::search_path;
 pub use source::Source;
 

@@ -213,3 +213,15 @@ fn a_verb_that_does_not_exist_is_a_usage_error() {
     let output = crate::harness::command(&["fly"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn schema_is_one_json_document() {
+    let output = crate::harness::command(&["schema"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    assert!(schema["properties"]["providers"]["description"].is_string());
+}

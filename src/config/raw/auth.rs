@@ -1,12 +1,13 @@
 //! Owns the shape of `auth`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{Flag, List, Text};
 use crate::config::secret::Secret;
 
 /// Who may call.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,
@@ -21,7 +22,7 @@ pub(in crate::config) struct Auth {
 }
 
 /// A downstream key.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,

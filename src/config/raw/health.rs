@@ -1,12 +1,13 @@
 //! Owns the shape of `health` and `retry_budget`. The defaults, and where they come from, are `core/health`'s.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{Count, Number, Span};
 use crate::core::health::{BudgetSettings, HealthSettings};
 
 /// When endpoints trip and how they come back.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of health settings")]
 pub(in crate::config) struct Health {
     /// Consecutive failures that trip an endpoint. Default 3; at least 1.
@@ -41,7 +42,7 @@ impl Default for Health {
 }
 
 /// The longest back-off of each kind of failure.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of back-offs")]
 pub(in crate::config) struct Rest {
     /// No connection, no name, no TLS. Default 5s.
@@ -67,7 +68,7 @@ impl Default for Rest {
 }
 
 /// An endpoint that fails fast may be probed by real traffic.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,
@@ -91,7 +92,7 @@ impl Default for ProbeFast {
 }
 
 /// How many extra attempts a pool may make, funded by its successes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of budget settings")]
 pub(in crate::config) struct RetryBudget {
     /// Extra attempts that a success pays for. Default 0.5; 0 or more.

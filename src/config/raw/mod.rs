@@ -3,6 +3,7 @@
 //! where absence means something else. Reading order: `server`, `auth`, `providers`, `models`, `policies`,
 //! `health`, `routes`, `telemetry`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{List, Named, Text};
@@ -17,7 +18,7 @@ pub(super) mod routes;
 pub(super) mod telemetry;
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of sections")]
 pub(super) struct Config {
     /// Listeners and limits of the process.

@@ -1,11 +1,12 @@
 //! Owns the shape of `models`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{Count, List, Number, Text};
 
 /// What a client can ask for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of model settings")]
 pub(in crate::config) struct Model {
     /// Prompt and completion together, tokens. Absent = unknown; at least 1.
@@ -19,7 +20,7 @@ pub(in crate::config) struct Model {
 }
 
 /// One provider of a model; an endpoint for each of that provider's keys.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map with `provider`")]
 pub(in crate::config) struct Endpoint {
     /// One of `providers`. Required.
@@ -33,7 +34,7 @@ pub(in crate::config) struct Endpoint {
 }
 
 /// USD per million tokens, 0 or more. Absent = unknown, 0 = free.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of prices")]
 pub(in crate::config) struct Price {
     /// Tokens of the prompt.

@@ -1,5 +1,6 @@
 //! Owns the shape of `policies`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::raw::providers::Timeouts;
@@ -10,7 +11,7 @@ const SORT: &str = "adaptive";
 const LAYERS: [&str; 3] = ["retry", "failover", "fallback"];
 
 /// How the requests of a model or caller are routed and recovered.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of policy settings")]
 pub(in crate::config) struct Policy {
     /// `adaptive`: weighted by live price, speed and reliability. `cost`: the cheapest healthy one. `latency`,
@@ -49,7 +50,7 @@ impl Default for Policy {
 }
 
 /// How much each part of `adaptive`'s score counts, beside its built-in weight. Default 1 each; 0 leaves it out.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of weights")]
 pub(in crate::config) struct Weights {
     /// Ratio to the cheapest price. 0 or more.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{List, Named, Span, Text};
@@ -18,7 +19,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const KEY_NAME: &str = "default";
 
 /// A seller or server of models.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of provider settings")]
 pub(in crate::config) struct Provider {
     /// What it speaks, the preferred first: `openai`. Default `[openai]`; at least one.
@@ -58,7 +59,7 @@ impl Default for Provider {
 }
 
 /// How a provider's servers are asked whether they live.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,
@@ -84,7 +85,7 @@ impl Default for HealthCheck {
 }
 
 /// A credential of a provider.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,
@@ -110,7 +111,7 @@ impl Default for ProviderKey {
 }
 
 /// Deadlines of an attempt. Absent = the next level's: policy, provider, built-in.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of timeouts")]
 pub(in crate::config) struct Timeouts {
     /// DNS, TCP and TLS together. Built-in 2s.
@@ -126,7 +127,7 @@ pub(in crate::config) struct Timeouts {
 }
 
 /// What an upstream's certificate is checked against, and what it is shown.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of TLS settings")]
 pub(in crate::config) struct Tls {
     /// PEM file of the only authorities to trust. Absent = the system's.

@@ -1,11 +1,12 @@
 //! Owns the shape of `routes`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{Flag, List, Text};
 
 /// Requests that are passed on as they are, by their path.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,

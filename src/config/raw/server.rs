@@ -1,8 +1,10 @@
 //! Owns the shape of `server`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -25,7 +27,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(330);
 
 /// Listeners and limits of the process.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of server settings")]
 pub(in crate::config) struct Server {
     /// Where clients connect. Default `[127.0.0.1:8080]`.
@@ -71,7 +73,7 @@ impl Default for Server {
 }
 
 /// Cross-origin calls from browsers.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of CORS settings")]
 pub(in crate::config) struct Cors {
     /// `https://app.example.com`, `https://*.example.com`, or `*` for every page. Default none.
@@ -79,7 +81,7 @@ pub(in crate::config) struct Cors {
 }
 
 /// The operator's port.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of admin settings")]
 pub(in crate::config) struct Admin {
     /// `address:port`. Default 127.0.0.1:8081; elsewhere than loopback a token is required.
@@ -105,7 +107,7 @@ impl Default for Admin {
 pub(in crate::config) struct Listen(pub(in crate::config) Listener);
 
 /// Where clients connect, and how.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Listener {
     /// `address:port`; port 0 = any free one. Required.
@@ -124,7 +126,7 @@ impl Listener {
 }
 
 /// What a listener shows its clients, and what it asks of them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of TLS settings")]
 #[expect(
     clippy::struct_field_names,
@@ -144,6 +146,34 @@ pub(in crate::config) struct ListenerTls {
 pub(in crate::config) struct Address(pub(in crate::config) String);
 
 const ADDRESS: &str = "an address and port such as 127.0.0.1:8080";
+
+impl JsonSchema for Address {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["127.0.0.1:8080"] })
+    }
+}
+
+impl JsonSchema for Listen {
+    fn schema_name() -> Cow<'static, str> {
+        "Listen".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (address, listener) = (
+            generator.subschema_for::<Address>(),
+            generator.subschema_for::<Listener>(),
+        );
+        json_schema!({ "anyOf": [address, listener] })
+    }
+}
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,5 +1,6 @@
 //! Owns the shape of `telemetry`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::Text;
@@ -7,7 +8,7 @@ use crate::config::scalar::Text;
 const ACCESS_LOG: &str = "json";
 
 /// What is told about the traffic.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,

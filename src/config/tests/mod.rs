@@ -1,5 +1,5 @@
 //! Owns the tests of whole files: `broken` (what is said about which file), `built` (what loads and what is
-//! not built yet), `diff`, `examples` (the files in `conf/`), `secrets`, `hostile`.
+//! not built yet), `diff`, `examples` (the files in `conf/`), `secrets`, `schema`, `hostile`.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ mod built;
 mod diff;
 mod examples;
 mod secrets;
+mod schema;
 mod hostile;
 
 /// A configuration to which cases add their own lines.

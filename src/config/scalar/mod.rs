@@ -1,6 +1,8 @@
 //! Owns how single values are read: each also loads from text, since variables expand to text. Must never
 //! put the value itself into an error: it may be a credential in the wrong place.
 
+mod schema;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
