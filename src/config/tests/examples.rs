@@ -9,21 +9,52 @@ use super::{BASE, load};
 use crate::config::decode::{find_mut, known_fields};
 use crate::config::trail::Trail;
 use crate::config::{raw, value};
+use crate::core::names::PolicyName;
 use crate::core::outcome::Class;
+use crate::core::policy::Sort;
 
 const MINIMAL: &str = include_str!("../../../conf/minimal.yaml");
 const START: &str = include_str!("../../../conf/mainstay.yaml");
 const COMPOSED: &str = include_str!("../../../conf/compose/config.yaml");
+/// One file a use.
+const BATCH: &str = include_str!("../../../conf/batch.yaml");
+const CHAT: &str = include_str!("../../../conf/chat.yaml");
+const OVERFLOW: &str = include_str!("../../../conf/overflow.yaml");
 const FROM_NGINX: &str = include_str!("../../../conf/from-nginx.yaml");
 const REFERENCE: &str = include_str!("../../../conf/reference.yaml");
 
 #[test]
 fn every_example_loads_without_a_doubt() {
     let composed = COMPOSED.replace("${MAINSTAY_ADMIN_TOKEN}", "set");
-    for text in [MINIMAL, START, &composed, FROM_NGINX, REFERENCE] {
+    let uses = [BATCH, CHAT, OVERFLOW, FROM_NGINX];
+    for text in uses
+        .into_iter()
+        .chain([MINIMAL, START, &composed, REFERENCE])
+    {
         assert!(text.starts_with("# "), "the first line says what it is for");
         assert_eq!(load(text).warnings, [], "{text}");
     }
+}
+
+/// The policy that decides for a model where its caller has none.
+fn sort_of(text: &str, policy: &str) -> Sort {
+    load(text).snapshot.policies[policy].sort
+}
+
+#[test]
+fn each_use_has_the_policy_that_it_is_named_for() {
+    assert_eq!(sort_of(BATCH, "thrifty"), Sort::Cost);
+    let callers = load(BATCH).snapshot.callers;
+    let nightly = callers
+        .iter()
+        .find(|caller| caller.name.as_str() == "nightly");
+    let policy = nightly.and_then(|caller| caller.policy.as_ref());
+    assert_eq!(policy.map(PolicyName::as_str), Some("thrifty"));
+    assert_eq!(sort_of(CHAT, "default"), Sort::Latency);
+    assert!(load(CHAT).snapshot.catalog.resolve("chat").is_some());
+    assert_eq!(sort_of(OVERFLOW, "default"), Sort::Ordered);
+    let own = &load(OVERFLOW).snapshot.providers["vllm"];
+    assert!(own.addresses.len() == 2 && own.health_check.is_some());
 }
 
 #[test]
