@@ -14,10 +14,13 @@ use crate::cmd::simulate::jobs::Row;
 /// stands for all that begin so.
 #[derive(Debug)]
 pub(super) struct Bars {
-    sets: Vec<(f64, BTreeMap<String, Line>)>,
+    pub(super) sets: Vec<(f64, Set)>,
 }
 
-type Sets = BTreeMap<String, BTreeMap<String, Line>>;
+/// Bars by scenario.
+pub(super) type Set = BTreeMap<String, Line>;
+
+type Sets = BTreeMap<String, Set>;
 
 /// A scenario file that holds its own bars.
 #[derive(Deserialize)]
@@ -28,9 +31,9 @@ struct Host {
 }
 
 /// The bars of a scenario; `null` is none.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Line {
+pub(super) struct Line {
     /// At least, in percent.
     success: Option<f64>,
     first: Option<f64>,
@@ -48,6 +51,21 @@ struct Line {
     regret: Option<f64>,
     /// At most so many times the least regret that another policy of the same command has in the scenario.
     regret_x: Option<f64>,
+    /// Among known misses: why the bar is missed.
+    pub(super) why: Option<String>,
+}
+
+/// A bar that a figure misses.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Miss {
+    pub(super) scenario: String,
+    /// Requests a second.
+    pub(super) rps: f64,
+    policy: &'static str,
+    /// The figure's name in the file of bars.
+    pub(super) figure: &'static str,
+    /// The figure, and its bar.
+    what: String,
 }
 
 /// Regrets closer than this are the same: a fiftieth of the cheapest price is within the noise of a few runs.
@@ -90,38 +108,40 @@ impl Bars {
         self.sets.iter().map(|(rate, _)| *rate).collect()
     }
 
-    /// Every bar that the first policy misses at a rate, as a line for people. Others are there to compare with.
+    /// Every bar that the first policy misses at a rate. Others are there to compare with.
     ///
     /// # Errors
     /// Where a scenario that was run has no bars at this rate.
-    pub(super) fn missed(&self, rows: &[Row], rps: Option<f64>) -> anyhow::Result<Vec<String>> {
+    pub(super) fn missed(&self, rows: &[Row], rps: Option<f64>) -> anyhow::Result<Vec<Miss>> {
         let rps = rps.context("bars hold at a rate")?;
         let set = self
-            .sets
-            .iter()
-            .find(|(rate, _)| rate.total_cmp(&rps).is_eq());
-        let (_, set) =
-            set.with_context(|| format!("there are no bars for {rps} requests a second"))?;
+            .at(rps)
+            .with_context(|| format!("there are no bars for {rps} requests a second"))?;
         let mut missed = Vec::new();
-        let judged = rows.first().map(|row| row.policy);
-        for row in rows.iter().filter(|row| Some(row.policy) == judged) {
+        for row in judged(rows) {
             let bars = of_scenario(set, &row.scenario);
             let bars = bars.with_context(|| format!("{} has no bars at {rps}", row.scenario))?;
-            let short = bars.missed_by(row).chain(bars.regretted(row, rows)?);
-            let line = |what| {
-                format!(
-                    "missed at {rps} rps: {} {}: {what}",
-                    row.scenario, row.policy
-                )
-            };
-            missed.extend(short.map(line));
+            missed.extend(bars.misses(row, rows, rps)?);
         }
         Ok(missed)
     }
+
+    /// The bars at a rate.
+    pub(super) fn at(&self, rps: f64) -> Option<&Set> {
+        let mut sets = self.sets.iter();
+        let found = sets.find(|(rate, _)| rate.total_cmp(&rps).is_eq());
+        found.map(|(_, set)| set)
+    }
+}
+
+/// The rows of the first policy.
+pub(super) fn judged(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    let policy = rows.first().map(|row| row.policy);
+    rows.iter().filter(move |row| Some(row.policy) == policy)
 }
 
 /// The bars of a scenario: under its name, or under the beginning of it with a `*`.
-fn of_scenario<'a>(set: &'a BTreeMap<String, Line>, id: &str) -> Option<&'a Line> {
+fn of_scenario<'a>(set: &'a Set, id: &str) -> Option<&'a Line> {
     let stands_for = |name: &String| {
         let stem = name.strip_suffix('*');
         stem.is_some_and(|stem| id.starts_with(stem))
@@ -135,10 +155,74 @@ fn rate_of(name: &str) -> Option<f64> {
     rate.parse().ok().filter(|rate: &f64| *rate > 0.0)
 }
 
+// === impl Miss ===
+
+impl std::fmt::Display for Miss {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            scenario,
+            rps,
+            policy,
+            what,
+            ..
+        } = self;
+        write!(out, "missed at {rps} rps: {scenario} {policy}: {what}")
+    }
+}
+
+/// Every figure that may have a bar.
+pub(super) const FIGURES: [&str; 12] = [
+    "success",
+    "first",
+    "capacity",
+    "extra",
+    "divert",
+    "hits",
+    "ret",
+    "p99",
+    "lost",
+    "cost",
+    "false_trips",
+    "regret",
+];
+
 // === impl Line ===
 
 impl Line {
-    fn missed_by(&self, row: &Row) -> impl Iterator<Item = String> {
+    /// Whether it has a bar for a figure.
+    pub(super) fn has(&self, figure: &str) -> bool {
+        let bar = match figure {
+            "success" => self.success,
+            "first" => self.first,
+            "capacity" => self.capacity,
+            "extra" => self.extra,
+            "divert" => self.divert,
+            "hits" => self.hits,
+            "ret" => self.ret,
+            "p99" => self.p99,
+            "lost" => self.lost,
+            "cost" => self.cost,
+            "false_trips" => self.false_trips,
+            "regret" => self.regret.or(self.regret_x),
+            _ => None,
+        };
+        bar.is_some()
+    }
+
+    pub(super) fn misses(&self, row: &Row, rows: &[Row], rps: f64) -> anyhow::Result<Vec<Miss>> {
+        let miss = |(figure, what)| Miss {
+            scenario: row.scenario.clone(),
+            rps,
+            policy: row.policy,
+            figure,
+            what,
+        };
+        let regretted = self.regretted(row, rows)?;
+        let regretted = regretted.map(|what| ("regret", what));
+        Ok(self.missed_by(row).chain(regretted).map(miss).collect())
+    }
+
+    fn missed_by(&self, row: &Row) -> impl Iterator<Item = (&'static str, String)> {
         let figures = &row.figures;
         let at_least = [
             ("success", self.success, Some(100.0 * figures.success)),
@@ -158,11 +242,11 @@ impl Line {
         ];
         let short = at_least.into_iter().filter_map(|(name, bar, figure)| {
             let (bar, figure) = (bar?, figure?);
-            (figure < bar).then(|| format!("{name} {figure:.3}, bar >= {bar}"))
+            (figure < bar).then(|| (name, format!("{name} {figure:.3}, bar >= {bar}")))
         });
         let over = at_most.into_iter().filter_map(|(name, bar, figure)| {
             let (bar, figure) = (bar?, figure?);
-            (figure > bar).then(|| format!("{name} {figure:.3}, bar <= {bar}"))
+            (figure > bar).then(|| (name, format!("{name} {figure:.3}, bar <= {bar}")))
         });
         short.chain(over)
     }

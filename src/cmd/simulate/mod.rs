@@ -1,7 +1,7 @@
 //! Owns `mainstay simulate`: incident scenarios through the routing code itself under a virtual clock. In
 //! reading order: `file`, `program`, `incident` and `scenario` (what is asked), `chance`, `fleet`, `upstream`
 //! (who plays), `queue`, `drive`, `world` (a run), `ledger`, `oracle` and `figures` (what it came to), `jobs` and
-//! `progress` (many runs), `table`, `json` and `bars` (what is shown). Must never decide routing: that is
+//! `progress` (many runs), `table`, `json`, `bars` and `known` (what is shown). Must never decide routing: that is
 //! `core`'s, unchanged.
 
 mod file;
@@ -22,6 +22,7 @@ mod progress;
 mod table;
 mod json;
 mod bars;
+mod known;
 #[cfg(test)]
 #[expect(
     clippy::float_cmp,
@@ -37,6 +38,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::cmd::simulate::bars::Bars;
 use crate::cmd::simulate::file::File;
+use crate::cmd::simulate::known::{Judged, Known};
 use crate::cmd::simulate::scenario::Scenario;
 use crate::core::policy::Sort;
 
@@ -64,6 +66,9 @@ pub(crate) struct SimulateArgs {
     /// Exit with 1 where a figure misses its bar in this file. Without --rps, at every rate the file has bars for.
     #[arg(long, value_name = "FILE")]
     bars: Option<PathBuf>,
+    /// Misses of bars that do not count as long as they grow no worse than this file says.
+    #[arg(long, value_name = "FILE", requires = "bars")]
+    known: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -119,6 +124,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
 fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let json = args.format == Format::Json;
     let bars = args.bars.as_deref().map(Bars::read).transpose()?;
+    let known = args.known.as_deref().map(Known::read).transpose()?;
     let rates = match (&bars, args.rps) {
         (_, Some(rps)) => vec![Some(rps)],
         (Some(bars), None) => bars.rates().into_iter().map(Some).collect(),
@@ -133,24 +139,42 @@ fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     }
     let scenarios = scenarios(args)?;
     let mut out = std::io::stdout().lock();
-    let mut missed = Vec::new();
+    let mut failed = false;
     for rps in rates {
         let rows = jobs::run(&at_rate(&scenarios, rps), &args.policies, args.seeds)?;
         match json {
             true => json::write(&mut out, &rows, args.seeds)?,
             false => table::write(&mut out, &rows, args.seeds, rps)?,
         }
-        if let Some(bars) = &bars {
-            missed.extend(bars.missed(&rows, rps)?);
+        if let (Some(bars), Some(rps)) = (&bars, rps) {
+            let missed = bars.missed(&rows, Some(rps))?;
+            let judged = match &known {
+                Some(known) => known.judge(&missed, &rows, rps)?,
+                None => Judged {
+                    missed: missed.iter().map(ToString::to_string).collect(),
+                    ..Judged::default()
+                },
+            };
+            failed |= !judged.missed.is_empty();
+            tell(&judged)?;
         }
     }
-    for line in &missed {
+    Ok(match failed {
+        false => ExitCode::SUCCESS,
+        true => ExitCode::FAILURE,
+    })
+}
+
+fn tell(judged: &Judged) -> std::io::Result<()> {
+    let lines = judged
+        .known
+        .iter()
+        .chain(&judged.over)
+        .chain(&judged.missed);
+    for line in lines {
         writeln!(std::io::stderr(), "{line}")?;
     }
-    Ok(match missed.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(())
 }
 
 /// The scenarios of all files that are asked for.

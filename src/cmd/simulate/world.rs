@@ -168,6 +168,7 @@ impl World<'_> {
         let facts = RequestFacts {
             stream: !ask.json,
             body_bytes: bytes(ask.prompt),
+            reasons: ask.hidden > 0.0,
             ..RequestFacts::default()
         };
         let policy = Arc::clone(&self.fleet.policy);

@@ -284,10 +284,10 @@ impl EndpointHealth {
         self.words.store_throughput(&inner.throughput);
     }
 
-    /// What kept its traffic away is over: it is trusted as one that recovered by itself (3.2).
+    /// What kept its traffic away is over, and was not its own fault.
     pub(crate) fn trust_again(&self, now: Time) {
         let mut inner = self.lock();
-        inner.posterior = Posterior::recovered(now);
+        inner.posterior = Posterior::blameless(now);
         inner.consecutive = 0.0;
         self.publish(&inner);
     }

@@ -3,6 +3,7 @@
 use crate::cmd::simulate::bars::Bars;
 use crate::cmd::simulate::figures::Figures;
 use crate::cmd::simulate::jobs::Row;
+use crate::cmd::simulate::known::{Judged, Known};
 
 fn row(scenario: &str) -> Row {
     Row {
@@ -23,7 +24,8 @@ fn bars(line: &str) -> Bars {
 }
 
 fn missed(line: &str) -> Vec<String> {
-    bars(line).missed(&[row("one")], Some(50.0)).unwrap()
+    let missed = bars(line).missed(&[row("one")], Some(50.0)).unwrap();
+    missed.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -87,7 +89,9 @@ fn regret_is_held_against_the_best_other_policy() {
     let lines = missed(&worse).unwrap();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].contains("regret 0.700, bar <= 1.2 x 0.500"),
+        lines[0]
+            .to_string()
+            .contains("regret 0.700, bar <= 1.2 x 0.500"),
         "{lines:?}"
     );
     assert!(missed(&close[..1]).is_err(), "nothing to compare with");
@@ -118,4 +122,42 @@ fn a_scenario_file_may_hold_its_own_bars() {
         error.contains("a_5rps.one") && error.contains("sucess"),
         "{error}"
     );
+}
+
+/// Success of 99.9 % and a p99 of 3 s, both missed, judged by this line of known misses.
+fn judged(known: &str) -> Judged {
+    let rows = [row("one")];
+    let missed = bars(r#""success": 99.95, "p99": 2.9, "divert": 2"#);
+    let missed = missed.missed(&rows, Some(50.0)).unwrap();
+    let known = Known::of(bars(known)).unwrap();
+    known.judge(&missed, &rows, 50.0).unwrap()
+}
+
+#[test]
+fn a_known_miss_passes_until_it_grows() {
+    let all = judged(r#""success": 99.8, "p99": 3.1, "why": "slow""#);
+    assert!(all.missed.is_empty() && all.over.is_empty(), "{all:?}");
+    assert_eq!(all.known.len(), 2);
+    assert!(all.known[0].ends_with("bar >= 99.95 (slow)"), "{all:?}");
+    let grown = judged(r#""success": 99.8, "p99": 2.95, "why": "slow""#);
+    assert_eq!(grown.missed.len(), 1, "{grown:?}");
+    assert!(grown.missed[0].contains("p99 3.000, bar <= 2.95"));
+}
+
+#[test]
+fn a_miss_that_nobody_knows_fails_and_one_that_is_over_is_told() {
+    let all = judged(r#""success": 99.8, "divert": 3, "why": "slow""#);
+    assert_eq!(
+        all.missed,
+        ["missed at 50 rps: one adaptive: p99 3.000, bar <= 2.9"]
+    );
+    assert_eq!(all.over, ["missed no more at 50 rps: one divert"]);
+}
+
+#[test]
+fn a_known_miss_says_why() {
+    let error = Known::of(bars(r#""success": 99.8"#))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("one") && error.contains("why"), "{error}");
 }
