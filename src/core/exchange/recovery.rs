@@ -139,6 +139,8 @@ impl Exchange {
         let Some(failed) = self.end(id, &Evidence::Evacuated, scene) else {
             return;
         };
+        let endpoint = failed.attempt.endpoint;
+        scene.health.note_stalled(endpoint, scene.now);
         self.remember(&failed, verdict(&failed, Evidence::Evacuated, false));
         if self.leg_of(next) > self.leg {
             self.trigger = Some(failed.class);

@@ -1,6 +1,6 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
 //! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `breaker`, `words` (what a pick
-//! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
+//! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
@@ -12,6 +12,7 @@ mod waiting;
 mod breaker;
 mod words;
 mod effect;
+mod windows;
 mod endpoint;
 mod gate;
 mod pool;
@@ -39,6 +40,7 @@ use gate::Heard;
 pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+pub use windows::{Past, Quantiles, Uptime};
 use words::GateWord;
 pub use words::Passage;
 
@@ -414,8 +416,14 @@ impl Health {
 
     /// A stream came to its whole end. `per_event`: the tokens that the upstream counted for each event with
     /// content, where it said.
-    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>) {
-        self.slot(endpoint).own.complete(per_event);
+    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>, now: Time) {
+        self.slot(endpoint).own.complete(per_event, now);
+    }
+
+    /// An attempt left a silent endpoint, of which health has heard from somebody else already: operators are shown
+    /// every one.
+    pub fn note_stalled(&self, endpoint: EndpointIx, now: Time) {
+        self.slot(endpoint).own.note(Class::Stalled, now);
     }
 
     /// An attempt ended otherwise. Returns what tripped.
