@@ -66,6 +66,8 @@ pub enum Verdict {
     Probing,
     /// It rests, for this.
     Resting(Class),
+    /// It was taken out by hand.
+    Drained,
     /// It asked for time, so much of which is left.
     RateLimited(Duration),
     /// It is left out for this request whatever its health.
@@ -183,6 +185,9 @@ impl Scene<'_> {
         if let Some(reject) = candidate.reject {
             return Verdict::Rejected(reject);
         }
+        if view.passage == Passage::Drained {
+            return Verdict::Drained;
+        }
         if view.blocked_until > self.now {
             return Verdict::RateLimited(view.blocked_until.since(self.now));
         }
@@ -190,6 +195,7 @@ impl Scene<'_> {
             Passage::Free => Verdict::Open,
             Passage::Share(_) => Verdict::Ramping,
             Passage::Probe => Verdict::Probing,
+            Passage::Drained => Verdict::Drained,
             Passage::Shut => {
                 let kept_away_by = self.health.kept_away_by(candidate.endpoint, self.now);
                 Verdict::Resting(kept_away_by.unwrap_or(Class::Overloaded))

@@ -337,6 +337,20 @@ impl EndpointHealth {
         self.lock().breaker
     }
 
+    /// Takes it out of all traffic, or lets it in again as it was. Returns whether that changed anything.
+    pub(crate) fn set_drained(&self, drained: bool) -> bool {
+        let mut inner = self.lock();
+        let changes = inner.breaker.drained != drained;
+        inner.breaker.drained = drained;
+        self.publish(&inner);
+        changes
+    }
+
+    /// Whether an operator has taken it out. Takes no lock.
+    pub fn is_drained(&self) -> bool {
+        self.words.gate.is_drained()
+    }
+
     /// The belief alone, for an operator.
     pub fn expected_success(&self, now: Time) -> f32 {
         self.words.posterior().expect(now)

@@ -104,6 +104,33 @@ pub enum Errand {
     Verify,
 }
 
+/// Where an endpoint stands for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    In(State),
+    /// Taken out by hand.
+    Drained,
+}
+
+impl Condition {
+    /// Every one.
+    pub const ALL: [Condition; 5] = [
+        Condition::In(State::Closed),
+        Condition::In(State::Open),
+        Condition::In(State::HalfOpen),
+        Condition::In(State::Ramp),
+        Condition::Drained,
+    ];
+
+    /// The name used in metrics and the admin API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Condition::In(state) => state.as_str(),
+            Condition::Drained => "drained",
+        }
+    }
+}
+
 /// A closed endpoint that failed is left this long to its own traffic, which tells soon enough where there is any.
 const DOUBT: Duration = Duration::from_secs(1);
 
@@ -220,7 +247,7 @@ impl Health {
     pub fn pay_for(&self, model: ModelIx, target: EndpointIx, now: Time) -> bool {
         let slot = self.slot(target);
         let expected = match self.passage(slot, now) {
-            Passage::Shut | Passage::Probe => 0.0,
+            Passage::Shut | Passage::Probe | Passage::Drained => 0.0,
             Passage::Free | Passage::Share(_) => slot.own.expected_success(now),
         };
         self.pool(model).withdraw(self.budget, expected, now)
@@ -258,7 +285,7 @@ impl Health {
                 let doubted = slot.own.words.gate.doubted()?;
                 (now.since(doubted) >= DOUBT).then_some(Errand::Verify)
             }
-            Passage::Share(_) | Passage::Shut => None,
+            Passage::Share(_) | Passage::Shut | Passage::Drained => None,
         }
     }
 
@@ -287,7 +314,23 @@ impl Health {
     pub fn is_open(&self, endpoint: EndpointIx, now: Time) -> bool {
         let slot = self.slot(endpoint);
         let free = slot.own.words.blocked_until() <= now;
-        free && self.passage(slot, now) != Passage::Shut
+        free && !matches!(self.passage(slot, now), Passage::Shut | Passage::Drained)
+    }
+
+    /// Takes an endpoint out by hand: no attempt begins there any more, not even where everything else fails, and no
+    /// probe; what is under way finishes. Returns whether it was in.
+    pub fn drain(&self, endpoint: EndpointIx) -> bool {
+        self.slot(endpoint).own.set_drained(true)
+    }
+
+    /// Lets a drained endpoint in again, as healthy or sick as it was. Returns whether it was drained.
+    pub fn enable(&self, endpoint: EndpointIx) -> bool {
+        self.slot(endpoint).own.set_drained(false)
+    }
+
+    /// Whether an operator has taken the endpoint out. Takes no lock.
+    pub fn is_drained(&self, endpoint: EndpointIx) -> bool {
+        self.slot(endpoint).own.is_drained()
     }
 
     /// Why no ordinary traffic goes to an endpoint, by whose gate keeps it away; `None` where none does.
@@ -485,6 +528,14 @@ impl Health {
             State::Open => 3,
         };
         states.into_iter().max_by_key(rank).unwrap_or_default()
+    }
+
+    /// The same for operators, who may have taken it out.
+    pub fn condition(&self, endpoint: EndpointIx, now: Time) -> Condition {
+        match self.is_drained(endpoint) {
+            true => Condition::Drained,
+            false => Condition::In(self.state(endpoint, now)),
+        }
     }
 
     /// The pool of a model.
