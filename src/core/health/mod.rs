@@ -310,6 +310,11 @@ impl Health {
             || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
     }
 
+    /// Until when an upstream's Retry-After, or what stood in for one, keeps requests away.
+    pub fn blocked_until(&self, endpoint: EndpointIx) -> Time {
+        self.slot(endpoint).own.words.blocked_until()
+    }
+
     /// Whether an endpoint may be asked by a request that waited for it: nothing shuts it, and no block holds.
     pub fn is_open(&self, endpoint: EndpointIx, now: Time) -> bool {
         let slot = self.slot(endpoint);
