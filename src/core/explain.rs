@@ -66,6 +66,8 @@ pub enum Verdict {
     Probing,
     /// It rests, for this.
     Resting(Class),
+    /// It was taken out by hand.
+    Drained,
     /// It asked for time, so much of which is left.
     RateLimited(Duration),
     /// It is left out for this request whatever its health.
@@ -101,6 +103,20 @@ impl Explanation {
     }
 }
 
+/// The part of each endpoint of a plan's first model in the first attempts made now, counted over so many draws.
+pub fn first_shares(plan: &Plan, health: &Health, draws: u32, now: Time) -> Vec<(EndpointIx, f32)> {
+    let scene = Scene {
+        plan,
+        health,
+        bucket: plan.facts.bucket(),
+        now,
+    };
+    let shares = scene.shares_of(0, &[], draws);
+    let candidates = plan.legs[0].candidates.iter();
+    let endpoints = candidates.map(|candidate| candidate.endpoint);
+    endpoints.zip(shares).collect()
+}
+
 /// What an explanation is made with.
 struct Scene<'a> {
     plan: &'a Plan,
@@ -113,11 +129,11 @@ impl Scene<'_> {
     /// The part of each candidate of each leg in many draws.
     fn shares(&self, tried: &[EndpointIx]) -> Vec<Vec<f32>> {
         (0..self.plan.legs.len())
-            .map(|leg| self.shares_of(leg, tried))
+            .map(|leg| self.shares_of(leg, tried, DRAWS))
             .collect()
     }
 
-    fn shares_of(&self, leg: usize, tried: &[EndpointIx]) -> Vec<f32> {
+    fn shares_of(&self, leg: usize, tried: &[EndpointIx], draws: u32) -> Vec<f32> {
         let draw = Draw {
             health: self.health,
             bucket: self.bucket,
@@ -127,7 +143,7 @@ impl Scene<'_> {
         let mut rng = fastrand::Rng::with_seed(SEED);
         let candidates = &self.plan.legs[leg].candidates;
         let mut counts = vec![0_u32; candidates.len()];
-        for _ in 0..DRAWS {
+        for _ in 0..draws {
             let drawn = draw.pick(self.plan, leg, false, &mut rng);
             let position = drawn.and_then(|pick| {
                 let mut all = candidates.iter();
@@ -183,6 +199,9 @@ impl Scene<'_> {
         if let Some(reject) = candidate.reject {
             return Verdict::Rejected(reject);
         }
+        if view.passage == Passage::Drained {
+            return Verdict::Drained;
+        }
         if view.blocked_until > self.now {
             return Verdict::RateLimited(view.blocked_until.since(self.now));
         }
@@ -190,6 +209,7 @@ impl Scene<'_> {
             Passage::Free => Verdict::Open,
             Passage::Share(_) => Verdict::Ramping,
             Passage::Probe => Verdict::Probing,
+            Passage::Drained => Verdict::Drained,
             Passage::Shut => {
                 let kept_away_by = self.health.kept_away_by(candidate.endpoint, self.now);
                 Verdict::Resting(kept_away_by.unwrap_or(Class::Overloaded))
@@ -289,6 +309,20 @@ mod tests {
         let second = &explanation.legs[0].candidates[1];
         assert_eq!(second.verdict, Verdict::Resting(Class::ConnectFailed));
         assert!(second.share == 0.0 && second.share_after == 0.0);
+    }
+
+    #[test]
+    fn shares_of_first_attempts_are_those_of_an_explanation_and_a_drained_endpoint_has_none() {
+        let stage = Stage::of(Sort::Adaptive, &[("a/m", &["one", "two", "three"])]);
+        stage.health.drain(EndpointIx::new(1));
+        let explained = stage.explain().legs.remove(0).candidates;
+        assert_eq!(explained[1].verdict, Verdict::Drained);
+        let shares = first_shares(&stage.plan, &stage.health, DRAWS, stage.now);
+        let expected = explained
+            .iter()
+            .map(|one| (one.candidate.endpoint, one.share));
+        assert!(shares.iter().copied().eq(expected));
+        assert_eq!(shares[1].1, 0.0);
     }
 
     #[test]

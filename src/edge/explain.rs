@@ -61,7 +61,7 @@ pub struct ModelAnswer {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EndpointAnswer {
     pub id: String,
-    /// `open`, `ramping`, `probing`, `resting`, `rate_limited` or `rejected`.
+    /// `open`, `ramping`, `probing`, `resting`, `rate_limited`, `drained` or `rejected`.
     pub verdict: String,
     /// Why it is not asked, or for what it rests.
     pub why: Option<String>,
@@ -224,6 +224,7 @@ fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
         ),
         Verdict::Probing => ("probing", Some("it gets a request now and then".to_owned())),
         Verdict::Resting(class) => ("resting", Some(class.as_str().to_owned())),
+        Verdict::Drained => ("drained", Some("an operator took it out".to_owned())),
         Verdict::RateLimited(left) => ("rate_limited", Some(seconds(left))),
         Verdict::Rejected(reject) => ("rejected", Some(reason(reject).to_owned())),
     }

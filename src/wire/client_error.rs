@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::core::exchange::Verdict;
 use crate::core::outcome::{Class, ErrorFacts};
 
+/// Where every endpoint is drained, or left out of the plan.
+const NOBODY: &str = "no endpoint of the model takes requests at present";
+
 /// An error for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientError {
@@ -48,7 +51,11 @@ impl ClientError {
 
     /// What the client is told when an exchange failed.
     pub fn of(verdict: &Verdict) -> Self {
-        let error = Self::of_class(verdict.class, verdict.facts.as_deref());
+        let nobody_was_asked = verdict.attempt.is_none() && verdict.class == Class::Overloaded;
+        let error = match nobody_was_asked {
+            true => Self::new(503, "provider_overloaded", NOBODY).with_code("service_unavailable"),
+            false => Self::of_class(verdict.class, verdict.facts.as_deref()),
+        };
         Self {
             retry_after: verdict.retry_after,
             ..error

@@ -41,6 +41,7 @@ mod upstream_h1;
 mod upstream_h2;
 mod compressed;
 mod reload;
+mod endpoints;
 mod explain;
 mod reload_storm;
 mod shutdown;

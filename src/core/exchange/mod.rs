@@ -249,7 +249,8 @@ impl Exchange {
             if let Some(rate) = attempt.rate().filter(|_| !attempt.measured) {
                 scene.health.stream_at(attempt.endpoint, rate, scene.now);
             }
-            scene.health.complete(attempt.endpoint, attempt.per_event());
+            let health = scene.health;
+            health.complete(attempt.endpoint, attempt.per_event(), scene.now);
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);

@@ -139,6 +139,8 @@ impl Exchange {
         let Some(failed) = self.end(id, &Evidence::Evacuated, scene) else {
             return;
         };
+        let endpoint = failed.attempt.endpoint;
+        scene.health.note_stalled(endpoint, scene.now);
         self.remember(&failed, verdict(&failed, Evidence::Evacuated, false));
         if self.leg_of(next) > self.leg {
             self.trigger = Some(failed.class);
@@ -160,7 +162,8 @@ impl Exchange {
         if wait.why == Why::Lull {
             return self.go_on(wait, scene);
         }
-        if wait.why == Why::Pause || scene.health.is_open(wait.endpoint, scene.now) {
+        let pause = wait.why == Why::Pause && !scene.health.is_drained(wait.endpoint);
+        if pause || scene.health.is_open(wait.endpoint, scene.now) {
             return self.take_step(Next::resume(wait, self.leg), scene);
         }
         let next = self
@@ -168,9 +171,12 @@ impl Exchange {
             .or_else(|| self.panic(scene));
         match next {
             Some(next) => {
-                self.trigger = Some(Class::RateLimited);
+                let failed = self.ended.last().filter(|_| wait.why == Why::Pause);
+                self.trigger = Some(failed.map_or(Class::RateLimited, |ended| ended.class));
                 self.take_step(next, scene);
             }
+            // The endpoint was drained during the pause after its failure.
+            None if wait.why == Why::Pause => self.give_up(Class::Overloaded, scene),
             None => self.refuse(scene),
         }
     }

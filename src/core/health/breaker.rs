@@ -78,6 +78,8 @@ pub(crate) struct Breaker {
     pub(crate) trips: u64,
     /// When a closed breaker's endpoint failed last, unless it has answered since.
     pub(crate) doubted: Option<Time>,
+    /// An operator has taken the endpoint out. It changes no state and no state changes it.
+    pub(crate) drained: bool,
 }
 
 impl Breaker {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::core::health::breaker::{Breaker, Cause, PROBE_AT_LATEST, State};
-use crate::core::health::bucket::Bucket;
+use crate::core::health::bucket::{Bucket, Kind};
 use crate::core::health::cap::RateCap;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
@@ -14,6 +14,7 @@ use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
 use crate::core::health::waiting::{Waiting, patience};
+use crate::core::health::windows::{Past, Windows};
 use crate::core::health::words::Words;
 use crate::core::outcome::{Class, Scope};
 use crate::core::time::Time;
@@ -76,6 +77,8 @@ pub struct EndpointHealth {
     in_flight: AtomicU32,
     waiting: AtomicU32,
     inner: Mutex<Inner>,
+    /// For operators; a lock of its own, so that whoever looks keeps no outcome waiting.
+    past: Mutex<Windows>,
 }
 
 #[derive(Debug, Default)]
@@ -183,6 +186,10 @@ impl EndpointHealth {
         }
         self.words.store_latency(bucket, &inner.latency[at]);
         self.publish(&inner);
+        drop(inner);
+        if bucket.kind == Kind::Stream {
+            self.past().first_content(took, now);
+        }
     }
 
     /// One more waits for its first token. Returns when to `listen`.
@@ -250,7 +257,19 @@ impl EndpointHealth {
         let latency = &inner.latency[verdict.bucket.position()];
         self.words.store_latency(verdict.bucket, latency);
         self.publish(&inner);
+        drop(inner);
+        self.past().failed(verdict.class, verdict.now);
         tripped
+    }
+
+    /// An attempt ended so for its operator, and without blame for the endpoint, which has had it.
+    pub(crate) fn note(&self, class: Class, now: Time) {
+        self.past().failed(class, now);
+    }
+
+    /// What operators are shown of its past.
+    pub fn show(&self, now: Time) -> Past {
+        self.past().show(now)
     }
 
     fn block(&self, verdict: &Verdict) {
@@ -261,7 +280,8 @@ impl EndpointHealth {
     }
 
     /// A stream ended whole, with so many tokens for each event with content.
-    pub(crate) fn complete(&self, per_event: Option<f32>) {
+    pub(crate) fn complete(&self, per_event: Option<f32>, now: Time) {
+        self.past().succeeded(now);
         let mut inner = self.lock();
         inner.broken = 0.0;
         if let Some(per_event) = per_event {
@@ -317,6 +337,20 @@ impl EndpointHealth {
         self.lock().breaker
     }
 
+    /// Takes it out of all traffic, or lets it in again as it was. Returns whether that changed anything.
+    pub(crate) fn set_drained(&self, drained: bool) -> bool {
+        let mut inner = self.lock();
+        let changes = inner.breaker.drained != drained;
+        inner.breaker.drained = drained;
+        self.publish(&inner);
+        changes
+    }
+
+    /// Whether an operator has taken it out. Takes no lock.
+    pub fn is_drained(&self) -> bool {
+        self.words.gate.is_drained()
+    }
+
     /// The belief alone, for an operator.
     pub fn expected_success(&self, now: Time) -> f32 {
         self.words.posterior().expect(now)
@@ -363,6 +397,10 @@ impl EndpointHealth {
     fn publish(&self, inner: &Inner) {
         self.words.store_posterior(&inner.posterior);
         self.words.gate.store(&inner.breaker);
+    }
+
+    fn past(&self) -> MutexGuard<'_, Windows> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,6 +1,6 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
 //! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `breaker`, `words` (what a pick
-//! reads), `effect` (what an outcome does), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
+//! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
@@ -12,6 +12,7 @@ mod waiting;
 mod breaker;
 mod words;
 mod effect;
+mod windows;
 mod endpoint;
 mod gate;
 mod pool;
@@ -39,6 +40,7 @@ use gate::Heard;
 pub(crate) use latency::Latency;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+pub use windows::{Past, Quantiles, Uptime};
 use words::GateWord;
 pub use words::Passage;
 
@@ -100,6 +102,33 @@ pub enum Errand {
     Probe,
     /// It failed last and has not been asked since.
     Verify,
+}
+
+/// Where an endpoint stands for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    In(State),
+    /// Taken out by hand.
+    Drained,
+}
+
+impl Condition {
+    /// Every one.
+    pub const ALL: [Condition; 5] = [
+        Condition::In(State::Closed),
+        Condition::In(State::Open),
+        Condition::In(State::HalfOpen),
+        Condition::In(State::Ramp),
+        Condition::Drained,
+    ];
+
+    /// The name used in metrics and the admin API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Condition::In(state) => state.as_str(),
+            Condition::Drained => "drained",
+        }
+    }
 }
 
 /// A closed endpoint that failed is left this long to its own traffic, which tells soon enough where there is any.
@@ -218,7 +247,7 @@ impl Health {
     pub fn pay_for(&self, model: ModelIx, target: EndpointIx, now: Time) -> bool {
         let slot = self.slot(target);
         let expected = match self.passage(slot, now) {
-            Passage::Shut | Passage::Probe => 0.0,
+            Passage::Shut | Passage::Probe | Passage::Drained => 0.0,
             Passage::Free | Passage::Share(_) => slot.own.expected_success(now),
         };
         self.pool(model).withdraw(self.budget, expected, now)
@@ -256,7 +285,7 @@ impl Health {
                 let doubted = slot.own.words.gate.doubted()?;
                 (now.since(doubted) >= DOUBT).then_some(Errand::Verify)
             }
-            Passage::Share(_) | Passage::Shut => None,
+            Passage::Share(_) | Passage::Shut | Passage::Drained => None,
         }
     }
 
@@ -281,11 +310,32 @@ impl Health {
             || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
     }
 
+    /// Until when an upstream's Retry-After, or what stood in for one, keeps requests away.
+    pub fn blocked_until(&self, endpoint: EndpointIx) -> Time {
+        self.slot(endpoint).own.words.blocked_until()
+    }
+
     /// Whether an endpoint may be asked by a request that waited for it: nothing shuts it, and no block holds.
     pub fn is_open(&self, endpoint: EndpointIx, now: Time) -> bool {
         let slot = self.slot(endpoint);
         let free = slot.own.words.blocked_until() <= now;
-        free && self.passage(slot, now) != Passage::Shut
+        free && !matches!(self.passage(slot, now), Passage::Shut | Passage::Drained)
+    }
+
+    /// Takes an endpoint out by hand: no attempt begins there any more, not even where everything else fails, and no
+    /// probe; what is under way finishes. Returns whether it was in.
+    pub fn drain(&self, endpoint: EndpointIx) -> bool {
+        self.slot(endpoint).own.set_drained(true)
+    }
+
+    /// Lets a drained endpoint in again, as healthy or sick as it was. Returns whether it was drained.
+    pub fn enable(&self, endpoint: EndpointIx) -> bool {
+        self.slot(endpoint).own.set_drained(false)
+    }
+
+    /// Whether an operator has taken the endpoint out. Takes no lock.
+    pub fn is_drained(&self, endpoint: EndpointIx) -> bool {
+        self.slot(endpoint).own.is_drained()
     }
 
     /// Why no ordinary traffic goes to an endpoint, by whose gate keeps it away; `None` where none does.
@@ -414,8 +464,14 @@ impl Health {
 
     /// A stream came to its whole end. `per_event`: the tokens that the upstream counted for each event with
     /// content, where it said.
-    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>) {
-        self.slot(endpoint).own.complete(per_event);
+    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>, now: Time) {
+        self.slot(endpoint).own.complete(per_event, now);
+    }
+
+    /// An attempt left a silent endpoint, of which health has heard from somebody else already: operators are shown
+    /// every one.
+    pub fn note_stalled(&self, endpoint: EndpointIx, now: Time) {
+        self.slot(endpoint).own.note(Class::Stalled, now);
     }
 
     /// An attempt ended otherwise. Returns what tripped.
@@ -477,6 +533,14 @@ impl Health {
             State::Open => 3,
         };
         states.into_iter().max_by_key(rank).unwrap_or_default()
+    }
+
+    /// The same for operators, who may have taken it out.
+    pub fn condition(&self, endpoint: EndpointIx, now: Time) -> Condition {
+        match self.is_drained(endpoint) {
+            true => Condition::Drained,
+            false => Condition::In(self.state(endpoint, now)),
+        }
     }
 
     /// The pool of a model.

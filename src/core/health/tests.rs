@@ -352,7 +352,7 @@ fn a_stream_that_always_breaks_trips_although_its_first_token_came() {
     let mut fleet = Fleet::new();
     for _ in 0..40 {
         fleet.succeed(0);
-        fleet.health.complete(EndpointIx::new(0), None);
+        fleet.health.complete(EndpointIx::new(0), None, fleet.now);
     }
     for _ in 0..2 {
         fleet.succeed(0);
@@ -368,7 +368,7 @@ fn whole_streams_between_broken_ones_keep_an_endpoint_closed() {
     for _ in 0..10 {
         for _ in 0..8 {
             fleet.succeed(0);
-            fleet.health.complete(EndpointIx::new(0), None);
+            fleet.health.complete(EndpointIx::new(0), None, fleet.now);
         }
         assert!(!fleet.fail(0, Class::StreamBroken).endpoint);
     }

@@ -13,13 +13,14 @@ use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
 use crate::core::time::Time;
 
-/// A breaker as a pick reads it: two bits of state, the rest the time that matters in it (closed: since when
-/// its endpoint is doubted, 0 = it is not).
+/// A breaker as a pick reads it: two bits of state, one for an endpoint that was drained by hand, the rest the time
+/// that matters in it (closed: since when its endpoint is doubted, 0 = it is not).
 #[derive(Debug, Default)]
 pub(crate) struct GateWord(AtomicU64);
 
 const STATE_SHIFT: u32 = 62;
-const TIME_MASK: u64 = (1 << STATE_SHIFT) - 1;
+const DRAINED: u64 = 1 << 61;
+const TIME_MASK: u64 = DRAINED - 1;
 
 impl GateWord {
     pub(crate) fn store(&self, breaker: &Breaker) {
@@ -29,8 +30,14 @@ impl GateWord {
             State::HalfOpen => (2, breaker.since),
             State::Ramp => (3, breaker.since),
         };
-        let word = (bits << STATE_SHIFT) | (time.as_micros() & TIME_MASK);
+        let drained = if breaker.drained { DRAINED } else { 0 };
+        let word = (bits << STATE_SHIFT) | drained | (time.as_micros() & TIME_MASK);
         self.0.store(word, Relaxed);
+    }
+
+    /// Whether it was taken out by hand.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.0.load(Relaxed) & DRAINED != 0
     }
 
     /// Whether the breaker stood closed when last written.
@@ -41,14 +48,18 @@ impl GateWord {
     /// Since when a closed gate's endpoint is doubted.
     pub(crate) fn doubted(&self) -> Option<Time> {
         let word = self.0.load(Relaxed);
-        let is_doubted = word != 0 && word >> STATE_SHIFT == 0;
-        is_doubted.then_some(Time::from_micros(word))
+        let since = word & TIME_MASK;
+        let is_doubted = since != 0 && word >> STATE_SHIFT == 0;
+        is_doubted.then_some(Time::from_micros(since))
     }
 
     /// What the gate lets through at `now`.
     pub(crate) fn read(&self, settings: &HealthSettings, now: Time) -> Passage {
         let word = self.0.load(Relaxed);
         let time = Time::from_micros(word & TIME_MASK);
+        if word & DRAINED != 0 {
+            return Passage::Drained;
+        }
         match word >> STATE_SHIFT {
             0 => Passage::Free,
             1 if now < time => Passage::Shut,
@@ -76,6 +87,8 @@ pub enum Passage {
     /// Only a probe.
     Probe,
     Shut,
+    /// Nothing at all, whatever else fails: an operator said so.
+    Drained,
 }
 
 impl Passage {
@@ -83,6 +96,7 @@ impl Passage {
     #[must_use]
     pub fn and(self, other: Passage) -> Passage {
         match (self, other) {
+            (Passage::Drained, _) | (_, Passage::Drained) => Passage::Drained,
             (Passage::Shut, _) | (_, Passage::Shut) => Passage::Shut,
             (Passage::Probe, _) | (_, Passage::Probe) => Passage::Probe,
             (Passage::Share(one), Passage::Share(two)) => Passage::Share(one.min(two)),
@@ -275,6 +289,22 @@ mod tests {
         posterior.observe(3.0, 1.5, Time::from_micros(7));
         words.store_posterior(&posterior);
         assert_eq!(words.posterior(), posterior);
+    }
+
+    #[test]
+    fn a_drained_gate_lets_nothing_through_and_forgets_nothing() {
+        let settings = HealthSettings::default();
+        let mut breaker = Breaker::default();
+        breaker.doubted = Some(Time::from_micros(9));
+        breaker.drained = true;
+        let gate = GateWord::default();
+        gate.store(&breaker);
+        assert!(gate.is_drained());
+        assert_eq!(gate.read(&settings, Time::NEVER), Passage::Drained);
+        assert_eq!(gate.doubted(), Some(Time::from_micros(9)));
+        breaker.drained = false;
+        gate.store(&breaker);
+        assert_eq!(gate.read(&settings, Time::NEVER), Passage::Free);
     }
 
     #[test]

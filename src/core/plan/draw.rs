@@ -105,6 +105,7 @@ impl Draw<'_> {
         let candidates = plan.legs[leg].candidates.iter();
         candidates
             .filter(|candidate| candidate.reject.is_none())
+            .filter(|candidate| !self.health.is_drained(candidate.endpoint))
             .map(|candidate| (self.view(candidate).blocked_until, candidate.endpoint))
             .filter(|(until, _)| *until > self.now)
             .min_by_key(|(until, _)| *until)
@@ -120,9 +121,13 @@ impl Draw<'_> {
         (passes && view.blocked_until <= self.now).then_some(view)
     }
 
-    /// Not left out, not tried, not rate-limited.
+    /// Not left out, not tried, not drained, not rate-limited.
     fn is_open_to(&self, candidate: &Candidate) -> bool {
-        self.is_left(candidate) && self.view(candidate).blocked_until <= self.now
+        if !self.is_left(candidate) {
+            return false;
+        }
+        let view = self.view(candidate);
+        view.passage != Passage::Drained && view.blocked_until <= self.now
     }
 
     fn is_left(&self, candidate: &Candidate) -> bool {

@@ -1,8 +1,10 @@
 //! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads.
-//! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`, `explain`.
+//! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`, `explain`,
+//! `endpoints`.
 
 mod reloads;
 mod explain;
+mod endpoints;
 
 use std::sync::Arc;
 
@@ -65,6 +67,10 @@ impl Admin {
         let reads = matches!(method, Method::GET | Method::HEAD);
         if path.starts_with("/api/") && !self.is_admitted(session) {
             return text(StatusCode::UNAUTHORIZED, "a token is required\n");
+        }
+        if let Some(rest) = endpoints_path(path) {
+            let generation = self.current.load_full();
+            return endpoints::answer(&method, rest, &generation, self.clock.now());
         }
         match (path, reads, &method) {
             ("/api/reload", _, &Method::POST) => self.reload().await,
@@ -149,6 +155,12 @@ impl Admin {
             }
         }
     }
+}
+
+/// What follows `/api/endpoints` in a path.
+fn endpoints_path(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("/api/endpoints")?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {

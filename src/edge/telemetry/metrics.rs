@@ -10,7 +10,7 @@ use prometheus::{
 
 use crate::core::catalog::{EndpointIx, ModelIx};
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
-use crate::core::health::{Kind, State};
+use crate::core::health::{Condition, Kind};
 use crate::core::names::ProviderName;
 use crate::core::outcome::Class;
 use crate::core::time::Time;
@@ -39,7 +39,6 @@ const ENDINGS: [Ending; 4] = [
 const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// What becomes of a reload.
 const RELOADS: [&str; 2] = ["applied", "refused"];
-const STATES: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
 
 /// All families, on a registry of their own.
 #[derive(Debug)]
@@ -435,7 +434,7 @@ impl Metrics {
                 let labels = [endpoint, model, provider, kind.as_str()];
                 self.latency.remove_label_values(&labels).ok();
             }
-            for state in STATES {
+            for state in Condition::ALL {
                 let labels = [endpoint, model, provider, state.as_str()];
                 self.state.remove_label_values(&labels).ok();
             }
@@ -483,9 +482,9 @@ impl Metrics {
         self.in_flight
             .with_label_values(&labels)
             .set(i64::from(health.in_flight()));
-        let present = generation.health.state(endpoint, now);
+        let present = generation.health.condition(endpoint, now);
         let [endpoint, model, provider] = labels;
-        for state in STATES {
+        for state in Condition::ALL {
             self.state
                 .with_label_values(&[endpoint, model, provider, state.as_str()])
                 .set(i64::from(state == present));

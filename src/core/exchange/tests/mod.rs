@@ -1,6 +1,7 @@
 //! Failover stories under virtual time. This file holds the storyteller; each other one a subject.
 
 mod stories;
+mod drained;
 mod limits;
 mod stalls;
 mod properties;
