@@ -76,6 +76,7 @@ impl Explanation {
     /// Explains what a request would meet at `now`.
     pub fn of(plan: &Plan, catalog: &Catalog, health: &Health, now: Time) -> Self {
         let scene = Scene {
+            catalog,
             plan,
             health,
             bucket: plan.facts.bucket(),
@@ -103,6 +104,7 @@ impl Explanation {
 
 /// What an explanation is made with.
 struct Scene<'a> {
+    catalog: &'a Catalog,
     plan: &'a Plan,
     health: &'a Health,
     bucket: Bucket,
@@ -119,6 +121,7 @@ impl Scene<'_> {
 
     fn shares_of(&self, leg: usize, tried: &[EndpointIx]) -> Vec<f32> {
         let draw = Draw {
+            catalog: self.catalog,
             health: self.health,
             bucket: self.bucket,
             tried,

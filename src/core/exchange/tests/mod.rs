@@ -4,6 +4,7 @@ mod stories;
 mod limits;
 mod stalls;
 mod properties;
+mod degrade;
 
 use super::*;
 use crate::core::fixture::catalog;
