@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mainstay::core::catalog::{
-    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
+    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
+    Price,
 };
 use mainstay::core::exchange::{Action, AttemptId, Exchange, Input, Progress, Scene, StreamEvent};
 use mainstay::core::health::{BudgetSettings, Health, HealthSettings, Kind};
@@ -36,12 +37,15 @@ fn catalog(endpoints: usize) -> Catalog {
             host: HostIx::new(nth),
             credential: KeyIx::new(nth),
             fingerprint: Fingerprint::default(),
+            labels: Labels::default(),
             timeouts: TimeoutSettings::default(),
         })
         .collect();
     let model = Model {
         name: model,
         context_length: None,
+        max_output: None,
+        supports: None,
         endpoints: (0..endpoints).map(EndpointIx::new).collect(),
         fallbacks: Vec::new(),
         policy: None,
@@ -111,6 +115,7 @@ fn picks(criterion: &mut Criterion) {
         group.bench_function(format!("{endpoints} endpoints"), |bencher| {
             bencher.iter(|| {
                 let draw = Draw {
+                    catalog: &fleet.catalog,
                     health: &fleet.health,
                     bucket: Kind::Stream.into(),
                     tried: &[],

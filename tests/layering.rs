@@ -38,15 +38,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/outcome", &[]),
     ("core/timeouts", &[]),
     ("core/catalog", &["core/names", "core/timeouts"]),
-    ("core/policy", &["core/names", "core/timeouts"]),
+    ("core/policy", &["core/names", "core/timeouts", "core/catalog"]), // what it requires, in the catalogue's words
+    ("core/drift", &["core/catalog"]),
     ("core/health", &["core/time", "core/outcome", "core/catalog"]),
-    ("core/plan", &["core/time", "core/catalog", "core/policy", "core/health"]),
+    // To `drift`: what a policy lets differ is judged where candidates are left out.
+    ("core/plan", &["core/time", "core/catalog", "core/policy", "core/drift", "core/health"]),
     ("core/exchange", &[
         "core/time", "core/outcome", "core/timeouts", "core/catalog", "core/policy", "core/health",
         "core/plan",
     ]),
 
-    ("core/drift", &["core/catalog"]),
     ("core/explain", &[
         "core/time", "core/outcome", "core/catalog", "core/policy", "core/health", "core/plan", "core/exchange",
     ]),    ("wire/sse", &[]),

@@ -1,13 +1,16 @@
 //! Owns what can be asked for and who serves it: models, their endpoints, prices and chains, and the
-//! hosts and keys that endpoints share. `lookup` finds a model by what a client writes. Fixed for a generation; it must never change at run time.
+//! hosts and keys that endpoints share. `labels`: what policies filter by; `lookup` finds a model by what a client
+//! writes. Fixed for a generation; it must never change at run time.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
 use crate::core::timeouts::TimeoutSettings;
 
+mod labels;
 mod lookup;
 
+pub use labels::{Capability, DataCollection, Labels, Quantization};
 use lookup::Lookup;
 pub use lookup::Resolved;
 
@@ -112,6 +115,7 @@ pub struct Endpoint {
     /// What the provider calls the model.
     pub upstream_model: String,
     pub price: Price,
+    pub labels: Labels,
     pub host: HostIx,
     pub credential: KeyIx,
     /// Of the server and the model asked for there: elsewhere, nothing learnt here holds.
@@ -126,6 +130,10 @@ pub struct Model {
     pub name: ModelName,
     /// Tokens; `None` is unknown.
     pub context_length: Option<u64>,
+    /// Completion tokens of one answer; `None` is unknown.
+    pub max_output: Option<u64>,
+    /// What it can do; `None` is unknown.
+    pub supports: Option<Vec<Capability>>,
     /// In the order of the file.
     pub endpoints: Vec<EndpointIx>,
     /// Other models to take when this one cannot answer, in order.
@@ -138,6 +146,12 @@ impl Model {
     /// Whether it stands for every model of its author that is not configured by itself.
     pub fn is_wildcard(&self) -> bool {
         self.name.as_str().ends_with("/*")
+    }
+
+    /// Whether it is known not to have a capability.
+    pub fn lacks(&self, capability: Capability) -> bool {
+        let known = self.supports.as_ref();
+        known.is_some_and(|supports| !supports.contains(&capability))
     }
 }
 
@@ -237,6 +251,8 @@ mod tests {
         let model = |name: &str| Model {
             name: ModelName::new(name),
             context_length: None,
+            max_output: None,
+            supports: None,
             endpoints: Vec::new(),
             fallbacks: Vec::new(),
             policy: None,

@@ -78,6 +78,7 @@ impl Explanation {
     /// Explains what a request would meet at `now`.
     pub fn of(plan: &Plan, catalog: &Catalog, health: &Health, now: Time) -> Self {
         let scene = Scene {
+            catalog,
             plan,
             health,
             bucket: plan.facts.bucket(),
@@ -104,8 +105,15 @@ impl Explanation {
 }
 
 /// The part of each endpoint of a plan's first model in the first attempts made now, counted over so many draws.
-pub fn first_shares(plan: &Plan, health: &Health, draws: u32, now: Time) -> Vec<(EndpointIx, f32)> {
+pub fn first_shares(
+    plan: &Plan,
+    catalog: &Catalog,
+    health: &Health,
+    draws: u32,
+    now: Time,
+) -> Vec<(EndpointIx, f32)> {
     let scene = Scene {
+        catalog,
         plan,
         health,
         bucket: plan.facts.bucket(),
@@ -119,6 +127,7 @@ pub fn first_shares(plan: &Plan, health: &Health, draws: u32, now: Time) -> Vec<
 
 /// What an explanation is made with.
 struct Scene<'a> {
+    catalog: &'a Catalog,
     plan: &'a Plan,
     health: &'a Health,
     bucket: Bucket,
@@ -135,6 +144,7 @@ impl Scene<'_> {
 
     fn shares_of(&self, leg: usize, tried: &[EndpointIx], draws: u32) -> Vec<f32> {
         let draw = Draw {
+            catalog: self.catalog,
             health: self.health,
             bucket: self.bucket,
             tried,
@@ -317,7 +327,7 @@ mod tests {
         stage.health.drain(EndpointIx::new(1));
         let explained = stage.explain().legs.remove(0).candidates;
         assert_eq!(explained[1].verdict, Verdict::Drained);
-        let shares = first_shares(&stage.plan, &stage.health, DRAWS, stage.now);
+        let shares = first_shares(&stage.plan, &stage.catalog, &stage.health, DRAWS, stage.now);
         let expected = explained
             .iter()
             .map(|one| (one.candidate.endpoint, one.share));

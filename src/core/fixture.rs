@@ -1,7 +1,8 @@
 //! Owns the small catalogues that tests of the pure floor share.
 
 use crate::core::catalog::{
-    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
+    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
+    Price,
 };
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, ProviderName};
 use crate::core::timeouts::TimeoutSettings;
@@ -31,6 +32,8 @@ pub(crate) fn catalog(models: &[(&str, &[&str])]) -> Catalog {
         built.push(Model {
             name: ModelName::new(*name),
             context_length: None,
+            max_output: None,
+            supports: None,
             endpoints: (first..endpoints.len()).map(EndpointIx::new).collect(),
             fallbacks,
             policy: None,
@@ -66,6 +69,18 @@ fn endpoint(model: usize, name: &str, seller: &str, shared: usize, nth: usize) -
         host: HostIx::new(shared),
         credential: KeyIx::new(shared),
         fingerprint: Fingerprint::default(),
+        labels: Labels::default(),
         timeouts: TimeoutSettings::default(),
     }
+}
+
+/// The same catalogue with something else in it.
+pub(crate) fn changed(
+    catalog: &Catalog,
+    change: impl FnOnce(&mut [Model], &mut [Endpoint]),
+) -> Catalog {
+    let (mut models, mut endpoints) = (catalog.models().to_vec(), catalog.endpoints().to_vec());
+    change(&mut models, &mut endpoints);
+    let (hosts, keys) = (catalog.hosts().to_vec(), catalog.credentials().to_vec());
+    Catalog::new(models, endpoints, hosts, keys)
 }

@@ -65,6 +65,10 @@ name! {
     HostName
 }
 name! {
+    /// Where a provider runs, in the operator's own words.
+    Region
+}
+name! {
     /// A downstream key's name: who is calling, never the secret itself.
     CallerName
 }

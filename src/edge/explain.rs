@@ -10,14 +10,9 @@ use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::drift::Drift;
 use crate::core::explain::{Explained, ExplainedLeg, Explanation, Story, Verdict};
 use crate::core::health::Health;
-use crate::core::plan::{Plan, Reject, RequestFacts};
+use crate::core::plan::{Plan, RequestFacts};
 use crate::core::time::Time;
-use crate::edge::planning::{PlanError, Planned, plan};
-
-/// Bytes of a body that make a token of the prompt, roughly: English prose with its JSON around it.
-const BYTES_A_TOKEN: u64 = 4;
-/// Completion tokens where the request sets no limit below them (design section 5: prior 300).
-const COMPLETION: u64 = 300;
+use crate::edge::planning::{PlanError, Planned, plan, reason};
 
 /// The answer to "where would this request go".
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,7 +120,6 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn answer(&self, explanation: &Explanation) -> Answer {
         let Plan { facts, policy, .. } = self.plan;
-        let (prompt_tokens, completion_tokens) = self.tokens();
         Answer {
             model: facts.model.clone(),
             policy: PolicyAnswer {
@@ -139,26 +133,16 @@ impl Telling<'_> {
                 reasoning: facts.reasons,
                 tools: facts.tools,
                 images: facts.images,
-                prompt_tokens,
-                completion_tokens,
+                prompt_tokens: facts.prompt_tokens(),
+                completion_tokens: facts.completion_tokens(),
             },
             models: explanation.legs.iter().map(|leg| self.model(leg)).collect(),
             if_first_fails: explanation.first.map(|story| self.failure(story)),
         }
     }
 
-    fn tokens(&self) -> (u64, u64) {
-        let facts = &self.plan.facts;
-        let completion = facts
-            .max_tokens
-            .map_or(COMPLETION, |most| most.min(COMPLETION));
-        (facts.body_bytes / BYTES_A_TOKEN, completion)
-    }
-
     fn cost(&self, endpoint: EndpointIx) -> Option<f64> {
-        let price = self.catalog.endpoint(endpoint).price;
-        let (prompt, completion) = self.tokens();
-        price.typical().map(|_| price.of(prompt, completion))
+        self.plan.cost_of(endpoint)
     }
 
     fn id(&self, endpoint: EndpointIx) -> String {
@@ -226,17 +210,10 @@ fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
         Verdict::Resting(class) => ("resting", Some(class.as_str().to_owned())),
         Verdict::Drained => ("drained", Some("an operator took it out".to_owned())),
         Verdict::RateLimited(left) => ("rate_limited", Some(seconds(left))),
-        Verdict::Rejected(reject) => ("rejected", Some(reason(reject).to_owned())),
+        Verdict::Rejected(reject) => ("rejected", Some(reason(reject).to_string())),
     }
 }
 
 fn seconds(left: Duration) -> String {
     format!("for {:.1} s", left.as_secs_f32())
-}
-
-fn reason(reject: Reject) -> &'static str {
-    match reject {
-        Reject::ModelNotAllowed => "the key may not use the model",
-        Reject::FallbackNotAllowed => "the policy allows no other model",
-    }
 }

@@ -1,12 +1,13 @@
 //! Owns the way from a request that was read to its plan: which model its text names, whether its key may use it,
-//! which policy decides. The same for a request and for an explanation. Must never start an attempt.
+//! which policy decides, and the words for who is left out. The same for a request and for an explanation. Must never
+//! start an attempt.
 
 use std::sync::Arc;
 
 use crate::config::snapshot::{Caller, Snapshot};
-use crate::core::catalog::{ModelIx, Resolved};
-use crate::core::plan::{Plan, RequestFacts};
-use crate::core::policy::Policy;
+use crate::core::catalog::{Catalog, ModelIx, Resolved};
+use crate::core::plan::{Beyond, Plan, Reject, RequestFacts};
+use crate::core::policy::{Policy, Unmet};
 
 /// A plan, and what the request called its model.
 #[derive(Debug)]
@@ -65,4 +66,76 @@ fn policy(snapshot: &Snapshot, caller: Option<&Caller>, model: ModelIx) -> Arc<P
         .or_else(|| snapshot.policies.get(Snapshot::DEFAULT_POLICY))
         .expect("compile leaves no reference without its policy, and adds the default")
         .clone()
+}
+
+/// A request that every endpoint was left out for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NobodyLeft {
+    /// Every endpoint of the model asked for was left out for what the request needs, not for a rule.
+    pub of_request: bool,
+    /// The prompt alone is too long for all of them.
+    pub too_long: bool,
+    /// Why, endpoint by endpoint.
+    pub why: String,
+}
+
+/// At most so many endpoints are named one by one.
+const NAMED: usize = 8;
+
+/// What to say where a plan has nobody to ask. Models that the caller's key may not use are not spoken of.
+pub fn nobody_left(plan: &Plan, catalog: &Catalog) -> Option<NobodyLeft> {
+    if !plan.is_empty() {
+        return None;
+    }
+    let asked = plan.legs.first()?.candidates.iter();
+    let asked: Vec<Reject> = asked.filter_map(|it| it.reject).collect();
+    let all = plan.legs.iter().flat_map(|leg| &leg.candidates);
+    let told: Vec<String> = all
+        .filter_map(|it| Some((it.endpoint, it.reject?)))
+        .filter(|(_, reject)| *reject != Reject::ModelNotAllowed)
+        .map(|(ix, reject)| format!("{}: {}", catalog.endpoint(ix).id, reason(reject)))
+        .collect();
+    let mut why = told
+        .iter()
+        .take(NAMED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    if let Some(more) = told.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        why.push_str(&format!("; and {more} more"));
+    }
+    Some(NobodyLeft {
+        of_request: asked.iter().all(|reject| reject.is_of_request()),
+        too_long: asked.iter().all(|reject| *reject == Reject::WindowTooSmall),
+        why,
+    })
+}
+
+/// Why an endpoint is left out, for people.
+pub fn reason(reject: Reject) -> String {
+    match reject {
+        Reject::ModelNotAllowed => "the key may not use the model".to_owned(),
+        Reject::FallbackNotAllowed => "the policy allows no other model".to_owned(),
+        Reject::Unmet(unmet) => unmet_reason(unmet).to_owned(),
+        Reject::WindowTooSmall => {
+            "the prompt and max_tokens do not fit into the model's context window".to_owned()
+        }
+        Reject::OutputTooShort => "max_tokens is more than the model's max_output".to_owned(),
+        Reject::Unsupported(what) => format!("the model does not support {}", what.as_str()),
+        Reject::TooExpensive => "one attempt would cost more than max_cost".to_owned(),
+        Reject::PriceUnknown => "its price is unknown and the policy has a max_cost".to_owned(),
+        Reject::Degrades(Beyond::Model) => "degrade does not name the model".to_owned(),
+        Reject::Degrades(what) => format!("beyond degrade in {}", what.as_str()),
+    }
+}
+
+fn unmet_reason(unmet: Unmet) -> &'static str {
+    match unmet {
+        Unmet::Region => "its region is not among those required",
+        Unmet::DataCollection => "it may collect data",
+        Unmet::Zdr => "it has no zero data retention",
+        Unmet::Quantization => "its quantization is unknown or below min_quantization",
+        Unmet::Only => "the policy names others as the only ones",
+        Unmet::Ignore => "the policy ignores it",
+    }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::cmd::simulate::scenario::{Endpoint, Scenario};
 use crate::core::catalog::{
-    self, Catalog, Credential, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
+    self, Catalog, Credential, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
+    Price,
 };
 use crate::core::health::{BudgetSettings, Health, HealthSettings};
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
@@ -67,6 +68,7 @@ fn catalog(scenario: &Scenario) -> Catalog {
             host: HostIx::new(place(&hosts, &endpoint.host).unwrap_or_default()),
             credential: KeyIx::new(place(&keys, &endpoint.key).unwrap_or_default()),
             fingerprint: Fingerprint::default(),
+            labels: Labels::default(),
             timeouts: TimeoutSettings::default(),
         }
     });
@@ -75,6 +77,8 @@ fn catalog(scenario: &Scenario) -> Catalog {
         Model {
             name: ModelName::new(format!("simulated/{}", model.name)),
             context_length: None,
+            max_output: None,
+            supports: None,
             endpoints: (0..fleet.len())
                 .filter(serves)
                 .map(EndpointIx::new)

@@ -24,6 +24,7 @@ mod tls;
 mod models;
 mod aliases;
 mod chains;
+mod filters;
 mod policies;
 mod health;
 mod routes;
@@ -36,6 +37,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
     let catalog =
         models::compile(config, &providers, report).with_aliases(aliases::compile(config, report));
     policies::check_splits(&config.policies, &catalog, report);
+    filters::check(config, &catalog, report);
     let routes = routes::compile(config, report);
     let callers = callers::compile(config, report);
     Snapshot {

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::config::compile::chains;
 use crate::config::compile::names::{check_known, check_model_name, check_name};
 use crate::config::compile::policies::known_policies;
 use crate::config::compile::providers::Compiled;
+use crate::config::compile::{chains, filters};
 use crate::config::raw;
 use crate::config::raw::models as written;
 use crate::config::report::Report;
@@ -14,7 +14,8 @@ use crate::config::scalar::{Number, Text};
 use crate::config::secret::Secret;
 use crate::config::trail::Trail;
 use crate::core::catalog::{
-    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Model, ModelIx, Price,
+    Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
+    Price,
 };
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
 
@@ -43,6 +44,8 @@ pub(super) fn compile(
         models.push(Model {
             name: ModelName::new(name.as_str()),
             context_length: model.context_length.map(|count| count.0),
+            max_output: filters::max_output(model, &at, report),
+            supports: filters::supports(model, &at, report),
             endpoints: assembly.pool(ModelIx::new(models.len()), (name, model), &at, report),
             fallbacks,
             policy: assembly.policy(model, &at, report),
@@ -128,6 +131,14 @@ impl Assembly<'_> {
         else {
             return;
         };
+        let labels = Labels {
+            quantization: filters::quantization(
+                entry.quantization.as_ref(),
+                &at.key("quantization"),
+                report,
+            ),
+            ..compiled.labels.clone()
+        };
         let slug = name.split_once('/').map_or(name, |(_, slug)| slug);
         let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
         let host = self.host(compiled);
@@ -142,6 +153,7 @@ impl Assembly<'_> {
                 upstream_model: upstream_model.to_owned(),
                 fingerprint: Fingerprint::of(&(&compiled.provider.base, upstream_model)),
                 price: price(&entry.price),
+                labels: labels.clone(),
                 host,
                 credential,
                 timeouts: compiled.timeouts,

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::compile::filters;
 use crate::config::compile::health::{MOST, within};
 use crate::config::compile::names::{check_name, one_of};
 use crate::config::compile::providers::timeouts;
@@ -73,6 +74,9 @@ fn policy(name: PolicyName, written: &raw::Policy, at: &Trail, report: &mut Repo
         layers: layers(&written.layers.0, &at.key("layers"), report),
         deadline: written.deadline.0,
         patience: written.patience.0,
+        max_cost: filters::positive(written.max_cost, &at.key("max_cost"), report),
+        require: filters::require(&written.require, at, report),
+        degrade: filters::degrade(&written.degrade, at, report),
         timeouts: timeouts(&written.timeouts),
     }
 }

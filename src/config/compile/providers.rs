@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use crate::config::compile::names::{check_name, one_of};
-use crate::config::compile::{addresses, base_url, headers, health_check, keys, tls};
+use crate::config::compile::{addresses, base_url, filters, headers, health_check, keys, tls};
 use crate::config::raw::providers as raw;
 use crate::config::report::Report;
 use crate::config::scalar::{Named, Span, Text};
 use crate::config::snapshot::{DialectName, Provider, UpstreamAuth};
 use crate::config::trail::Trail;
+use crate::core::catalog::Labels;
 use crate::core::names::ProviderName;
 use crate::core::timeouts::TimeoutSettings;
 
@@ -28,6 +29,7 @@ const UNBUILT_AUTH: [&str; 3] = ["query", "sigv4", "google"];
 pub(super) struct Compiled {
     pub(super) provider: Provider,
     pub(super) timeouts: TimeoutSettings,
+    pub(super) labels: Labels,
 }
 
 /// The providers that hold together; the others are reported.
@@ -59,6 +61,7 @@ fn provider(written: &raw::Provider, at: &Trail, report: &mut Report<'_>) -> Opt
     let dialects = dialects(&written.dialects.0, &at.key("dialects"), report);
     let headers = headers::compile(&written.headers, auth.as_ref(), &at.key("headers"), report);
     let keys = keys::compile(&written.keys.0, auth.as_ref(), &at.key("keys"), report);
+    let labels = filters::labels(written, at, report);
     let tls = tls::compile(&written.tls, base.as_ref(), at, report);
     Some(Compiled {
         provider: Provider {
@@ -73,6 +76,7 @@ fn provider(written: &raw::Provider, at: &Trail, report: &mut Report<'_>) -> Opt
             tls,
         },
         timeouts: timeouts(&written.timeouts),
+        labels,
     })
 }
 

@@ -11,9 +11,9 @@ use crate::config::snapshot::{
     Admin, Caller, Cors, DialectName, HealthCheck, Holds, Listener, ListenerTls, NamedFile,
     Provider, Route, Server, Snapshot, UpstreamAuth, UpstreamTls,
 };
-use crate::core::catalog::{Catalog, Endpoint, Model, Price};
+use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
-use crate::core::policy::{Layers, Policy, Weights};
+use crate::core::policy::{Degrade, Layers, Policy, Require, Weights};
 
 /// Digits of a digest: enough that two credentials do not meet, too few to be of use elsewhere.
 const DIGITS: usize = 16;
@@ -209,6 +209,8 @@ impl Facts {
             let Model {
                 name,
                 context_length,
+                max_output,
+                supports,
                 endpoints,
                 fallbacks,
                 policy,
@@ -217,6 +219,9 @@ impl Facts {
             let fallbacks = fallbacks.iter().map(|ix| &catalog.model(*ix).name);
             let fields = Fields::default()
                 .optional("context_length", context_length.as_ref())
+                .optional("max_output", max_output.as_ref())
+                .list("supports", supports.iter().flatten().map(|it| it.as_str()))
+                .plain("supports.known", supports.is_some())
                 .list("endpoints", endpoints)
                 .list("fallbacks", fallbacks)
                 .optional("policy", policy.as_ref());
@@ -245,6 +250,13 @@ impl Facts {
                     completion,
                     cache_read,
                 },
+            labels:
+                Labels {
+                    region,
+                    data_collection,
+                    zdr,
+                    quantization,
+                },
             // Where it is and who pays is its provider's.
             host: _,
             credential: _,
@@ -256,6 +268,10 @@ impl Facts {
             .optional("price.prompt", prompt.as_ref())
             .optional("price.completion", completion.as_ref())
             .optional("price.cache_read", cache_read.as_ref())
+            .optional("region", region.as_ref())
+            .shown("data_collection", data_collection)
+            .plain("zdr", zdr)
+            .optional("quantization", quantization.as_ref())
             .timeouts(timeouts);
         self.push(Kind::Endpoint, id.as_str(), fields);
     }
@@ -294,6 +310,9 @@ impl Facts {
                 },
             deadline,
             patience,
+            max_cost,
+            require,
+            degrade,
             timeouts,
         } = policy;
         let layers = [
@@ -318,7 +337,9 @@ impl Facts {
             .list("layers", layers)
             .time("deadline", *deadline)
             .time("patience", *patience)
+            .optional("max_cost", max_cost.as_ref())
             .timeouts(timeouts);
+        let fields = degraded(required(fields, require), degrade);
         self.push(Kind::Policy, name.as_str(), fields);
     }
 
@@ -372,6 +393,46 @@ impl Facts {
         let fields = Fields::default().fact("content", content);
         self.push(Kind::File, &file.path.display().to_string(), fields);
     }
+}
+
+fn required(fields: Fields, require: &Require) -> Fields {
+    let Require {
+        region,
+        data_collection,
+        zdr,
+        min_quantization,
+        only,
+        ignore,
+    } = require;
+    fields
+        .list("require.region", region)
+        .shown("require.data_collection", data_collection)
+        .plain("require.zdr", zdr)
+        .optional("require.min_quantization", min_quantization.as_ref())
+        .list("require.only", only)
+        .list("require.ignore", ignore)
+}
+
+fn degraded(fields: Fields, degrade: &Degrade) -> Fields {
+    let Degrade {
+        max_price_ratio,
+        max_added_latency,
+        models,
+        min_quantization,
+        labels,
+        otherwise,
+    } = degrade;
+    let latency = max_added_latency.map(humantime::format_duration);
+    let labels = labels
+        .iter()
+        .map(|label| format!("{label:?}").to_lowercase());
+    fields
+        .optional("degrade.max_price_ratio", max_price_ratio.as_ref())
+        .optional("degrade.max_added_latency", latency)
+        .list("degrade.models", models)
+        .optional("degrade.min_quantization", min_quantization.as_ref())
+        .list("degrade.labels", labels)
+        .shown("degrade.otherwise", otherwise)
 }
 
 fn origins(cors: &Cors) -> Vec<String> {

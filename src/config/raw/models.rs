@@ -11,6 +11,10 @@ use crate::config::scalar::{Count, List, Number, Text};
 pub(in crate::config) struct Model {
     /// Prompt and completion together, tokens. Absent = unknown; at least 1.
     pub(in crate::config) context_length: Option<Count>,
+    /// Tokens of one answer. Absent = unknown; at least 1.
+    pub(in crate::config) max_output: Option<Count>,
+    /// What it can do: `tools`, `images`, `json_schema`, `reasoning`. Absent = unknown, and nothing is left out for it.
+    pub(in crate::config) supports: Option<List<Text>>,
     /// Who serves it, in the order that `sort: ordered` takes. At least one.
     pub(in crate::config) endpoints: List<Endpoint>,
     /// Other models to take when this one cannot answer, in order. Default none.
@@ -29,6 +33,9 @@ pub(in crate::config) struct Endpoint {
     pub(in crate::config) model: Option<Text>,
     /// What it costs.
     pub(in crate::config) price: Price,
+    /// How exact its weights are: `int4`, `fp4`, `mxfp4`, `nvfp4`, `fp6`, `int8`, `fp8`, `mxfp8`, `fp16`, `bf16`, `fp32` or
+    /// `unknown`. Absent = unknown.
+    pub(in crate::config) quantization: Option<Text>,
     /// Tells two entries of one provider apart, part of the endpoint's id. Absent = none.
     pub(in crate::config) tag: Option<Text>,
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::scalar::{List, Named, Span, Text};
+use crate::config::scalar::{Flag, List, Named, Span, Text};
 use crate::config::secret::Secret;
 
 /// What a provider speaks unless it says otherwise.
 const DIALECT: &str = "openai";
 const AUTH: &str = "bearer";
+/// What nobody has excluded.
+pub(super) const DATA_COLLECTION: &str = "allow";
 /// The documentation's example (surface); twice the time to notice a server that has died.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// A server that needs longer to say that it lives has no time for work either.
@@ -34,6 +36,12 @@ pub(in crate::config) struct Provider {
     pub(in crate::config) auth: Text,
     /// Credentials, each its own unit of health. At least one unless `auth` is none.
     pub(in crate::config) keys: List<ProviderKey>,
+    /// Where it runs, in words of your own. Absent = unknown.
+    pub(in crate::config) region: Option<Text>,
+    /// Whether it may keep or learn from what it is sent: `allow` or `deny`. Default allow.
+    pub(in crate::config) data_collection: Text,
+    /// It keeps nothing after the answer. Default false.
+    pub(in crate::config) zdr: Flag,
     /// Deadlines of its attempts; a policy's win, field by field.
     pub(in crate::config) timeouts: Timeouts,
     /// Sent with every request. Default none. Values may be credentials.
@@ -51,6 +59,9 @@ impl Default for Provider {
             health_check: None,
             auth: Text(AUTH.to_owned()),
             keys: List::default(),
+            region: None,
+            data_collection: Text(DATA_COLLECTION.to_owned()),
+            zdr: Flag(false),
             timeouts: Timeouts::default(),
             headers: Named::default(),
             tls: Tls::default(),

@@ -21,7 +21,7 @@ use crate::core::exchange::attempt::{Attempt, Due, RequestLimits, Watch};
 use crate::core::exchange::deadlines::Circumstances;
 use crate::core::health::{Bucket, Ended, Health};
 use crate::core::outcome::{Class, Evidence, classify};
-use crate::core::plan::{Pick, Plan};
+use crate::core::plan::{Beyond, Draw, Pick, Plan};
 use crate::core::time::Time;
 
 pub use deadlines::longest_wait;
@@ -197,6 +197,32 @@ impl Exchange {
     /// The model asked for.
     pub fn asked(&self) -> ModelIx {
         self.plan.legs[0].model
+    }
+
+    /// The endpoint that the answer is compared with: the first one tried of the model asked for, else its first.
+    pub fn meant(&self, catalog: &Catalog) -> Option<EndpointIx> {
+        self.plan.meant(catalog, &self.tried)
+    }
+
+    /// In what the endpoint that serves is beyond the limits of `degrade`; something only where those warn.
+    pub fn beyond(
+        &self,
+        served: EndpointIx,
+        catalog: &Catalog,
+        health: &Health,
+        now: Time,
+    ) -> Vec<Beyond> {
+        if self.plan.policy.degrade.is_boundless() || self.plan.policy.degrade.forbids() {
+            return Vec::new();
+        }
+        let draw = Draw {
+            catalog,
+            health,
+            bucket: self.bucket,
+            tried: &self.tried,
+            now,
+        };
+        draw.beyond(&self.plan, served).collect()
     }
 
     /// The attempts that are over.

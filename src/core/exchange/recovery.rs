@@ -12,7 +12,7 @@ use crate::core::exchange::{
 };
 use crate::core::health::{BLOCK_MARGIN, Passage};
 use crate::core::outcome::{Class, Evidence, Scope};
-use crate::core::plan::{Draw, Pick};
+use crate::core::plan::{Draw, Pick, Reject};
 
 /// Before the same endpoint is asked again: long enough for a crashed worker to be replaced, short beside
 /// any first token. Drawn from half to one and a half of it.
@@ -240,9 +240,13 @@ impl Exchange {
         if self.retried || failed.attempt.probe || self.chain_needs_the_last(scene) {
             return None;
         }
+        let endpoint = failed.attempt.endpoint;
+        if !self.draw(scene).can_afford(&self.plan, endpoint) {
+            return None;
+        }
         Some(Next::Wait(Wait {
             until: scene.now + RETRY_PAUSE.mul_f32(0.5 + scene.rng.f32()),
-            endpoint: failed.attempt.endpoint,
+            endpoint,
             why: Why::Pause,
         }))
     }
@@ -305,6 +309,7 @@ impl Exchange {
                 && once(candidate.endpoint)
                 && view.passage == Passage::Free
                 && view.expected >= TRUSTED
+                && self.draw(scene).can_afford(&self.plan, candidate.endpoint)
         })?;
         Some(Next::start(trusted.endpoint, self.leg))
     }
@@ -463,7 +468,14 @@ impl Exchange {
         if self.draw(scene).unblocked_first(&self.plan, 0).is_some() {
             return Class::RateLimited;
         }
-        let mut candidates = self.plan.legs[0].candidates.iter();
+        let asked = &self.plan.legs[0].candidates;
+        let left_out = asked.iter().map(|candidate| candidate.reject);
+        if let Some(rejects) = left_out.collect::<Option<Vec<Reject>>>()
+            && let Some(first) = rejects.first()
+        {
+            return step::left_out(*first);
+        }
+        let mut candidates = asked.iter();
         candidates
             .find_map(|candidate| scene.health.kept_away_by(candidate.endpoint, scene.now))
             .unwrap_or(Class::Overloaded)
@@ -471,6 +483,7 @@ impl Exchange {
 
     fn draw<'a>(&'a self, scene: &Scene<'a>) -> Draw<'a> {
         Draw {
+            catalog: scene.catalog,
             health: scene.health,
             bucket: self.bucket,
             tried: &self.tried,

@@ -1,6 +1,7 @@
 //! Owns what may follow each class of failure by default: one row a class. Must never look at an attempt.
 
 use crate::core::outcome::Class;
+use crate::core::plan::Reject;
 
 /// Whether another model may answer instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,20 @@ pub(crate) fn after(class: Class) -> Step {
         | Class::StreamBroken
         | Class::ClientGone
         | Class::Superseded => RETURN,
+    }
+}
+
+/// What another model is taken for where nobody of the one asked for may be asked.
+pub(crate) fn left_out(reject: Reject) -> Class {
+    match reject {
+        Reject::WindowTooSmall => Class::ContextTooLong,
+        Reject::OutputTooShort | Reject::Unsupported(_) => Class::UnsupportedParameter,
+        Reject::ModelNotAllowed
+        | Reject::FallbackNotAllowed
+        | Reject::Unmet(_)
+        | Reject::TooExpensive
+        | Reject::PriceUnknown
+        | Reject::Degrades(_) => Class::ModelUnavailable,
     }
 }
 

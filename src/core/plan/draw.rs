@@ -1,18 +1,22 @@
 //! Owns the choice of the next candidate with live health. Must never allocate or lock, but for the one
 //! lock that makes a request the probe.
 
-use crate::core::catalog::EndpointIx;
+use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::health::{Bucket, Errand, Health, Passage, View};
-use crate::core::plan::{Candidate, Leg, Plan};
+use crate::core::plan::{Beyond, Candidate, Leg, Plan, beyond, is_slower};
 use crate::core::policy::Standing;
 use crate::core::time::Time;
+
+/// Sums of the same costs differ by less.
+const COST_TOLERANCE: f64 = 1.0 + 1e-9;
 
 /// What a draw is made with.
 #[derive(Debug)]
 pub struct Draw<'a> {
+    pub catalog: &'a Catalog,
     pub health: &'a Health,
     pub bucket: Bucket,
-    /// Endpoints that this request has tried already.
+    /// Endpoints that this request has tried already, once for each attempt.
     pub tried: &'a [EndpointIx],
     pub now: Time,
 }
@@ -41,7 +45,7 @@ impl Draw<'_> {
         }
         let mut best: Option<(f32, EndpointIx)> = None;
         for (position, candidate) in candidates.candidates.iter().enumerate() {
-            let Some(view) = self.usable(candidate) else {
+            let Some(view) = self.usable(plan, candidate) else {
                 continue;
             };
             if matches!(view.passage, Passage::Share(share) if rng.f32() >= share) {
@@ -65,7 +69,7 @@ impl Draw<'_> {
         candidates.candidates.iter().find_map(|candidate| {
             let endpoint = candidate.endpoint;
             let errand = self.health.errand(endpoint, self.now)?;
-            let may = self.is_open_to(candidate) && self.has_other(plan, leg, Some(endpoint));
+            let may = self.is_open_to(plan, candidate) && self.has_other(plan, leg, Some(endpoint));
             let due = may
                 && match errand {
                     Errand::Probe => self.health.try_probe(endpoint, self.now),
@@ -82,7 +86,7 @@ impl Draw<'_> {
     pub fn has_other(&self, plan: &Plan, leg: usize, than: Option<EndpointIx>) -> bool {
         plan.legs.iter().skip(leg).any(|leg| {
             let mut others = leg.candidates.iter();
-            others.any(|other| Some(other.endpoint) != than && self.usable(other).is_some())
+            others.any(|other| Some(other.endpoint) != than && self.usable(plan, other).is_some())
         })
     }
 
@@ -91,7 +95,7 @@ impl Draw<'_> {
     pub fn panic(&self, plan: &Plan, leg: usize, rng: &mut fastrand::Rng) -> Option<EndpointIx> {
         let untried = plan.legs[leg].candidates.iter();
         let mut best: Option<(f32, EndpointIx)> = None;
-        for candidate in untried.filter(|candidate| self.is_open_to(candidate)) {
+        for candidate in untried.filter(|candidate| self.is_open_to(plan, candidate)) {
             let hope = self.view(candidate).expected + 0.1 * rng.f32();
             if best.is_none_or(|(highest, _)| hope > highest) {
                 best = Some((hope, candidate.endpoint));
@@ -104,7 +108,7 @@ impl Draw<'_> {
     pub fn unblocked_first(&self, plan: &Plan, leg: usize) -> Option<(Time, EndpointIx)> {
         let candidates = plan.legs[leg].candidates.iter();
         candidates
-            .filter(|candidate| candidate.reject.is_none())
+            .filter(|candidate| candidate.reject.is_none() && self.is_allowed(plan, candidate))
             .filter(|candidate| !self.health.is_drained(candidate.endpoint))
             .map(|candidate| (self.view(candidate).blocked_until, candidate.endpoint))
             .filter(|(until, _)| *until > self.now)
@@ -112,8 +116,8 @@ impl Draw<'_> {
     }
 
     /// The view of a candidate that may take ordinary traffic.
-    fn usable(&self, candidate: &Candidate) -> Option<View> {
-        if !self.is_left(candidate) {
+    fn usable(&self, plan: &Plan, candidate: &Candidate) -> Option<View> {
+        if !self.is_left(plan, candidate) {
             return None;
         }
         let view = self.view(candidate);
@@ -122,16 +126,53 @@ impl Draw<'_> {
     }
 
     /// Not left out, not tried, not drained, not rate-limited.
-    fn is_open_to(&self, candidate: &Candidate) -> bool {
-        if !self.is_left(candidate) {
+    fn is_open_to(&self, plan: &Plan, candidate: &Candidate) -> bool {
+        if !self.is_left(plan, candidate) {
             return false;
         }
         let view = self.view(candidate);
         view.passage != Passage::Drained && view.blocked_until <= self.now
     }
 
-    fn is_left(&self, candidate: &Candidate) -> bool {
-        candidate.reject.is_none() && !self.tried.contains(&candidate.endpoint)
+    fn is_left(&self, plan: &Plan, candidate: &Candidate) -> bool {
+        candidate.reject.is_none()
+            && !self.tried.contains(&candidate.endpoint)
+            && self.is_allowed(plan, candidate)
+    }
+
+    /// Within what the request may still cost, and within the limits of `degrade`.
+    fn is_allowed(&self, plan: &Plan, candidate: &Candidate) -> bool {
+        let too_far =
+            plan.policy.degrade.forbids() && self.beyond(plan, candidate.endpoint).next().is_some();
+        !too_far && self.can_afford(plan, candidate.endpoint)
+    }
+
+    /// Whether the request may cost one more attempt there, after those it has made.
+    pub fn can_afford(&self, plan: &Plan, endpoint: EndpointIx) -> bool {
+        let Some(most) = plan.policy.max_cost else {
+            return true;
+        };
+        let tried = self.tried.iter().copied();
+        let costs = tried.chain([endpoint]).filter_map(|ix| plan.cost_of(ix));
+        costs.sum::<f64>() <= most * COST_TOLERANCE
+    }
+
+    /// In what an endpoint is beyond the limits of `degrade`. As long as no endpoint of the model asked for was
+    /// tried, none of them is.
+    pub fn beyond(&self, plan: &Plan, endpoint: EndpointIx) -> impl Iterator<Item = Beyond> {
+        let of = |ix: EndpointIx| self.catalog.endpoint(ix).model;
+        let asked = plan.legs[0].model;
+        let first = of(endpoint) == asked && self.tried.iter().all(|ix| of(*ix) != asked);
+        let meant = plan.meant(self.catalog, self.tried).filter(|_| !first);
+        meant.into_iter().flat_map(move |meant| {
+            let limits = &plan.policy.degrade;
+            let view = |ix| self.health.view(ix, self.bucket, self.now);
+            let slower = of(endpoint) != asked
+                && limits.max_added_latency.is_some()
+                && is_slower(limits, &view(meant), &view(endpoint));
+            let told = beyond(limits, self.catalog, meant, endpoint);
+            told.chain(slower.then_some(Beyond::Latency))
+        })
     }
 
     fn view(&self, candidate: &Candidate) -> View {

@@ -60,6 +60,7 @@ impl Pool {
 
     fn draw(&mut self, tried: &[EndpointIx]) -> Option<Pick> {
         let draw = Draw {
+            catalog: &self.catalog,
             health: &self.health,
             bucket: Kind::Stream.into(),
             tried,
@@ -128,14 +129,18 @@ fn tried_and_rate_limited_endpoints_are_not_drawn() {
 
 #[test]
 fn prices_become_ratios_to_the_cheapest_that_is_not_free() {
-    assert_eq!(price_ratios(&[Some(2.0), Some(1.0)]), [2.0, 1.0]);
-    assert_eq!(price_ratios(&[Some(0.0), Some(4.0)]), [0.0, 1.0]);
-    assert_eq!(
-        price_ratios(&[None, Some(1.0), Some(3.0), Some(5.0)]),
-        [3.0, 1.0, 3.0, 5.0]
-    );
-    assert_eq!(price_ratios(&[None, None]), [1.0, 1.0]);
-    assert_eq!(price_ratios(&[Some(0.0), None]), [0.0, 0.0]);
+    let check = |prices: &[Option<f64>], expected: &[f32]| {
+        let prices: Vec<_> = prices.iter().map(|price| (*price, true)).collect();
+        assert_eq!(price_ratios(&prices), expected);
+    };
+    check(&[Some(2.0), Some(1.0)], &[2.0, 1.0]);
+    check(&[Some(0.0), Some(4.0)], &[0.0, 1.0]);
+    let some = [None, Some(1.0), Some(3.0), Some(5.0)];
+    check(&some, &[3.0, 1.0, 3.0, 5.0]);
+    check(&[None, None], &[1.0, 1.0]);
+    check(&[Some(0.0), None], &[0.0, 0.0]);
+    let cheapest_left_out = [(Some(1.0), false), (Some(2.0), true), (Some(4.0), true)];
+    assert_eq!(price_ratios(&cheapest_left_out), [0.5, 1.0, 2.0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Owns what an operator may decide about routing: how candidates are scored, what recovery may do, and
 //! the deadlines. One file a policy: `adaptive`, `cost`, `latency`, `throughput`, `ordered`, `split`; what they
-//! share: `sickness`. Must never do I/O.
+//! share: `sickness`. What endpoints must be: `require`; what may be lost on the way: `degrade`. Must never do I/O.
 
 mod sickness;
 mod adaptive;
@@ -9,11 +9,16 @@ mod latency;
 mod throughput;
 mod ordered;
 mod split;
+mod require;
+mod degrade;
 
 use std::time::Duration;
 
 use crate::core::names::{EndpointId, PolicyName};
 use crate::core::timeouts::TimeoutSettings;
+
+pub use degrade::{Degrade, Label, Otherwise};
+pub use require::{Require, Unmet};
 
 /// How candidates are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -157,6 +162,10 @@ pub struct Policy {
     pub deadline: Duration,
     /// How long to wait for the same model (Retry-After) before another model is taken.
     pub patience: Duration,
+    /// USD that the attempts of one request may cost, as estimated before each.
+    pub max_cost: Option<f64>,
+    pub require: Require,
+    pub degrade: Degrade,
     pub timeouts: TimeoutSettings,
 }
 
@@ -172,6 +181,9 @@ impl Policy {
             layers: Layers::default(),
             deadline: DEADLINE,
             patience: PATIENCE,
+            max_cost: None,
+            require: Require::default(),
+            degrade: Degrade::default(),
             timeouts: TimeoutSettings::default(),
         }
     }

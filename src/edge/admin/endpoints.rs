@@ -167,7 +167,13 @@ fn shares(generation: &Generation, now: Time) -> HashMap<EndpointIx, f32> {
             ..RequestFacts::default()
         };
         let plan = plan_for(snapshot, ix, facts);
-        first_shares(&plan, &generation.health, draws, now)
+        first_shares(
+            &plan,
+            &generation.snapshot.catalog,
+            &generation.health,
+            draws,
+            now,
+        )
     };
     let models = snapshot.catalog.models().iter().enumerate();
     models.flat_map(of_model).collect()

@@ -197,7 +197,8 @@ impl<'a> Drive<'a> {
         let mut head = reply::head(200, &self.incoming.ids);
         let served = self.attempt.as_ref().map(|attempt| attempt.endpoint);
         let served = served.map(|endpoint| (endpoint, self.wild.as_deref()));
-        reply::describe(&mut head, &self.generation, &self.exchange, served);
+        let told = (&self.exchange, self.gateway.clock.now());
+        reply::describe(&mut head, &self.generation, told, served);
         self.describe_body(&mut head);
         if self.gateway.lifecycle.is_draining() {
             self.session.set_keepalive(None);
@@ -420,7 +421,8 @@ impl<'a> Drive<'a> {
     async fn refuse(&mut self, verdict: &Verdict) {
         let error = ClientError::of(verdict);
         let mut head = reply::head(error.status, &self.incoming.ids);
-        reply::describe(&mut head, &self.generation, &self.exchange, None);
+        let told = (&self.exchange, self.gateway.clock.now());
+        reply::describe(&mut head, &self.generation, told, None);
         let written = reply::write_error(self.session, head, &error, self.incoming.skin).await;
         self.status = written.unwrap_or(0);
     }

@@ -32,7 +32,7 @@ use crate::core::nearest::nearest;
 use crate::edge::clock::Clock;
 use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
-use crate::edge::planning::{self, PlanError, Planned};
+use crate::edge::planning::{self, NobodyLeft, PlanError, Planned};
 use crate::edge::telemetry::Telemetry;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::operation::Operation;
@@ -177,12 +177,12 @@ async fn tell_models(
     }
 }
 
-/// Plans a request, or says what is wrong with the model that it names.
+/// Plans a request, or says why nobody can be asked.
 fn plan(generation: &Generation, incoming: &Incoming) -> Result<Planned, ClientError> {
     let snapshot = &generation.snapshot;
     let caller = incoming.caller.as_deref();
     let facts = &incoming.request.facts;
-    planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
+    let planned = planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
         PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
         PlanError::ModelNotAllowed => ClientError {
             code: Some("model_not_allowed".to_owned()),
@@ -193,7 +193,31 @@ fn plan(generation: &Generation, incoming: &Incoming) -> Result<Planned, ClientE
                 format!("this API key may not use the model '{}'", facts.model),
             )
         },
-    })
+    })?;
+    match planning::nobody_left(&planned.plan, &snapshot.catalog) {
+        None => Ok(planned),
+        Some(nobody) => Err(no_endpoint(&facts.model, &nobody)),
+    }
+}
+
+/// 400 where the request asks for too much, 404 where a rule leaves nobody, as OpenRouter answers. Never 503: trying
+/// again does not help.
+fn no_endpoint(model: &str, nobody: &NobodyLeft) -> ClientError {
+    let NobodyLeft {
+        of_request,
+        too_long,
+        why,
+    } = nobody;
+    let (status, error_type, code) = match (too_long, of_request) {
+        (true, _) => (400, "context_length_exceeded", "context_length_exceeded"),
+        (false, true) => (400, "invalid_request", "no_endpoint_can"),
+        (false, false) => (404, "not_found", "no_endpoint_may"),
+    };
+    let message = format!("no endpoint of '{model}' can take this request: {why}");
+    ClientError {
+        code: Some(code.to_owned()),
+        ..ClientError::new(status, error_type, message)
+    }
 }
 
 fn unknown_model(snapshot: &Snapshot, caller: Option<&Caller>, asked: &str) -> ClientError {

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use crate::core::catalog::EndpointIx;
 use crate::core::drift::Drift;
 use crate::core::exchange::Exchange;
+use crate::core::time::Time;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
@@ -38,7 +39,7 @@ pub(crate) fn insert(head: &mut ResponseHeader, name: &'static str, value: &str)
 pub(crate) fn describe(
     head: &mut ResponseHeader,
     generation: &Generation,
-    exchange: &Exchange,
+    (exchange, now): (&Exchange, Time),
     served: Option<(EndpointIx, Option<&str>)>,
 ) {
     insert(
@@ -61,14 +62,16 @@ pub(crate) fn describe(
     if let Some(class) = exchange.fallback() {
         insert(head, "x-mainstay-fallback", class.as_str());
     }
-    let tried = exchange.ended().first().map(|attempt| attempt.endpoint);
-    let skipped = exchange.fallback().and_then(|_| {
-        let asked = catalog.model(exchange.asked());
-        asked.endpoints.first().copied()
-    });
-    // The endpoint tried first; of a model that was passed over, its first one.
-    if let Some(meant) = tried.or(skipped) {
-        let drift = Drift::between(catalog, meant, served).to_string();
+    if let Some(meant) = exchange.meant(catalog) {
+        let mut drift = Drift::between(catalog, meant, served).to_string();
+        let beyond = exchange.beyond(served, catalog, &generation.health, now);
+        let words: Vec<&str> = beyond.iter().map(|what| what.as_str()).collect();
+        if !words.is_empty() {
+            let words = words.join(",");
+            let endpoint = generation.id(served);
+            tracing::warn!(endpoint, beyond = %words, "the answer is beyond what the policy lets differ");
+            drift = format!("{drift} beyond={words}").trim_start().to_owned();
+        }
         if !drift.is_empty() {
             insert(head, "x-mainstay-drift", &drift);
         }

@@ -5,6 +5,7 @@ mod drained;
 mod limits;
 mod stalls;
 mod properties;
+mod degrade;
 
 use super::*;
 use crate::core::fixture::catalog;

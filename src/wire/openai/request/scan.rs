@@ -31,6 +31,8 @@ const ROUTER_ONLY: [&str; 8] = [
 
 /// A part of a message with an image; a text that quotes it has a backslash before its last quote.
 const IMAGE_PART: &[u8] = br#""image_url""#;
+/// Parts with sound or a file.
+const FILE_PARTS: [&[u8]; 2] = [br#""input_audio""#, br#""file""#];
 
 /// Reads the body of a request for `operation`.
 ///
@@ -243,6 +245,10 @@ impl<'a> Fields<'a> {
 
     fn facts(&self, model: String, stream: bool, body_bytes: usize) -> RequestFacts {
         let limit = self.max_completion_tokens.and_then(number);
+        let holds = |part: &[u8]| {
+            self.input
+                .is_some_and(|input| memmem::find(input.get().as_bytes(), part).is_some())
+        };
         RequestFacts {
             model,
             // A provider that chats with a model may not have it for the rest, and the file does not say.
@@ -255,9 +261,9 @@ impl<'a> Fields<'a> {
             tools: [self.tools, self.functions]
                 .into_iter()
                 .any(|list| list.is_some_and(|list| !matches!(list.get(), "null" | "[]"))),
-            images: self
-                .input
-                .is_some_and(|input| memmem::find(input.get().as_bytes(), IMAGE_PART).is_some()),
+            images: holds(IMAGE_PART),
+            files: FILE_PARTS.into_iter().any(holds),
+            json_schema: self.response_format.is_some_and(asks_for_a_schema),
             body_bytes: body_bytes as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
         }
@@ -309,14 +315,22 @@ fn number<'a, T: serde::Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
 }
 
+/// The beginning of a `response_format`.
+#[derive(serde::Deserialize)]
+struct Format<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
 /// Whether a `response_format` is one of the JSON kinds.
 fn asks_for_json(format: &RawValue) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Format<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Cow<'a, str>,
-    }
     serde_json::from_str::<Format<'_>>(format.get()).is_ok_and(|format| format.kind != "text")
+}
+
+/// Whether a `response_format` gives a schema.
+fn asks_for_a_schema(format: &RawValue) -> bool {
+    let read = serde_json::from_str::<Format<'_>>(format.get());
+    read.is_ok_and(|format| format.kind == "json_schema")
 }
 
 /// What `stream_options` says of usage, and the change that makes it say yes.
