@@ -287,6 +287,110 @@ async fn a_rejected_key_rests_and_the_other_one_answers() {
     assert_eq!(mock.received().len(), 4, "the wrong key was tried once");
 }
 
+/// X09: what ends a key ends it for all models that it serves, and the requests go on elsewhere.
+async fn a_key_rests(kind: Kind, class: &str) {
+    let (broke, rich) = (mock(failing(kind)).await, mock(fast()).await);
+    let proxy = Config::new()
+        .provider("broke", broke.addr())
+        .provider("rich", rich.addr())
+        .model("t/m", &["broke", "rich"])
+        .model("t/n", &["broke", "rich"])
+        .start();
+    for (model, attempts) in [("t/m", "2"), ("t/m", "1"), ("t/n", "1")] {
+        let answer = proxy.send(&Request::chat(model)).await;
+        assert_eq!(answer.status, 200, "{class}");
+        let told = answer.header("x-mainstay-attempts");
+        assert_eq!(told, Some(attempts), "{class}: {model}");
+    }
+    assert_eq!(broke.received().len(), 1, "{class}: asked once");
+    let outcome = [("provider", "broke"), ("outcome", class)];
+    proxy.counts("mainstay_attempts_total", &outcome, 1.0).await;
+    // The operator sees that both of its endpoints are away.
+    let closed = [("provider", "broke"), ("state", "closed")];
+    let metrics = proxy.metrics().await;
+    assert!(
+        metrics.sum("mainstay_endpoint_state", &closed) < 0.5,
+        "{class}"
+    );
+    let closed = [("provider", "rich"), ("state", "closed")];
+    assert!(
+        metrics.sum("mainstay_endpoint_state", &closed) > 1.5,
+        "{class}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x09_a_key_without_money_or_with_a_disabled_account_rests_for_all_models() {
+    let with_text = |status, text: &str| match Kind::status(status) {
+        Kind::Status {
+            retry_after,
+            headers,
+            body,
+            delay,
+            ..
+        } => Kind::Status {
+            status,
+            retry_after,
+            headers,
+            body,
+            delay,
+            text: Some(text.to_owned()),
+        },
+        other => other,
+    };
+    let disabled =
+        r#"{"error":{"message":"The account has been deactivated.","code":"account_deactivated"}}"#;
+    a_key_rests(Kind::status(401), "auth_rejected").await;
+    a_key_rests(with_text(402, "{}"), "payment_required").await;
+    a_key_rests(Kind::error(429, ErrorBody::Quota), "quota_exhausted").await;
+    a_key_rests(with_text(403, disabled), "auth_rejected").await;
+}
+
+/// X08: a limit a minute that is smaller than the prompt. To wait for it would be in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn x08_a_prompt_that_never_fits_goes_to_a_larger_window_and_blocks_nobody() {
+    let never = Kind::Status {
+        status: 429,
+        retry_after: Some("30".to_owned()),
+        headers: std::collections::BTreeMap::default(),
+        body: ErrorBody::Auto,
+        text: Some(
+            r#"{"error":{"message":"Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 30500.","type":"tokens","code":"rate_limit_exceeded"}}"#
+                .to_owned(),
+        ),
+        delay: Duration::ZERO,
+    };
+    for via in BOTH {
+        let small = mock(Script {
+            fault: Some(Fault::first(1, never.clone())),
+            ..fast()
+        })
+        .await;
+        let large = mock(fast()).await;
+        let proxy = Config::new()
+            .provider("small", small.addr())
+            .provider("large", large.addr())
+            .model_with("t/large", &["large"], "context_length: 128000")
+            .model_with(
+                "t/small",
+                &["small"],
+                "fallbacks: [t/large], context_length: 8000",
+            )
+            .start();
+        let request = Request::stream("t/small");
+        let rescued = proxy.call(via, &request).await;
+        assert_eq!((rescued.status, rescued.end), (200, Ended::Whole));
+        assert_eq!(rescued.model(), "t/large");
+        assert_eq!(
+            rescued.header("x-mainstay-fallback"),
+            Some("context_too_long")
+        );
+        assert_eq!(small.received().len(), 1, "it is not asked again");
+        // No rate limit was met: the next request need not wait for half a minute.
+        assert_eq!(proxy.call(via, &request).await.model(), "t/small");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_caller_got_wrong_is_returned_at_once() {
     for status in [400, 422] {

@@ -33,6 +33,7 @@ mod limits;
 mod connections;
 mod cancel;
 mod slow_reader;
+mod slow_drip;
 mod keepalive;
 mod authority;
 mod tls;
