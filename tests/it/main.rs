@@ -42,6 +42,7 @@ mod upstream_h2;
 mod compressed;
 mod reload;
 mod endpoints;
+mod restarts;
 mod explain;
 mod reload_storm;
 mod shutdown;
