@@ -116,9 +116,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry", "edge/planning",
         "edge/explain",
     ]),
+    // What it keeps is of the generation that serves, in the wall clock's time.
+    ("edge/store", &["edge/clock", "edge/generation"]),
     ("edge/plugin", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
-        "edge/proxy", "edge/admin",
+        "edge/proxy", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),
     ("cmd/listen", &[]),

@@ -62,6 +62,7 @@ impl Process {
         operators.add_listener(listener_config(&admin));
         server.add_service(operators);
         server.add_service(mainstay.check_service());
+        server.add_service(mainstay.keep_service());
         Ok(Self {
             server,
             mainstay,

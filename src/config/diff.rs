@@ -120,6 +120,7 @@ fn needs_restart(kind: Kind, what: &What) -> bool {
         | Kind::Health
         | Kind::RetryBudget
         | Kind::Route
+        | Kind::Store
         | Kind::Telemetry
         | Kind::File => false,
     }

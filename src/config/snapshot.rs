@@ -31,6 +31,7 @@ pub struct Snapshot {
     pub policies: HashMap<PolicyName, Arc<Policy>>,
     pub health: HealthSettings,
     pub retry_budget: BudgetSettings,
+    pub store: Store,
     pub access_log: AccessLog,
 }
 
@@ -367,6 +368,13 @@ impl UpstreamTls {
             .flat_map(|(certificate, key)| [certificate, key]);
         self.ca_file.iter().chain(client)
     }
+}
+
+/// What outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    /// The file that health goes to; `None`: it ends with the process.
+    pub health: Option<PathBuf>,
 }
 
 /// Where the one line of each exchange goes.

@@ -1,6 +1,6 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
 //! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `generation`,
-//! `telemetry`, `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `plugin` (all of it as one value).
+//! `telemetry`, `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `store`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
@@ -21,4 +21,5 @@ pub mod explain;
 pub mod proxy;
 pub mod front;
 pub mod admin;
+mod store;
 pub mod plugin;

@@ -23,6 +23,7 @@ use crate::edge::dns::Resolver;
 use crate::edge::generation::{BuildError, Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::proxy::{Connector, Gateway};
+use crate::edge::store::{self, Keeper};
 use crate::edge::telemetry::{AccessLog, Telemetry};
 
 /// A Mainstay inside a process. Clones are handles to the same one.
@@ -83,10 +84,12 @@ impl Mainstay {
     ) -> Result<Self, BuildError> {
         let generation = Generation::build(loaded, None, &telemetry, &resolver)?;
         telemetry.metrics.observe_start();
+        let clock = Clock::start();
+        store::restore(&generation.snapshot, &generation.health, clock.now());
         let gateway = Gateway {
             current: Arc::new(ArcSwap::from_pointee(generation)),
             connector: Arc::new(Connector::new(resolver.clone())),
-            clock: Clock::start(),
+            clock,
             lifecycle: Arc::default(),
             telemetry,
         };
@@ -110,12 +113,16 @@ impl Mainstay {
         self.handles(session) && self.gateway.handle(session).await.is_none()
     }
 
-    /// What belongs on the host's server: the operator's port, where the configuration puts it, and the active
-    /// checks that a provider's `health_check` asks for.
+    /// What belongs on the host's server: the operator's port, where the configuration puts it, the active checks
+    /// that a provider's `health_check` asks for, and what writes health to the file of `store.health`.
     pub fn services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let mut admin = self.admin_service();
         admin.add_tcp(&self.admin_address().to_string());
-        vec![Box::new(admin), Box::new(self.check_service())]
+        vec![
+            Box::new(admin),
+            Box::new(self.check_service()),
+            Box::new(self.keep_service()),
+        ]
     }
 
     /// Puts another configuration in the place of the present one: requests under way finish on theirs, what
@@ -207,6 +214,15 @@ impl Mainstay {
             telemetry: self.gateway.telemetry.clone(),
         };
         background_service("health checks", checks)
+    }
+
+    /// Writes health to the file that whatever generation serves names.
+    pub(crate) fn keep_service(&self) -> GenBackgroundService<Keeper> {
+        let keeper = Keeper {
+            current: self.gateway.current.clone(),
+            clock: self.gateway.clock,
+        };
+        background_service("health store", keeper)
     }
 
     /// Where the operator's port is configured to be.

@@ -43,6 +43,7 @@ mod upstream_h2;
 mod compressed;
 mod reload;
 mod endpoints;
+mod restarts;
 mod explain;
 mod reload_storm;
 mod shutdown;

@@ -3,7 +3,7 @@
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
 //! `callers`, `providers`, `base_url`, `addresses`, `health_check`, `headers`,
 //! `keys`, `tls`, `models`, `aliases`, `chains`, `policies`, `health`, `routes`,
-//! `telemetry`.
+//! `store`, `telemetry`.
 
 use crate::config::raw;
 use crate::config::report::Report;
@@ -28,6 +28,7 @@ mod filters;
 mod policies;
 mod health;
 mod routes;
+mod store;
 mod telemetry;
 
 /// Checks the configuration and resolves everything in it.
@@ -52,6 +53,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
         policies,
         health: health::compile(&config.health, report),
         retry_budget: health::compile_budget(&config.retry_budget, report),
+        store: store::compile(&config.store, report),
         access_log: telemetry::compile(&config.telemetry, report),
     }
 }

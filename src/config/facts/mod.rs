@@ -26,6 +26,7 @@ pub enum Kind {
     Health,
     RetryBudget,
     Route,
+    Store,
     Telemetry,
     /// A certificate, or the key of one.
     File,
@@ -46,6 +47,7 @@ impl Display for Kind {
             Self::Health => "health",
             Self::RetryBudget => "retry budget",
             Self::Route => "route",
+            Self::Store => "store",
             Self::Telemetry => "telemetry",
             Self::File => "file",
         })

@@ -9,7 +9,7 @@ use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
     Admin, Caller, Cors, DialectName, HealthCheck, Holds, Listener, ListenerTls, NamedFile,
-    Provider, Route, Server, Snapshot, UpstreamAuth, UpstreamTls,
+    Provider, Route, Server, Snapshot, Store, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
 use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -36,6 +36,7 @@ impl Facts {
             policies,
             health,
             retry_budget,
+            store: Store { health: file },
             access_log,
         } = snapshot;
         facts.server(server);
@@ -54,6 +55,8 @@ impl Facts {
         }
         facts.health(health);
         facts.retry_budget(*retry_budget);
+        let store = Fields::default().path("health", file.as_deref());
+        facts.push(Kind::Store, "", store);
         let telemetry = Fields::default().shown("access_log", access_log);
         facts.push(Kind::Telemetry, "", telemetry);
         let certificates = files.iter().filter(|file| file.holds == Holds::Certificate);

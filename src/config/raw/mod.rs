@@ -1,7 +1,7 @@
 //! Owns the shape of the file: one type a section, read by serde and nothing more. Cross references, ranges
 //! and names are `compile`'s. Must never be seen past `compile`. What is absent holds its default; `Option`
 //! where absence means something else. Reading order: `server`, `auth`, `providers`, `models`, `policies`,
-//! `health`, `routes`, `telemetry`.
+//! `health`, `routes`, `store`, `telemetry`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ pub(super) mod models;
 pub(super) mod policies;
 pub(super) mod health;
 pub(super) mod routes;
+pub(super) mod store;
 pub(super) mod telemetry;
 
 /// The whole file.
@@ -39,6 +40,8 @@ pub(super) struct Config {
     pub(super) retry_budget: health::RetryBudget,
     /// Requests that are passed on as they are. Default none.
     pub(super) routes: List<routes::Route>,
+    /// What outlives the process, and where.
+    pub(super) store: store::Store,
     /// What is told about the traffic.
     pub(super) telemetry: telemetry::Telemetry,
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::core::health::memory::{BreakerMemory, duration};
 use crate::core::health::settings::HealthSettings;
 use crate::core::time::Time;
 
@@ -185,6 +186,31 @@ impl Breaker {
                 self.failures = self.failures.saturating_add(1);
                 worn || kind != RestKind::ServerError || self.failures >= 2
             }
+        }
+    }
+
+    /// What outlives the process. A ramp is over by the time that anybody reads it.
+    pub(crate) fn remember(&self, now: Time) -> BreakerMemory {
+        let rest = match self.state {
+            State::Closed | State::Ramp => None,
+            State::HalfOpen => Some(Duration::ZERO),
+            State::Open => Some(self.until.since(now)),
+        };
+        BreakerMemory {
+            rests_for: rest.map(|rest| rest.as_secs_f32()),
+            level: self.level,
+            failed_in: self.failed_in.as_secs_f32(),
+        }
+    }
+
+    /// Goes on from what was remembered `away` ago.
+    pub(crate) fn recall(&mut self, memory: &BreakerMemory, away: Duration, now: Time) {
+        self.level = memory.level.min(16);
+        self.failed_in = duration(memory.failed_in);
+        if let Some(rest) = memory.rests_for {
+            self.enter(State::Open, now);
+            self.tripped = now;
+            self.until = now + duration(rest).saturating_sub(away);
         }
     }
 

@@ -68,6 +68,20 @@ impl Bucket {
     /// How many there are.
     pub(crate) const COUNT: usize = 12;
 
+    /// Every one.
+    pub(crate) fn all() -> impl Iterator<Item = Bucket> {
+        let sizes = [PromptSize::Short, PromptSize::Medium, PromptSize::Long];
+        Kind::ALL.into_iter().flat_map(move |kind| {
+            [false, true].into_iter().flat_map(move |reasons| {
+                sizes.into_iter().map(move |size| Bucket {
+                    kind,
+                    reasons,
+                    size,
+                })
+            })
+        })
+    }
+
     pub(crate) const fn position(self) -> usize {
         let size = match self.size {
             PromptSize::Short => 0,

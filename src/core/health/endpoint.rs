@@ -10,6 +10,7 @@ use crate::core::health::bucket::{Bucket, Kind};
 use crate::core::health::cap::RateCap;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
+use crate::core::health::memory::{EndpointMemory, SpeedMemory, duration};
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
@@ -180,7 +181,7 @@ impl EndpointHealth {
         inner.ok_start[at] = inner.ok_start[at].max(Some(started));
         let counts = started >= inner.breaker.tripped;
         if counts && inner.breaker.succeed(settings, now) {
-            inner.posterior = Posterior::recovered(now);
+            inner.posterior = inner.posterior.recovered(now);
         } else {
             inner.posterior.observe(1.0, 0.0, now);
         }
@@ -307,7 +308,7 @@ impl EndpointHealth {
     /// What kept its traffic away is over, and was not its own fault.
     pub(crate) fn trust_again(&self, now: Time) {
         let mut inner = self.lock();
-        inner.posterior = Posterior::blameless(now);
+        inner.posterior = inner.posterior.blameless(now);
         inner.consecutive = 0.0;
         self.publish(&inner);
     }
@@ -394,6 +395,44 @@ impl EndpointHealth {
         begins
     }
 
+    /// What outlives the process.
+    pub(crate) fn remember(&self, now: Time) -> EndpointMemory {
+        let inner = self.lock();
+        let posterior = inner.posterior.at(now);
+        let speeds = inner.latency.iter().enumerate();
+        EndpointMemory {
+            drained: inner.breaker.drained,
+            breaker: inner.breaker.remember(now),
+            blocked_for: self.words.blocked_until().since(now).as_secs_f32(),
+            success: posterior.success,
+            failure: posterior.failure,
+            slow: posterior.slow,
+            speeds: speeds
+                .filter_map(|(bucket, latency)| latency.remember(bucket, now))
+                .collect(),
+        }
+    }
+
+    /// Goes on from what was remembered `away` ago.
+    pub(crate) fn recall(&self, memory: &EndpointMemory, away: Duration, now: Time) {
+        let mut inner = self.lock();
+        inner.breaker.recall(&memory.breaker, away, now);
+        inner.posterior = Posterior::recalled(memory, away, now);
+        let blocked = now + duration(memory.blocked_for).saturating_sub(away);
+        if blocked > now {
+            self.words.store_blocked(blocked);
+        }
+        for bucket in Bucket::all() {
+            let known = |speed: &&SpeedMemory| speed.bucket == bucket.position();
+            if let Some(speed) = memory.speeds.iter().find(known) {
+                inner.latency[bucket.position()] = Latency::recalled(speed, now);
+                self.words
+                    .store_latency(bucket, &inner.latency[bucket.position()]);
+            }
+        }
+        self.publish(&inner);
+    }
+
     fn publish(&self, inner: &Inner) {
         self.words.store_posterior(&inner.posterior);
         self.words.gate.store(&inner.breaker);
@@ -412,7 +451,7 @@ impl Inner {
     /// A 429 says nothing about health, but a probe that gets one shows that the endpoint answers (3.2).
     fn rate_limited(&mut self, verdict: &Verdict) {
         if verdict.probe && self.breaker.answer_probe(verdict.now) {
-            self.posterior = Posterior::recovered(verdict.now);
+            self.posterior = self.posterior.recovered(verdict.now);
         }
     }
 

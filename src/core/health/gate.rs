@@ -2,10 +2,12 @@
 //! not discover one dead key fifty times. Must never count an endpoint's own failures.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::core::health::breaker::{Breaker, RestKind, State};
 use crate::core::health::effect::Testimony;
 use crate::core::health::endpoint::Verdict;
+use crate::core::health::memory::BreakerMemory;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::words::GateWord;
 use crate::core::time::Time;
@@ -36,6 +38,18 @@ impl Gate {
 
     pub(crate) fn breaker(&self) -> Breaker {
         *self.lock()
+    }
+
+    /// What outlives the process.
+    pub(crate) fn remember(&self, now: Time) -> BreakerMemory {
+        self.lock().remember(now)
+    }
+
+    /// Goes on from what was remembered `away` ago.
+    pub(crate) fn recall(&self, memory: &BreakerMemory, away: Duration, now: Time) {
+        let mut breaker = self.lock();
+        breaker.recall(memory, away, now);
+        self.word.store(&breaker);
     }
 
     /// Begins a probe if the gate awaits one.

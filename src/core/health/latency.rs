@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::core::health::memory::{SpeedMemory, amount};
 use crate::core::time::Time;
 
 /// How quickly a deviation of the short average is believed to be over while nobody asks (3.3).
@@ -62,6 +63,31 @@ impl Latency {
         let idle = now.seconds_since(self.updated);
         let left = (-idle / HALF_LIFE_SECONDS).exp2();
         Some(self.long + (self.short - self.long) * left)
+    }
+
+    /// What outlives the process; nothing where nothing is known.
+    pub(crate) fn remember(&self, bucket: usize, now: Time) -> Option<SpeedMemory> {
+        let expected = self.expect(now)?;
+        Some(SpeedMemory {
+            bucket,
+            short: expected,
+            long: self.long,
+            deviation: self.deviation,
+            samples: self.samples,
+        })
+    }
+
+    /// Goes on from what was remembered.
+    pub(crate) fn recalled(memory: &SpeedMemory, now: Time) -> Self {
+        /// No answer takes longer, in seconds.
+        const LONGEST: f32 = 3600.0;
+        Self {
+            short: amount(memory.short, LONGEST),
+            long: amount(memory.long, LONGEST),
+            deviation: amount(memory.deviation, LONGEST),
+            samples: memory.samples,
+            updated: now,
+        }
     }
 
     pub(crate) fn is_cold(&self) -> bool {

@@ -1,5 +1,5 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `breaker`, `words` (what a pick
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
 //! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
@@ -9,6 +9,7 @@ mod latency;
 mod throughput;
 mod cap;
 mod waiting;
+mod memory;
 mod breaker;
 mod words;
 mod effect;
@@ -20,10 +21,11 @@ mod carry;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::catalog::{Catalog, Endpoint, EndpointIx, ModelIx};
+use crate::core::catalog::{Catalog, Endpoint, EndpointIx, HostIx, KeyIx, ModelIx};
 use crate::core::health::breaker::{PROBE_AT_LATEST, RestKind};
 use crate::core::health::effect::{of_host, of_key};
 use crate::core::health::endpoint::Verdict;
@@ -38,6 +40,7 @@ pub use endpoint::{EndpointHealth, Silence};
 pub use gate::Gate;
 use gate::Heard;
 pub(crate) use latency::Latency;
+pub use memory::{BreakerMemory, EndpointMemory, SpeedMemory};
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 pub use windows::{Past, Quantiles, Uptime};
@@ -546,6 +549,48 @@ impl Health {
     /// The pool of a model.
     pub fn pool(&self, model: ModelIx) -> &Pool {
         &self.pools[model.get()]
+    }
+
+    /// What of an endpoint outlives the process.
+    pub fn remember(&self, endpoint: EndpointIx, now: Time) -> EndpointMemory {
+        self.slot(endpoint).own.remember(now)
+    }
+
+    /// The same of a host.
+    pub fn remember_host(&self, host: HostIx, now: Time) -> BreakerMemory {
+        self.hosts[host.get()].remember(now)
+    }
+
+    /// The same of a key.
+    pub fn remember_key(&self, key: KeyIx, now: Time) -> BreakerMemory {
+        self.keys[key.get()].remember(now)
+    }
+
+    /// Goes on from what was remembered of an endpoint `away` ago, its drain not included.
+    pub fn recall(&self, endpoint: EndpointIx, memory: &EndpointMemory, away: Duration, now: Time) {
+        self.slot(endpoint).own.recall(memory, away, now);
+    }
+
+    /// The same of a host.
+    pub fn recall_host(&self, host: HostIx, memory: &BreakerMemory, away: Duration, now: Time) {
+        self.hosts[host.get()].recall(memory, away, now);
+    }
+
+    /// The same of a key.
+    pub fn recall_key(&self, key: KeyIx, memory: &BreakerMemory, away: Duration, now: Time) {
+        self.keys[key.get()].recall(memory, away, now);
+    }
+
+    /// Differs from an earlier one where anything may have changed that would be remembered. Takes no lock.
+    pub fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for slot in &self.slots {
+            slot.own.words.mark().hash(&mut hasher);
+        }
+        for gate in self.hosts.iter().chain(&self.keys) {
+            gate.word.mark().hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     pub fn settings(&self) -> &HealthSettings {

@@ -443,3 +443,97 @@ fn a_turn_that_nobody_used_makes_nobody_wait() {
     fleet.pass(2 * SECOND);
     assert!(fleet.view(0).blocked_until <= fleet.now);
 }
+
+#[test]
+fn what_is_remembered_goes_on_in_another_process() {
+    let mut fleet = Fleet::new();
+    for _ in 0..30 {
+        fleet.pass(SECOND).succeed(0);
+        fleet.succeed(1);
+    }
+    for _ in 0..3 {
+        fleet.fail(0, Class::ServerError);
+    }
+    fleet.fail(1, Class::RateLimited);
+    fleet.fail(2, Class::AuthRejected);
+    assert_eq!((fleet.state(0), fleet.state(2)), (State::Open, State::Open));
+    let next = Fleet::new();
+    let (now, away) = (next.now, Duration::from_millis(500));
+    for ix in (0..3).map(EndpointIx::new) {
+        next.health
+            .recall(ix, &fleet.health.remember(ix, fleet.now), away, now);
+    }
+    for ix in (0..2).map(KeyIx::new) {
+        next.health
+            .recall_key(ix, &fleet.health.remember_key(ix, fleet.now), away, now);
+    }
+    let (then, there) = (fleet.view(0), next.view(0));
+    assert_eq!(next.state(0), State::Open);
+    assert!(
+        (there.expected - then.expected).abs() < 0.01,
+        "{there:?} {then:?}"
+    );
+    assert_eq!(there.usual_latency, then.usual_latency);
+    let latency = next.health.latency(EndpointIx::new(0), Kind::Stream.into());
+    assert!(!latency.is_cold(), "twenty answers are still known");
+    assert_eq!(next.state(2), State::Open, "the key rests");
+    let blocked = next.view(1).blocked_until.since(now);
+    let left = Duration::from_millis(400)..Duration::from_millis(600);
+    assert!(left.contains(&blocked), "{blocked:?}");
+    assert_eq!(
+        next.state(1),
+        State::Closed,
+        "a rate limit is no ill health"
+    );
+}
+
+#[test]
+fn a_memory_that_makes_no_sense_does_no_harm() {
+    let fleet = Fleet::new();
+    let speed = SpeedMemory {
+        bucket: 99,
+        short: f32::NAN,
+        long: -1.0,
+        deviation: f32::INFINITY,
+        samples: u32::MAX,
+    };
+    let memory = EndpointMemory {
+        drained: false,
+        breaker: BreakerMemory {
+            rests_for: Some(f32::INFINITY),
+            level: u32::MAX,
+            failed_in: f32::NAN,
+        },
+        blocked_for: f32::MAX,
+        success: f32::NAN,
+        failure: f32::INFINITY,
+        slow: -7.0,
+        speeds: vec![speed, SpeedMemory { bucket: 0, ..speed }],
+    };
+    let first = EndpointIx::new(0);
+    fleet
+        .health
+        .recall(first, &memory, Duration::ZERO, fleet.now);
+    let view = fleet.view(0);
+    assert!((0.0..=1.0).contains(&view.expected), "{view:?}");
+    assert!(view.blocked_until.since(fleet.now) <= Duration::from_secs(600));
+    assert!(view.latency.is_none_or(f32::is_finite));
+}
+
+#[test]
+fn the_mark_changes_with_what_would_be_remembered() {
+    let mut fleet = Fleet::new();
+    let mut marks = vec![fleet.health.mark()];
+    assert_eq!(fleet.health.mark(), marks[0]);
+    fleet.pass(SECOND).succeed(0);
+    marks.push(fleet.health.mark());
+    fleet.fail(1, Class::RateLimited);
+    marks.push(fleet.health.mark());
+    fleet.fail(2, Class::AuthRejected);
+    marks.push(fleet.health.mark());
+    fleet.health.drain(EndpointIx::new(0));
+    marks.push(fleet.health.mark());
+    marks.sort_unstable();
+    marks.dedup();
+    assert_eq!(marks.len(), 5);
+}

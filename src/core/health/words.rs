@@ -21,6 +21,9 @@ pub(crate) struct GateWord(AtomicU64);
 const STATE_SHIFT: u32 = 62;
 const DRAINED: u64 = 1 << 61;
 const TIME_MASK: u64 = DRAINED - 1;
+/// Two thousand years of microseconds leave a byte.
+const CAUTION_SHIFT: u32 = 56;
+const UPDATED_MASK: u64 = (1 << CAUTION_SHIFT) - 1;
 
 impl GateWord {
     pub(crate) fn store(&self, breaker: &Breaker) {
@@ -33,6 +36,11 @@ impl GateWord {
         let drained = if breaker.drained { DRAINED } else { 0 };
         let word = (bits << STATE_SHIFT) | drained | (time.as_micros() & TIME_MASK);
         self.0.store(word, Relaxed);
+    }
+
+    /// Differs after every transition.
+    pub(crate) fn mark(&self) -> u64 {
+        self.0.load(Relaxed)
     }
 
     /// Whether it was taken out by hand.
@@ -116,6 +124,7 @@ pub(crate) struct Words {
     pub(crate) gate: GateWord,
     blocked: AtomicU64,
     masses: AtomicU64,
+    /// When the masses were updated, and in the highest byte how far the prior is lowered.
     masses_at: AtomicU64,
     tokens: AtomicU64,
     tokens_at: AtomicU64,
@@ -142,6 +151,12 @@ struct BucketWords {
 }
 
 impl Words {
+    /// Differs after every outcome, block, trip, drain.
+    pub(crate) fn mark(&self) -> [u64; 3] {
+        let blocked = self.blocked.load(Relaxed);
+        [self.gate.mark(), blocked, self.masses_at.load(Relaxed)]
+    }
+
     pub(crate) fn store_blocked(&self, until: Time) {
         self.blocked.store(until.as_micros(), Relaxed);
     }
@@ -202,15 +217,20 @@ impl Words {
     pub(crate) fn store_posterior(&self, posterior: &Posterior) {
         self.masses
             .store(pack(posterior.success, posterior.failure), Relaxed);
-        self.masses_at.store(posterior.updated.as_micros(), Relaxed);
+        let caution = u64::from(posterior.caution()) << CAUTION_SHIFT;
+        let updated = posterior.updated.as_micros() & UPDATED_MASK;
+        self.masses_at.store(caution | updated, Relaxed);
     }
 
     pub(crate) fn posterior(&self) -> Posterior {
         let (success, failure) = unpack(self.masses.load(Relaxed));
+        let at = self.masses_at.load(Relaxed);
+        let caution = u8::try_from(at >> CAUTION_SHIFT).unwrap_or_default();
         Posterior {
             success,
             failure,
-            updated: Time::from_micros(self.masses_at.load(Relaxed)),
+            updated: Time::from_micros(at & UPDATED_MASK),
+            slow: Posterior::slow_of(caution),
         }
     }
 
