@@ -22,6 +22,7 @@ mod routes_limits;
 mod health_checks;
 mod bodies;
 mod fidelity;
+mod filters;
 mod splits;
 mod outage;
 mod operations;

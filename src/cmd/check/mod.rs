@@ -2,6 +2,7 @@
 //! show a secret, or change anything. In reading order: `summary`, `against`, `report`.
 
 mod summary;
+mod chain;
 mod against;
 mod report;
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::cmd::check::chain;
 use crate::config::snapshot::{Listener, ListenerTls, Snapshot};
 use crate::core::catalog::{Catalog, Endpoint, EndpointIx, Model, Price};
 use crate::core::names::ProviderName;
@@ -74,14 +75,7 @@ fn write_model(out: &mut impl Write, snapshot: &Snapshot, model: &Model) -> io::
         write_endpoint(out, &snapshot.catalog, *ix, policy)?;
     }
     write_rest(out, model.endpoints.len(), "endpoints")?;
-    for fallback in &model.fallbacks {
-        writeln!(
-            out,
-            "  falls back to {}",
-            snapshot.catalog.model(*fallback).name
-        )?;
-    }
-    Ok(())
+    chain::write(out, &snapshot.catalog, model)
 }
 
 fn policy<'a>(snapshot: &'a Snapshot, model: &Model) -> &'a Policy {

@@ -9,14 +9,18 @@ use crate::config::raw::policies as written;
 use crate::config::raw::providers;
 use crate::config::report::Report;
 use crate::config::scalar::{Number, Text};
+use crate::config::snapshot::Snapshot;
 use crate::config::trail::Trail;
-use crate::core::catalog::{Capability, Catalog, DataCollection, Labels, Model, Quantization};
-use crate::core::names::Region;
+use crate::core::catalog::{
+    Capability, Catalog, DataCollection, EndpointIx, Labels, Model, Quantization,
+};
+use crate::core::names::{PolicyName, Region};
 use crate::core::nearest::did_you_mean;
 use crate::core::policy::{Degrade, Label, Otherwise, Require};
 
 /// Nobody said how exact: OpenRouter's word for it.
 const UNKNOWN: &str = "unknown";
+const COST: &str = "cost";
 
 /// What a provider's endpoints have in common.
 pub(super) fn labels(written: &providers::Provider, at: &Trail, report: &mut Report<'_>) -> Labels {
@@ -156,6 +160,8 @@ pub(super) fn degrade(written: &written::Degrade, at: &Trail, report: &mut Repor
 
 /// Checks what policies name against the catalogue.
 pub(super) fn check(config: &raw::Config, catalog: &Catalog, report: &mut Report<'_>) {
+    check_windows(catalog, report);
+    check_unpriced(config, catalog, report);
     for (name, policy) in &config.policies.0 {
         let at = Trail::top("policies").key(name);
         let require = at.key("require");
@@ -241,5 +247,63 @@ fn check_patterns(written: &[Text], at: &Trail, catalog: &Catalog, report: &mut 
             let message = format!("no model matches {}", report.quoted(&at));
             report.warn(&at, message, did_you_mean(pattern, names()));
         }
+    }
+}
+
+/// A prompt that is too long for the model asked for has nowhere to go, though there is a choice of models. A chain
+/// of one is left alone: it is written for outages.
+fn check_windows(catalog: &Catalog, report: &mut Report<'_>) {
+    for model in catalog.models() {
+        let window = |model: &Model| model.context_length;
+        let chain = model.fallbacks.iter();
+        let chain: Option<Vec<u64>> = chain.map(|ix| window(catalog.model(*ix))).collect();
+        let (Some(own), Some(chain)) = (window(model), chain) else {
+            continue;
+        };
+        if chain.len() > 1 && chain.iter().all(|window| *window < own) {
+            let at = Trail::top("models")
+                .key(model.name.as_str())
+                .key("fallbacks");
+            let message = format!(
+                "every model of the chain has a smaller window than {} ({own} tokens)",
+                model.name
+            );
+            let hint = "a prompt that is too long for it can fall back to none of them".to_owned();
+            report.warn(&at, message, hint);
+        }
+    }
+}
+
+/// Models without any full price whose policy decides by price. Where some endpoints have one, `models` warns.
+fn check_unpriced(config: &raw::Config, catalog: &Catalog, report: &mut Report<'_>) {
+    for model in catalog.models() {
+        let name = model
+            .policy
+            .as_ref()
+            .map_or(Snapshot::DEFAULT_POLICY, PolicyName::as_str);
+        let mut policies = config.policies.0.iter();
+        let Some((_, policy)) = policies.find(|(known, _)| known == name) else {
+            continue;
+        };
+        let needs = if policy.sort.0 == COST {
+            "`sort: cost`"
+        } else if policy.max_cost.is_some() {
+            "`max_cost`"
+        } else if policy.degrade.max_price_ratio.is_some() && !model.fallbacks.is_empty() {
+            "`max_price_ratio`"
+        } else {
+            continue;
+        };
+        let price = |ix: &EndpointIx| catalog.endpoint(*ix).price.typical();
+        if model.endpoints.iter().any(|ix| price(ix).is_some()) {
+            continue;
+        }
+        let at = Trail::top("models")
+            .key(model.name.as_str())
+            .key("endpoints");
+        let message =
+            format!("no endpoint has a full price, which {needs} of the policy \"{name}\" needs");
+        let hint = "write `prompt` and `completion` in USD per million tokens; 0 = free".to_owned();
+        report.warn(&at, message, hint);
     }
 }

@@ -496,7 +496,7 @@ fn policy_and_health_rules() {
         "5:24 at least one weight must be above 0",
     );
     policy(
-        "sort: cost, weights: { price: 2 }",
+        "sort: latency, weights: { price: 2 }",
         "5:36 `weights` are those of `sort: adaptive`",
     );
     policy(
@@ -759,4 +759,123 @@ fn broken_health_checks() {
     check("path: health", "2:35 \"health\" is not a path");
     check("interval: 10ms", "2:39 the interval is shorter than 100ms");
     check("timeout: 0s", "2:38 no check can take 0s");
+}
+
+/// The file has exactly one finding, an error with these words in it.
+fn says(text: &str, expected: &str) {
+    let found = findings(text);
+    assert!(read(text).is_err(), "it loads:\n{text}");
+    assert!(
+        matches!(found.as_slice(), [only] if only.contains(expected)),
+        "expected {expected}\nfound {found:#?}\n---\n{text}"
+    );
+}
+
+fn says_provider(provider: &str, expected: &str) {
+    says(&BASE.replace(PROVIDER, provider), expected);
+}
+
+fn says_model(model: &str, expected: &str) {
+    says(&BASE.replace(MODEL, model), expected);
+}
+
+#[test]
+fn broken_labels_and_abilities() {
+    let provider = |field: &str| PROVIDER.replace("keys", &format!("{field}, keys"));
+    says_provider(&provider("region: \"\""), "the region is empty");
+    says_provider(
+        &provider("data_collection: no-thanks"),
+        "unknown data_collection",
+    );
+    says_provider(&provider("zdr: maybe"), "true or false");
+    says_model(
+        "{ max_output: 0, endpoints: [{ provider: openai }] }",
+        "at least 1",
+    );
+    says_model(
+        "{ supports: [tool], endpoints: [{ provider: openai }] }",
+        "unknown capability \"tool\"",
+    );
+    says_model(
+        "{ endpoints: [{ provider: openai, quantization: q4 }] }",
+        "unknown quantization \"q4\"",
+    );
+}
+
+#[test]
+fn broken_requirements_and_limits() {
+    let policy = |fields: &str, expected: &str| {
+        says(
+            &with(&format!("policies: {{ p: {{ {fields} }} }}\n")),
+            expected,
+        );
+    };
+    policy("max_cost: 0", "must be above 0");
+    policy(
+        "require: { only: [opena] }",
+        "no endpoint or provider of a model is \"opena\"",
+    );
+    policy("require: { ignore: [openai, x] }", "is \"x\"");
+    policy(
+        "require: { min_quantization: unknown }",
+        "unknown quantization",
+    );
+    policy("require: { regions: [eu] }", "unknown field \"regions\"");
+    policy("degrade: { max_price_ratio: -1 }", "must be above 0");
+    policy("degrade: { models: [] }", "names no model");
+    policy("degrade: { models: [\"*/x\"] }", "one `*`, at its end");
+    policy("degrade: { labels: [price] }", "unknown label \"price\"");
+    policy(
+        "degrade: { otherwise: ignore }",
+        "unknown otherwise \"ignore\"",
+    );
+}
+
+#[test]
+fn doubts_about_chains_prices_and_regions() {
+    let check = |text: &str, expected: &[&str]| {
+        let found = findings(text);
+        let all = found.iter().zip(expected);
+        assert!(read(text).is_ok(), "{found:#?}");
+        assert_eq!(found.len(), expected.len(), "{found:#?}\n---\n{text}");
+        for (found, expected) in all {
+            assert!(found.contains(expected), "{expected} in {found}");
+        }
+    };
+    let chain = |own: &str, last: &str| {
+        let first = format!("{{ {own}, fallbacks: [b/small, b/last], endpoints");
+        let one = |name: &str, window: &str| {
+            format!("  b/{name}: {{ {window} endpoints: [{{ provider: openai }}] }}\n")
+        };
+        let (small, last) = (one("small", "context_length: 8,"), one("last", last));
+        format!("{}{small}{last}", BASE.replace("{ endpoints", &first))
+    };
+    let shrinks = "every model of the chain has a smaller window";
+    let own = "context_length: 9";
+    check(&chain(own, "context_length: 7,"), &[shrinks]);
+    check(&chain(own, "context_length: 9,"), &[]);
+    check(&chain(own, ""), &[]);
+    let one = chain(own, "context_length: 7,").replace(", b/last]", "]");
+    check(&one, &[]);
+    let unpriced = "no endpoint has a full price, which `sort: cost`";
+    check(
+        &with("policies: { default: { sort: cost } }\n"),
+        &[unpriced],
+    );
+    check(&with("policies: { other: { sort: cost } }\n"), &[]);
+    let unpriced = "which `max_cost` of the policy \"default\" needs";
+    check(
+        &with("policies: { default: { max_cost: 1 } }\n"),
+        &[unpriced],
+    );
+    let nowhere = "no provider has the region \"eu\"";
+    check(
+        &with("policies: { default: { require: { region: [eu] } } }\n"),
+        &[nowhere],
+    );
+    let nobody = "no model matches \"x/*\"";
+    check(
+        &with("policies: { default: { degrade: { models: [x/*] } } }\n"),
+        &[nobody],
+    );
 }

@@ -112,7 +112,7 @@ fn facts_are_read() {
     );
     let facts = &request.facts;
     assert_eq!(facts.model, "a/b");
-    assert!(facts.stream && facts.tools && facts.images);
+    assert!(facts.stream && facts.tools && facts.images && facts.json_schema && !facts.files);
     assert_eq!(facts.max_tokens, Some(5));
     assert_eq!(request.expects.choices, 2);
     assert!(request.expects.structured && !request.expects.usage);
@@ -123,8 +123,17 @@ fn facts_are_read() {
     );
     let facts = &request.facts;
     assert!(!facts.stream && !facts.tools && !facts.images && !request.expects.structured);
+    assert!(!facts.files && !facts.json_schema);
     assert_eq!(facts.max_tokens, Some(9));
     assert_eq!(facts.body_bytes, body.len() as u64);
+
+    for part in [
+        r#"{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}"#,
+        r#"{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}}"#,
+    ] {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        assert!(scanned(&body).1.facts.files, "{part}");
+    }
 }
 
 #[test]
