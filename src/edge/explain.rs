@@ -209,7 +209,7 @@ fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
         Verdict::Probing => ("probing", Some("it gets a request now and then".to_owned())),
         Verdict::Resting(class) => ("resting", Some(class.as_str().to_owned())),
         Verdict::RateLimited(left) => ("rate_limited", Some(seconds(left))),
-        Verdict::Rejected(reject) => ("rejected", Some(reason(reject).to_string())),
+        Verdict::Rejected(reject) => ("rejected", Some(reason(reject))),
     }
 }
 
