@@ -210,7 +210,7 @@ fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
         Verdict::Resting(class) => ("resting", Some(class.as_str().to_owned())),
         Verdict::Drained => ("drained", Some("an operator took it out".to_owned())),
         Verdict::RateLimited(left) => ("rate_limited", Some(seconds(left))),
-        Verdict::Rejected(reject) => ("rejected", Some(reason(reject).to_string())),
+        Verdict::Rejected(reject) => ("rejected", Some(reason(reject))),
     }
 }
 

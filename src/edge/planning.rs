@@ -95,19 +95,13 @@ pub fn nobody_left(plan: &Plan, catalog: &Catalog) -> Option<NobodyLeft> {
         .filter(|(_, reject)| *reject != Reject::ModelNotAllowed)
         .map(|(ix, reject)| format!("{}: {}", catalog.endpoint(ix).id, reason(reject)))
         .collect();
-    let mut why = told
-        .iter()
-        .take(NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join("; ");
-    if let Some(more) = told.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        why.push_str(&format!("; and {more} more"));
-    }
+    let more = told.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let named: Vec<String> = told.into_iter().take(NAMED).chain(more).collect();
     Some(NobodyLeft {
         of_request: asked.iter().all(|reject| reject.is_of_request()),
         too_long: asked.iter().all(|reject| *reject == Reject::WindowTooSmall),
-        why,
+        why: named.join("; "),
     })
 }
 

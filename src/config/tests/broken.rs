@@ -497,7 +497,7 @@ fn policy_and_health_rules() {
     );
     policy(
         "sort: latency, weights: { price: 2 }",
-        "5:36 `weights` are those of `sort: adaptive`",
+        "5:39 `weights` are those of `sort: adaptive`",
     );
     policy(
         "split: { openai/gpt-5-mini@openai/default: 95 }",

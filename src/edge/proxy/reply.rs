@@ -70,7 +70,11 @@ pub(crate) fn describe(
             let words = words.join(",");
             let endpoint = generation.id(served);
             tracing::warn!(endpoint, beyond = %words, "the answer is beyond what the policy lets differ");
-            drift = format!("{drift} beyond={words}").trim_start().to_owned();
+            if !drift.is_empty() {
+                drift.push(' ');
+            }
+            drift.push_str("beyond=");
+            drift.push_str(&words);
         }
         if !drift.is_empty() {
             insert(head, "x-mainstay-drift", &drift);

@@ -149,12 +149,11 @@ fn started(story: &mut Story, rng: &mut fastrand::Rng) -> Vec<EndpointIx> {
             break;
         }
         let waits = matches!(run.done.last(), Some(Action::Cancel(_)));
-        match waits {
-            true => drop(run.wait_for_deadline()),
-            false => {
-                let status = [500, 503, 429, 404, 401][rng.usize(..5)];
-                run.status(status);
-            }
+        if waits {
+            run.wait_for_deadline();
+        } else {
+            let status = [500, 503, 429, 404, 401][rng.usize(..5)];
+            run.status(status);
         }
     }
     let actions = run.done.iter();
