@@ -43,7 +43,9 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let shutdown = Box::new(OnSignal {
         mainstay: process.mainstay.clone(),
     });
+    let mainstay = process.mainstay.clone();
     process.run(shutdown);
     reloading.abort();
+    mainstay.keep_health();
     Ok(ExitCode::SUCCESS)
 }

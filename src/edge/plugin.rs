@@ -225,6 +225,16 @@ impl Mainstay {
         background_service("health store", keeper)
     }
 
+    /// Writes health to its file now, where the configuration names one: the last thing before a process ends, as the
+    /// server does not wait for its services.
+    pub(crate) fn keep_health(&self) {
+        let keeper = Keeper {
+            current: self.gateway.current.clone(),
+            clock: self.gateway.clock,
+        };
+        keeper.keep_now();
+    }
+
     /// Where the operator's port is configured to be.
     pub fn admin_address(&self) -> SocketAddr {
         self.current().load().snapshot.server.admin.listen

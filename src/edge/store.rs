@@ -98,6 +98,11 @@ impl BackgroundService for Keeper {
 }
 
 impl Keeper {
+    /// Writes whatever was written before.
+    pub(crate) fn keep_now(&self) {
+        self.keep(&Uuid::now_v7().to_string(), &mut None);
+    }
+
     /// Writes where anything has changed since it was `written` last. A failure is told once until it passes.
     fn keep(&self, salt: &str, written: &mut Option<u64>) {
         let generation = self.current.load_full();

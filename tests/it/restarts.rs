@@ -107,7 +107,11 @@ async fn a_file_that_is_old_broken_or_foreign_is_ignored() {
         (edit("saved_at", (begun + 9_999.0).into()), true, false),
         (edit("format", 99.into()), true, false),
         (edit("surprise", 1.into()), true, false),
-        (written[..written.len() / 2].to_owned(), true, false),
+        (
+            written.chars().take(written.len() / 2).collect(),
+            true,
+            false,
+        ),
         ("{}".to_owned(), true, false),
         (String::new(), true, false),
     ] {

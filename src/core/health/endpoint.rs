@@ -1,5 +1,7 @@
 //! Owns the health of one endpoint: beliefs, speed, breaker, the rate-limit block. Outcomes take a short
-//! lock; picks read the published words. Must never hold the lock while picking.
+//! lock; picks read the published words. Must never hold the lock while picking. Beside it: `told` (what others are told).
+
+mod told;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +12,11 @@ use crate::core::health::bucket::{Bucket, Kind};
 use crate::core::health::cap::RateCap;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
-use crate::core::health::memory::{EndpointMemory, SpeedMemory, duration};
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
 use crate::core::health::waiting::{Waiting, patience};
-use crate::core::health::windows::{Past, Windows};
+use crate::core::health::windows::Windows;
 use crate::core::health::words::Words;
 use crate::core::outcome::{Class, Scope};
 use crate::core::time::Time;
@@ -268,11 +269,6 @@ impl EndpointHealth {
         self.past().failed(class, now);
     }
 
-    /// What operators are shown of its past.
-    pub fn show(&self, now: Time) -> Past {
-        self.past().show(now)
-    }
-
     fn block(&self, verdict: &Verdict) {
         let asked = verdict.retry_after.unwrap_or(BLOCK_IF_ABSENT);
         let until = verdict.now + asked.min(LONGEST_BLOCK).mul_f32(BLOCK_MARGIN);
@@ -352,21 +348,6 @@ impl EndpointHealth {
         self.words.gate.is_drained()
     }
 
-    /// The belief alone, for an operator.
-    pub fn expected_success(&self, now: Time) -> f32 {
-        self.words.posterior().expect(now)
-    }
-
-    /// The learnt limit on requests a second, for an operator.
-    pub fn rate_cap(&self) -> Option<f32> {
-        self.lock().cap.limit
-    }
-
-    /// Trips since the process began.
-    pub fn trips(&self) -> u64 {
-        self.lock().breaker.trips
-    }
-
     /// Where the endpoint's own breaker stands at `now`.
     pub fn state(&self, settings: &HealthSettings, now: Time) -> State {
         let mut breaker = self.lock().breaker;
@@ -393,44 +374,6 @@ impl EndpointHealth {
         }
         self.publish(&inner);
         begins
-    }
-
-    /// What outlives the process.
-    pub(crate) fn remember(&self, now: Time) -> EndpointMemory {
-        let inner = self.lock();
-        let posterior = inner.posterior.at(now);
-        let speeds = inner.latency.iter().enumerate();
-        EndpointMemory {
-            drained: inner.breaker.drained,
-            breaker: inner.breaker.remember(now),
-            blocked_for: self.words.blocked_until().since(now).as_secs_f32(),
-            success: posterior.success,
-            failure: posterior.failure,
-            slow: posterior.slow,
-            speeds: speeds
-                .filter_map(|(bucket, latency)| latency.remember(bucket, now))
-                .collect(),
-        }
-    }
-
-    /// Goes on from what was remembered `away` ago.
-    pub(crate) fn recall(&self, memory: &EndpointMemory, away: Duration, now: Time) {
-        let mut inner = self.lock();
-        inner.breaker.recall(&memory.breaker, away, now);
-        inner.posterior = Posterior::recalled(memory, away, now);
-        let blocked = now + duration(memory.blocked_for).saturating_sub(away);
-        if blocked > now {
-            self.words.store_blocked(blocked);
-        }
-        for bucket in Bucket::all() {
-            let known = |speed: &&SpeedMemory| speed.bucket == bucket.position();
-            if let Some(speed) = memory.speeds.iter().find(known) {
-                inner.latency[bucket.position()] = Latency::recalled(speed, now);
-                self.words
-                    .store_latency(bucket, &inner.latency[bucket.position()]);
-            }
-        }
-        self.publish(&inner);
     }
 
     fn publish(&self, inner: &Inner) {

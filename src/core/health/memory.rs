@@ -1,9 +1,14 @@
 //! Owns what of health outlives a process, told without its clock: how long something still lasts, what a mass is worth
 //! at the moment of telling. Must never hold a name, a key or an address.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::core::catalog::{EndpointIx, HostIx, KeyIx};
+use crate::core::health::Health;
+use crate::core::time::Time;
 
 /// No rest and no block is kept longer, whatever a file says.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -59,5 +64,49 @@ pub(crate) fn amount(read: f32, most: f32) -> f32 {
     match read.is_finite() {
         true => read.clamp(0.0, most),
         false => 0.0,
+    }
+}
+
+impl Health {
+    /// What of an endpoint outlives the process.
+    pub fn remember(&self, endpoint: EndpointIx, now: Time) -> EndpointMemory {
+        self.slot(endpoint).own.remember(now)
+    }
+
+    /// The same of a host.
+    pub fn remember_host(&self, host: HostIx, now: Time) -> BreakerMemory {
+        self.hosts[host.get()].remember(now)
+    }
+
+    /// The same of a key.
+    pub fn remember_key(&self, key: KeyIx, now: Time) -> BreakerMemory {
+        self.keys[key.get()].remember(now)
+    }
+
+    /// Goes on from what was remembered of an endpoint `away` ago, its drain not included.
+    pub fn recall(&self, endpoint: EndpointIx, memory: &EndpointMemory, away: Duration, now: Time) {
+        self.slot(endpoint).own.recall(memory, away, now);
+    }
+
+    /// The same of a host.
+    pub fn recall_host(&self, host: HostIx, memory: &BreakerMemory, away: Duration, now: Time) {
+        self.hosts[host.get()].recall(memory, away, now);
+    }
+
+    /// The same of a key.
+    pub fn recall_key(&self, key: KeyIx, memory: &BreakerMemory, away: Duration, now: Time) {
+        self.keys[key.get()].recall(memory, away, now);
+    }
+
+    /// Differs from an earlier one where anything may have changed that would be remembered. Takes no lock.
+    pub fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for slot in &self.slots {
+            slot.own.words.mark().hash(&mut hasher);
+        }
+        for gate in self.hosts.iter().chain(&self.keys) {
+            gate.word.mark().hash(&mut hasher);
+        }
+        hasher.finish()
     }
 }

@@ -1,6 +1,6 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
 //! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
-//! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`. Must never hold a lock while picking, or allocate on a pick.
+//! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`, `operators`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
@@ -18,14 +18,14 @@ mod endpoint;
 mod gate;
 mod pool;
 mod carry;
+mod operators;
 #[cfg(test)]
 mod tests;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::catalog::{Catalog, Endpoint, EndpointIx, HostIx, KeyIx, ModelIx};
+use crate::core::catalog::{Catalog, Endpoint, EndpointIx, ModelIx};
 use crate::core::health::breaker::{PROBE_AT_LATEST, RestKind};
 use crate::core::health::effect::{of_host, of_key};
 use crate::core::health::endpoint::Verdict;
@@ -41,6 +41,7 @@ pub use gate::Gate;
 use gate::Heard;
 pub(crate) use latency::Latency;
 pub use memory::{BreakerMemory, EndpointMemory, SpeedMemory};
+pub use operators::Condition;
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 pub use windows::{Past, Quantiles, Uptime};
@@ -105,33 +106,6 @@ pub enum Errand {
     Probe,
     /// It failed last and has not been asked since.
     Verify,
-}
-
-/// Where an endpoint stands for operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    In(State),
-    /// Taken out by hand.
-    Drained,
-}
-
-impl Condition {
-    /// Every one.
-    pub const ALL: [Condition; 5] = [
-        Condition::In(State::Closed),
-        Condition::In(State::Open),
-        Condition::In(State::HalfOpen),
-        Condition::In(State::Ramp),
-        Condition::Drained,
-    ];
-
-    /// The name used in metrics and the admin API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Condition::In(state) => state.as_str(),
-            Condition::Drained => "drained",
-        }
-    }
 }
 
 /// A closed endpoint that failed is left this long to its own traffic, which tells soon enough where there is any.
@@ -325,22 +299,6 @@ impl Health {
         free && !matches!(self.passage(slot, now), Passage::Shut | Passage::Drained)
     }
 
-    /// Takes an endpoint out by hand: no attempt begins there any more, not even where everything else fails, and no
-    /// probe; what is under way finishes. Returns whether it was in.
-    pub fn drain(&self, endpoint: EndpointIx) -> bool {
-        self.slot(endpoint).own.set_drained(true)
-    }
-
-    /// Lets a drained endpoint in again, as healthy or sick as it was. Returns whether it was drained.
-    pub fn enable(&self, endpoint: EndpointIx) -> bool {
-        self.slot(endpoint).own.set_drained(false)
-    }
-
-    /// Whether an operator has taken the endpoint out. Takes no lock.
-    pub fn is_drained(&self, endpoint: EndpointIx) -> bool {
-        self.slot(endpoint).own.is_drained()
-    }
-
     /// Why no ordinary traffic goes to an endpoint, by whose gate keeps it away; `None` where none does.
     pub fn kept_away_by(&self, endpoint: EndpointIx, now: Time) -> Option<Class> {
         let slot = self.slot(endpoint);
@@ -521,76 +479,9 @@ impl Health {
         &self.slot(endpoint).own
     }
 
-    /// Where an endpoint stands with its host and key: the state that keeps most traffic away.
-    pub fn state(&self, endpoint: EndpointIx, now: Time) -> State {
-        let slot = self.slot(endpoint);
-        let states = [
-            slot.own.state(&self.settings, now),
-            slot.host.state(&self.settings, now),
-            slot.key.state(&self.settings, now),
-        ];
-        let rank = |state: &State| match state {
-            State::Closed => 0,
-            State::Ramp => 1,
-            State::HalfOpen => 2,
-            State::Open => 3,
-        };
-        states.into_iter().max_by_key(rank).unwrap_or_default()
-    }
-
-    /// The same for operators, who may have taken it out.
-    pub fn condition(&self, endpoint: EndpointIx, now: Time) -> Condition {
-        match self.is_drained(endpoint) {
-            true => Condition::Drained,
-            false => Condition::In(self.state(endpoint, now)),
-        }
-    }
-
     /// The pool of a model.
     pub fn pool(&self, model: ModelIx) -> &Pool {
         &self.pools[model.get()]
-    }
-
-    /// What of an endpoint outlives the process.
-    pub fn remember(&self, endpoint: EndpointIx, now: Time) -> EndpointMemory {
-        self.slot(endpoint).own.remember(now)
-    }
-
-    /// The same of a host.
-    pub fn remember_host(&self, host: HostIx, now: Time) -> BreakerMemory {
-        self.hosts[host.get()].remember(now)
-    }
-
-    /// The same of a key.
-    pub fn remember_key(&self, key: KeyIx, now: Time) -> BreakerMemory {
-        self.keys[key.get()].remember(now)
-    }
-
-    /// Goes on from what was remembered of an endpoint `away` ago, its drain not included.
-    pub fn recall(&self, endpoint: EndpointIx, memory: &EndpointMemory, away: Duration, now: Time) {
-        self.slot(endpoint).own.recall(memory, away, now);
-    }
-
-    /// The same of a host.
-    pub fn recall_host(&self, host: HostIx, memory: &BreakerMemory, away: Duration, now: Time) {
-        self.hosts[host.get()].recall(memory, away, now);
-    }
-
-    /// The same of a key.
-    pub fn recall_key(&self, key: KeyIx, memory: &BreakerMemory, away: Duration, now: Time) {
-        self.keys[key.get()].recall(memory, away, now);
-    }
-
-    /// Differs from an earlier one where anything may have changed that would be remembered. Takes no lock.
-    pub fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for slot in &self.slots {
-            slot.own.words.mark().hash(&mut hasher);
-        }
-        for gate in self.hosts.iter().chain(&self.keys) {
-            gate.word.mark().hash(&mut hasher);
-        }
-        hasher.finish()
     }
 
     pub fn settings(&self) -> &HealthSettings {

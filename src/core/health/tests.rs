@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::catalog::Fingerprint;
+use crate::core::catalog::{Fingerprint, KeyIx};
 use crate::core::fixture::catalog;
 
 const FLEET: &[(&str, &[&str])] = &[("a/one", &["p", "q"]), ("b/two", &["p"])];
