@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::authority::Authority;
-use crate::harness::{Config, Proxy, anywhere, fast, mock};
+use crate::harness::{Config, Proxy, anywhere, eventually, fast, mock};
 use crate::raw::{BOTH, Ended, Request};
 
 /// What the upstream does with a request.
@@ -269,10 +269,15 @@ async fn requests_share_a_connection_and_are_addressed_right() {
     story.proxy.idle(Duration::from_secs(2)).await;
     let request = Request::stream("t/m");
     let mut together = JoinSet::new();
-    for _ in 0..10 {
+    let mut begin = || {
         let (address, request) = (story.proxy.data, request.clone());
         together.spawn(async move { crate::raw::call(BOTH[0], address, &request).await });
-    }
+    };
+    // A connection that carries something is there for others to join.
+    begin();
+    let carried = || story.upstream.got().len() == 2;
+    eventually("a request under way", Duration::from_secs(5), carried).await;
+    (0..9).for_each(|_| begin());
     while let Some(answer) = together.join_next().await {
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.end), (200, Ended::Whole));

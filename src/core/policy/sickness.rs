@@ -7,6 +7,11 @@ const SICK_SUCCESS: f32 = 0.85;
 /// What being sick adds to a rank: behind all that are not.
 const LAST: f32 = 1e6;
 
+/// Seconds that a slower answer takes longer at least.
+const NOTICED: f32 = 0.5;
+/// Tokens of a typical answer (design section 5: prior 300).
+const TYPICAL_TOKENS: f32 = 300.0;
+
 /// The rank of a candidate, the smallest first, with the sick behind the others.
 pub(crate) fn behind_if_sick(standing: &Standing, rank: f32) -> f32 {
     match is_sick(standing) {
@@ -15,14 +20,17 @@ pub(crate) fn behind_if_sick(standing: &Standing, rank: f32) -> f32 {
     }
 }
 
-/// `p < 0.85`, or much slower than usual: `T > 3 * T_long + 0.5 s`, or a third of the tokens a second (3.3).
+/// `p < 0.85`, or much slower than usual: `T > 3 * T_long + 0.5 s`, or a third of the tokens a second (3.3). The half
+/// second counts there too: nobody notices which of two streams that are over at once was the slower one.
 fn is_sick(standing: &Standing) -> bool {
     let slow = match (standing.latency, standing.usual_latency) {
-        (Some(now), Some(usual)) => now > 3.0 * usual + 0.5,
+        (Some(now), Some(usual)) => now > 3.0 * usual + NOTICED,
         _ => false,
     };
     let dripping = match (standing.throughput, standing.usual_throughput) {
-        (Some(now), Some(usual)) => now < usual / 3.0,
+        (Some(now), Some(usual)) => {
+            now < usual / 3.0 && TYPICAL_TOKENS / now > TYPICAL_TOKENS / usual + NOTICED
+        }
         _ => false,
     };
     standing.expected < SICK_SUCCESS || slow || dripping
@@ -49,6 +57,12 @@ mod tests {
             ..well
         };
         assert!([fails, slow, drips].iter().all(is_sick));
+        let instant = Standing {
+            throughput: Some(9_000.0),
+            usual_throughput: Some(90_000.0),
+            ..well
+        };
+        assert!(!is_sick(&instant), "nobody notices");
         assert!(behind_if_sick(&fails, 0.0) > behind_if_sick(&well, 11.0));
     }
 }
