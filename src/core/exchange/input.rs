@@ -1,7 +1,9 @@
 //! Owns what an exchange is told and what it asks for. Must never hold an answer's bytes.
 
-use crate::core::catalog::EndpointIx;
+use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::health::Health;
 use crate::core::outcome::{Class, ConnectFault, ErrorFacts};
+use crate::core::time::Time;
 
 /// Which of an exchange's attempts, in the order they were started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,4 +140,13 @@ pub struct Verdict {
     pub facts: Option<Box<ErrorFacts>>,
     /// When trying again may help.
     pub retry_after: Option<std::time::Duration>,
+}
+
+/// What an exchange decides with: live health, the catalogue of its generation, randomness and the time.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    pub catalog: &'a Catalog,
+    pub health: &'a Health,
+    pub rng: &'a mut fastrand::Rng,
+    pub now: Time,
 }

@@ -27,21 +27,13 @@ use crate::core::time::Time;
 pub use deadlines::longest_wait;
 use evidence::{asked_to_wait, evidence, verdict};
 pub use input::{
-    Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, StreamEvent, Usage, Verdict,
+    Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, Scene, StreamEvent, Usage,
+    Verdict,
 };
 pub use record::{AttemptRecord, Record, Result};
 
 /// At most this many attempts of one request are under way at once.
 const LIVE: usize = 2;
-
-/// What an exchange decides with: live health, the catalogue of its generation, randomness and the time.
-#[derive(Debug)]
-pub struct Scene<'a> {
-    pub catalog: &'a Catalog,
-    pub health: &'a Health,
-    pub rng: &'a mut fastrand::Rng,
-    pub now: Time,
-}
 
 /// One downstream request with all its attempts.
 #[derive(Debug)]
