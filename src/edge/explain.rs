@@ -124,7 +124,7 @@ impl Telling<'_> {
             model: facts.model.clone(),
             policy: PolicyAnswer {
                 name: policy.name.to_string(),
-                sort: format!("{:?}", policy.sort).to_lowercase(),
+                sort: policy.sort.as_str().to_owned(),
                 attempts: policy.attempts,
                 deadline_seconds: policy.deadline.as_secs_f64(),
             },

@@ -62,7 +62,7 @@ fn write_rest(out: &mut impl Write, all: usize, what: &str) -> io::Result<()> {
 
 fn write_model(out: &mut impl Write, snapshot: &Snapshot, model: &Model) -> io::Result<()> {
     let policy = policy(snapshot, model);
-    let sort = format!("{:?}", policy.sort).to_lowercase();
+    let sort = policy.sort.as_str();
     writeln!(
         out,
         "{}: policy {} ({sort}, {} attempts, deadline {})",

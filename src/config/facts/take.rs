@@ -327,7 +327,7 @@ impl Facts {
             .into_iter()
             .filter_map(|(on, layer)| on.then_some(layer));
         let fields = Fields::default()
-            .shown("sort", sort)
+            .plain("sort", sort.as_str())
             .plain("weights.price", price)
             .plain("weights.latency", latency)
             .plain("weights.throughput", throughput)

@@ -45,6 +45,13 @@ impl Sort {
         ("throughput", Sort::Throughput),
         ("ordered", Sort::Ordered),
     ];
+
+    /// The name the configuration uses.
+    pub fn as_str(self) -> &'static str {
+        let mut all = Self::ALL.into_iter();
+        let named = all.find(|(_, sort)| *sort == self);
+        named.map_or("", |(name, _)| name)
+    }
 }
 
 /// How much each part of the expected loss counts, beside its built-in weight; 0 leaves it out.
