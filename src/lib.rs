@@ -8,7 +8,7 @@
 //!
 //! | floor | what it is | rooms, in reading order |
 //! |---|---|---|
-//! | [`cmd`] | the process: verbs, services, signals, reload, drain | `cli process listen reload shutdown client`, then one a verb |
+//! | [`cmd`] | the process: verbs, services, signals, reload, drain | `cli process listen handover reload shutdown client`, then one a verb |
 //! | [`edge`] | sockets, clocks, files | `clock lifecycle dns auth tls balance peer routes probe template generation telemetry checks planning explain proxy front admin plugin` |
 //! | [`config`] | YAML to a validated snapshot, with every finding | `snapshot`, then the steps |
 //! | [`wire`] | what bytes mean; pure | `sse rope splice retry_after client_error openai` |

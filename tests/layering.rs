@@ -117,18 +117,19 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/explain",
     ]),
     // What it keeps is of the generation that serves, in the wall clock's time.
-    ("edge/store", &["edge/clock", "edge/generation"]),
+    ("edge/store", &["edge/clock", "edge/generation", "edge/lifecycle"]), // a process that was succeeded writes no more
     ("edge/plugin", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
         "edge/proxy", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),
     ("cmd/listen", &[]),
-    ("cmd/process", &["cmd/listen"]),
+    ("cmd/handover", &[]),
+    ("cmd/process", &["cmd/listen", "cmd/handover"]),
     ("cmd/reload", &[]),
-    ("cmd/shutdown", &[]),
+    ("cmd/shutdown", &["cmd/handover"]), // ends the process when a successor has closed its doors
     ("cmd/client", &[]),
-    ("cmd/run", &["cmd/config_args", "cmd/process", "cmd/reload", "cmd/shutdown"]),
+    ("cmd/run", &["cmd/config_args", "cmd/handover", "cmd/process", "cmd/reload", "cmd/shutdown"]),
     ("cmd/admin_client", &["cmd/client"]),
     ("cmd/check", &["cmd/admin_client"]),
     ("cmd/explain", &["cmd/admin_client"]),

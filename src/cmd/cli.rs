@@ -20,7 +20,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Serve.
-    Run(ConfigArgs),
+    Run(run::RunArgs),
     /// Check a configuration: every finding, or a summary of what would run.
     Check(check::CheckArgs),
     /// Say where a request would go and why, without sending it anywhere.

@@ -1,11 +1,12 @@
 //! The process floor: the command line, and what a process is made of. In reading order: `config_args`, `cli`, `process` (the
-//! services), `listen`, `reload`, `shutdown`, `client`, `admin_client`; then one room a verb: `run`, `check`,
+//! services), `listen`, `handover`, `reload`, `shutdown`, `client`, `admin_client`; then one room a verb: `run`, `check`,
 //! `explain`, `schema`, `healthcheck`, `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
 
 mod config_args;
 mod cli;
 mod process;
 mod listen;
+mod handover;
 mod reload;
 mod shutdown;
 mod client;

@@ -1,4 +1,4 @@
-//! Owns how a process ends: readiness first, then the wait for what is under way, then Pingora's stop.
+//! Owns how a process ends, on a signal or because a successor serves: readiness first, then the wait for what is under way, then Pingora's stop.
 //! Must never cut an exchange before the drain limit.
 
 use std::time::Duration;
@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cmd::handover::Doors;
 use crate::edge::plugin::Mainstay;
 
-/// Ends the process on SIGTERM (drain), SIGINT (drain; a second one at once).
+/// Ends the process on SIGTERM or when its doors have closed (drain), SIGINT (drain; a second one at once).
 #[derive(Debug)]
 pub(crate) struct OnSignal {
     pub(crate) mainstay: Mainstay,
+    pub(crate) doors: Doors,
 }
 
 #[async_trait]
@@ -31,6 +33,7 @@ impl ShutdownSignalWatch for OnSignal {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = self.doors.closed() => {}
         }
         self.drain(&mut interrupt).await
     }

@@ -108,7 +108,7 @@ fn needs_restart(kind: Kind, what: &What) -> bool {
         What::Changed { field, .. } => field.as_str(),
     };
     match kind {
-        Kind::Server => matches!(field, "admin.listen" | "threads"),
+        Kind::Server => matches!(field, "admin.listen" | "threads" | "upgrade_socket"),
         Kind::Listener => matches!(field, "tls" | "tls.client_ca_file"),
         Kind::CallerKey
         | Kind::Provider

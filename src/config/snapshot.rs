@@ -96,6 +96,8 @@ pub struct Server {
     pub body_timeout: Duration,
     /// The longest wait for open exchanges at shutdown.
     pub drain: Duration,
+    /// Where a process meets its successor: a Unix socket.
+    pub upgrade_socket: Option<PathBuf>,
     /// Whose `X-Forwarded-For` is believed. IPv4 networks are never written as IPv6 ones.
     pub trusted_proxies: Vec<IpNet>,
     pub cors: Cors,

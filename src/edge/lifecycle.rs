@@ -13,6 +13,7 @@ pub struct Lifecycle {
     exchanges: AtomicUsize,
     held_bytes: AtomicU64,
     draining: AtomicBool,
+    handed_over: AtomicBool,
     idle: Notify,
 }
 
@@ -49,6 +50,16 @@ impl Lifecycle {
     /// From now on readiness fails and connections are not kept alive.
     pub fn drain(&self) {
         self.draining.store(true, Relaxed);
+    }
+
+    /// Whether a successor has taken over: what is left on disk is its own.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Relaxed)
+    }
+
+    /// From now on nothing is written that a successor reads.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Relaxed);
     }
 
     /// Returns when no exchange is under way.

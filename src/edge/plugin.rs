@@ -218,21 +218,21 @@ impl Mainstay {
 
     /// Writes health to the file that whatever generation serves names.
     pub(crate) fn keep_service(&self) -> GenBackgroundService<Keeper> {
-        let keeper = Keeper {
-            current: self.gateway.current.clone(),
-            clock: self.gateway.clock,
-        };
-        background_service("health store", keeper)
+        background_service("health store", self.keeper())
     }
 
     /// Writes health to its file now, where the configuration names one: the last thing before a process ends, as the
     /// server does not wait for its services.
     pub(crate) fn keep_health(&self) {
-        let keeper = Keeper {
+        self.keeper().keep_now();
+    }
+
+    fn keeper(&self) -> Keeper {
+        Keeper {
             current: self.gateway.current.clone(),
             clock: self.gateway.clock,
-        };
-        keeper.keep_now();
+            lifecycle: self.gateway.lifecycle.clone(),
+        }
     }
 
     /// Where the operator's port is configured to be.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use crate::core::health::{BreakerMemory, EndpointMemory, Health};
 use crate::core::time::Time;
 use crate::edge::clock::{Clock, unix_time};
 use crate::edge::generation::Current;
+use crate::edge::lifecycle::Lifecycle;
 
 /// Of the file's layout: another one is foreign.
 const FORMAT: u32 = 1;
@@ -75,6 +77,7 @@ enum Unread {
 pub(crate) struct Keeper {
     pub(crate) current: Current,
     pub(crate) clock: Clock,
+    pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
 // === impl Keeper ===
@@ -105,6 +108,9 @@ impl Keeper {
 
     /// Writes where anything has changed since it was `written` last. A failure is told once until it passes.
     fn keep(&self, salt: &str, written: &mut Option<u64>) {
+        if self.lifecycle.is_handed_over() {
+            return;
+        }
         let generation = self.current.load_full();
         let Some(path) = generation.snapshot.store.health.as_deref() else {
             return;

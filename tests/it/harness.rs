@@ -96,6 +96,14 @@ impl Proxy {
         Self::run(folder, path, &mut command(&["run", "-c"]))
     }
 
+    /// Starts a process that takes over from the one that serves, with the configuration given.
+    pub(crate) fn upgrade(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mainstay.yaml");
+        std::fs::write(&path, config).unwrap();
+        Self::run(folder, path, &mut command(&["run", "--upgrade", "-c"]))
+    }
+
     /// Runs with as much logged as an operator would ask for.
     pub(crate) fn start_verbose(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ mod raw;
 mod h2c;
 mod scenarios;
 mod recovery_time;
+mod upgrade;
 mod upstream;
 mod plain;
 mod routes;

@@ -118,7 +118,7 @@ impl Stage {
         let mocks = runtime.block_on(start_mocks())?;
         let addresses: Vec<SocketAddr> = mocks.iter().map(Mock::addr).collect();
         let loaded = file::load(&addresses, timings)?;
-        let process = Process::new(loaded, Telemetry::new(AccessLog::nowhere()))?;
+        let process = Process::new(loaded, Telemetry::new(AccessLog::nowhere()), None)?;
         let mainstay = process.mainstay.clone();
         let proxy = *process.addresses.first().context("no listener")?;
         let admin = process.admin;

@@ -13,6 +13,8 @@ use crate::config::snapshot::{Admin, Listener, ListenerTls, Server};
 use crate::config::trail::Trail;
 
 const MOST_THREADS: u64 = 1024;
+/// `sun_path` holds 108 bytes with its end (unix(7)), less `.new`.
+const LONGEST_SOCKET: usize = 103;
 
 /// Takes the place of an address that was refused.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -34,6 +36,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Server {
         idle_timeout: server.idle_timeout.0,
         body_timeout: server.body_timeout.0,
         drain: server.drain.0,
+        upgrade_socket: upgrade_socket(server.upgrade_socket.as_ref(), &at, report),
         max_connections: usize::try_from(server.max_connections.0).unwrap_or(usize::MAX),
         trusted_proxies: trusted::compile(
             &server.trusted_proxies.0,
@@ -117,6 +120,17 @@ pub(super) fn path(file: Option<&Text>, at: &Trail, report: &mut Report<'_>) -> 
         report.error(at, "the file's name is empty");
     }
     file.map(PathBuf::from)
+}
+
+/// Names of Unix sockets are bounded, and one is made beside this one first.
+fn upgrade_socket(written: Option<&Text>, at: &Trail, report: &mut Report<'_>) -> Option<PathBuf> {
+    let at = at.key("upgrade_socket");
+    let socket = path(written, &at, report)?;
+    if socket.as_os_str().len() > LONGEST_SOCKET {
+        let message = format!("a Unix socket's path has at most {LONGEST_SOCKET} bytes here");
+        report.error(&at, message);
+    }
+    Some(socket)
 }
 
 fn address(text: &str, at: &Trail, report: &mut Report<'_>) -> Option<SocketAddr> {

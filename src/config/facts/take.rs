@@ -108,6 +108,7 @@ impl Facts {
             max_inflight_bytes,
             body_timeout,
             drain,
+            upgrade_socket,
             max_connections,
             idle_timeout,
             trusted_proxies,
@@ -121,6 +122,7 @@ impl Facts {
             .plain("max_inflight_bytes", ByteSize(*max_inflight_bytes))
             .time("body_timeout", *body_timeout)
             .time("drain", *drain)
+            .path("upgrade_socket", upgrade_socket.as_deref())
             .plain("max_connections", max_connections)
             .time("idle_timeout", *idle_timeout)
             .list("trusted_proxies", trusted_proxies)

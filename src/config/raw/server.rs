@@ -48,6 +48,8 @@ pub(in crate::config) struct Server {
     pub(in crate::config) body_timeout: Span,
     /// The longest wait for open exchanges at shutdown; shorter when none is left. Default 330s.
     pub(in crate::config) drain: Span,
+    /// A Unix socket's path, where `run --upgrade` takes over from the process that serves. Absent = it cannot.
+    pub(in crate::config) upgrade_socket: Option<Text>,
     /// Addresses and networks whose `X-Forwarded-For` is believed. Default none.
     pub(in crate::config) trusted_proxies: List<Text>,
     /// Which web pages may call.
@@ -66,6 +68,7 @@ impl Default for Server {
             idle_timeout: Span(IDLE_TIMEOUT),
             body_timeout: Span(BODY_TIMEOUT),
             drain: Span(DRAIN),
+            upgrade_socket: None,
             trusted_proxies: List::default(),
             cors: Cors::default(),
         }

@@ -166,6 +166,11 @@ fn server_rules() {
         check_lines(&format!("server: {{ {setting} }}\n"), expected);
     };
     server("listen: []", "5:11 no listener");
+    let long = "a".repeat(104);
+    server(
+        &format!("upgrade_socket: {long}"),
+        "5:27 a Unix socket's path has at most 103 bytes",
+    );
     server(
         "listen: [localhost:8080]",
         "5:20 \"localhost:8080\" is not an address and port",

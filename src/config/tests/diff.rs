@@ -35,6 +35,10 @@ fn what_is_added_and_what_changes_is_told_by_kind_and_name() {
         &["~ server: threads 0 -> 3 (takes a restart)"],
     );
     check(
+        "server: { upgrade_socket: /run/u }\n",
+        &["~ server: upgrade_socket none -> /run/u (takes a restart)"],
+    );
+    check(
         "server: { listen: [\"127.0.0.1:1234\"] }\n",
         &[
             "+ listener 127.0.0.1:1234 (takes a restart)",
