@@ -90,11 +90,20 @@ fn mock_until_told(args: mock::MockArgs) -> anyhow::Result<ExitCode> {
 )]
 fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(findings) = error.downcast_ref::<ConfigError>() {
-        eprintln!("{findings}");
+        match is_for_a_person() {
+            true => eprintln!("{}", findings.for_terminal()),
+            false => eprintln!("{findings}"),
+        }
         return ExitCode::from(check::BAD_CONFIG);
     }
     eprintln!("error: {error:#}");
     ExitCode::FAILURE
+}
+
+/// Whether standard error is a terminal that takes colours (<https://no-color.org>).
+fn is_for_a_person() -> bool {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !no_color && std::io::IsTerminal::is_terminal(&std::io::stderr())
 }
 
 /// The process's own log goes to standard error: standard output is the access log's.

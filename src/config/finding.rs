@@ -2,7 +2,9 @@
 //! carries them. Must never hold a secret: messages quote the file, not expanded values, and snippets are masked.
 
 use std::fmt;
+use std::ops::Range;
 
+use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 /// Whether the configuration can still be used.
@@ -50,33 +52,61 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.severity, self.message)?;
-        match &self.place {
-            Some(place) => write_place(f, &self.file, place)?,
-            None => write!(f, "\n  --> {}", self.file)?,
-        }
-        match &self.hint {
-            Some(hint) => write!(f, "\n  = help: {hint}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.drawn(&Renderer::plain()))
     }
 }
 
-fn write_place(f: &mut fmt::Formatter<'_>, file: &str, place: &Place) -> fmt::Result {
-    let number = place.line.to_string();
-    let gutter = " ".repeat(number.len());
-    let indent = " ".repeat(place.column.saturating_sub(1));
-    let snippet = place.snippet.replace('\t', " ");
-    write!(f, "\n{gutter}--> {file}:{}:{}", place.line, place.column)?;
-    write!(
-        f,
-        "\n{gutter} |\n{number} | {snippet}\n{gutter} | {indent}^"
-    )
+impl Finding {
+    fn drawn(&self, renderer: &Renderer) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(&self.message);
+        let group = match &self.place {
+            Some(place) => title.element(place.drawn(&self.file)),
+            None => title.element(Origin::path(&self.file)),
+        };
+        let help = self.hint.as_ref().map(|hint| Level::HELP.message(hint));
+        renderer.render(&[group.elements(help)])
+    }
+}
+
+impl Place {
+    fn drawn<'a>(&'a self, file: &'a str) -> Snippet<'a, Annotation<'a>> {
+        Snippet::source(&self.snippet)
+            .path(file)
+            .line_start(self.line)
+            .annotation(AnnotationKind::Primary.span(self.span()))
+    }
+
+    /// What is pointed at, in bytes of the snippet: the key or value that begins at the column.
+    fn span(&self) -> Range<usize> {
+        let mut characters = self.snippet.char_indices();
+        let start = characters.nth(self.column.saturating_sub(1));
+        let start = start.map_or(self.snippet.len(), |(at, _)| at);
+        let rest = self.snippet.get(start..).unwrap_or_default();
+        start..start + word(rest).len()
+    }
+}
+
+/// The quoted or plain scalar that a text begins with.
+fn word(text: &str) -> &str {
+    let quote = text
+        .chars()
+        .next()
+        .filter(|first| ['"', '\''].contains(first));
+    let end = match quote {
+        Some(quote) => text.get(1..).and_then(|rest| Some(rest.find(quote)? + 2)),
+        None => text.find([',', '}', ']', ':', ' ']),
+    };
+    let found = end.and_then(|end| text.get(..end));
+    found.filter(|word| !word.is_empty()).unwrap_or(text)
 }
 
 /// Why a configuration cannot be used: everything that was found, in the order of the file.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}", joined(findings))]
+#[error("{}", joined(findings, &Renderer::plain()))]
 pub struct ConfigError {
     findings: Vec<Finding>,
 }
@@ -99,14 +129,19 @@ impl ConfigError {
         }])
     }
 
+    /// The findings in colour.
+    pub fn for_terminal(&self) -> String {
+        joined(&self.findings, &Renderer::styled())
+    }
+
     /// Everything that was found, warnings included.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 }
 
-fn joined(findings: &[Finding]) -> String {
-    let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
+fn joined(findings: &[Finding], renderer: &Renderer) -> String {
+    let texts: Vec<String> = findings.iter().map(|one| one.drawn(renderer)).collect();
     texts.join("\n\n")
 }
 
@@ -133,8 +168,43 @@ error: unknown provider \"opena\"
   --> mainstay.yaml:12:17
    |
 12 |     - provider: opena
-   |                 ^
-  = help: did you mean \"openai\"?";
+   |                 ^^^^^
+   |
+   = help: did you mean \"openai\"?";
         assert_eq!(finding.to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_pointed_at_is_a_whole_key_or_value() {
+        let check = |snippet: &str, column: usize, expected: &str| {
+            let place = Place {
+                line: 1,
+                column,
+                snippet: snippet.to_owned(),
+            };
+            assert_eq!(&snippet[place.span()], expected, "{snippet}");
+        };
+        check("    base_ulr: x", 5, "base_ulr");
+        check("{ key: \"${A, B}\", name: b }", 8, "\"${A, B}\"");
+        check("{ key: \"not closed", 8, "\"not closed");
+        check("größe: [zwölf, 1]", 9, "zwölf");
+        check("a: }", 4, "}");
+        check("a: b", 40, "");
+        check("", 1, "");
+    }
+
+    #[test]
+    fn no_terminal_obeys_what_a_file_holds() {
+        let finding = Finding {
+            severity: Severity::Warning,
+            path: String::new(),
+            file: "a.yaml".to_owned(),
+            place: None,
+            message: "unknown field \"\u{1b}[2J\"".to_owned(),
+            hint: None,
+        };
+        let text = finding.to_string();
+        assert!(text.starts_with("warning: unknown field") && text.ends_with("--> a.yaml"));
+        assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }
