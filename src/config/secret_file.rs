@@ -46,12 +46,21 @@ struct Place<'a> {
 
 fn places(config: &mut raw::Config) -> Vec<Place<'_>> {
     let admin = &mut config.server.admin;
-    let mut places = vec![Place {
-        file: admin.token_file.clone(),
-        value: &mut admin.token,
-        at: Trail::top("server").key("admin"),
-        names: ("token", "token_file"),
-    }];
+    let at = Trail::top("server").key("admin");
+    let mut places = vec![
+        Place {
+            file: admin.token_file.clone(),
+            value: &mut admin.token,
+            at: at.clone(),
+            names: ("token", "token_file"),
+        },
+        Place {
+            file: admin.metrics_token_file.clone(),
+            value: &mut admin.metrics_token,
+            at,
+            names: ("metrics_token", "metrics_token_file"),
+        },
+    ];
     let keys = Trail::top("auth").key("keys");
     for (index, key) in config.auth.keys.0.iter_mut().enumerate() {
         places.push(Place {

@@ -177,6 +177,8 @@ impl ListenerTls {
 pub struct Admin {
     pub listen: SocketAddr,
     pub token: Option<Secret>,
+    /// What `/metrics` takes beside it; `None` = it is open.
+    pub metrics_token: Option<Secret>,
 }
 
 /// A downstream key.

@@ -258,6 +258,35 @@ async fn the_token_guards_the_status_and_the_probes_stay_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_a_token_of_their_own_where_one_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("metrics-token");
+    std::fs::write(&file, "scraper-1\n").unwrap();
+    let one = mock(fast()).await;
+    let config = Config::new()
+        .provider("one", one.addr())
+        .model("t/m", &["one"])
+        .admin(&format!(
+            "token: {TOKEN}, metrics_token_file: {}",
+            file.display()
+        ));
+    let proxy = config.start();
+    let status = async |path: &str, key: &str| {
+        let request = Request::get(path).key(key);
+        crate::raw::call(Via::H1, proxy.admin, &request)
+            .await
+            .status
+    };
+    for (key, expected) in [("wrong", 401), ("scraper-1", 200), (TOKEN, 200)] {
+        assert_eq!(status("/metrics", key).await, expected, "{key}");
+    }
+    assert_eq!(proxy.admin_get("/metrics").await.status, 401);
+    assert_eq!(proxy.admin_get("/healthz").await.status, 200);
+    assert_eq!(status("/api/status", "scraper-1").await, 401);
+    assert!(!proxy.log().contains("scraper-1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_series_of_a_removed_endpoint_end() {
     let (one, two) = (mock(fast()).await, mock(fast()).await);
     let config = Config::new().provider("one", one.addr());

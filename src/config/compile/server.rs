@@ -144,10 +144,8 @@ fn address(text: &str, at: &Trail, report: &mut Report<'_>) -> Option<SocketAddr
 }
 
 fn admin(admin: &raw::server::Admin, at: &Trail, report: &mut Report<'_>) -> Admin {
-    let token = admin
-        .token
-        .clone()
-        .filter(|token| !token.expose().is_empty());
+    let token = written(admin.token.as_ref());
+    let metrics_token = written(admin.metrics_token.as_ref());
     let at_token = at.key("token");
     let listen = address(&admin.listen.0, &at.key("listen"), report);
     if let Some(listen) = listen
@@ -162,10 +160,17 @@ fn admin(admin: &raw::server::Admin, at: &Trail, report: &mut Report<'_>) -> Adm
         );
     }
     check_token(token.as_ref(), &at_token, report);
+    check_token(metrics_token.as_ref(), &at.key("metrics_token"), report);
     Admin {
         listen: listen.unwrap_or(NOWHERE),
         token,
+        metrics_token,
     }
+}
+
+/// An empty token is none: a variable without a value.
+fn written(token: Option<&Secret>) -> Option<Secret> {
+    token.filter(|token| !token.expose().is_empty()).cloned()
 }
 
 fn check_token(token: Option<&Secret>, at: &Trail, report: &mut Report<'_>) {

@@ -99,10 +99,12 @@ impl Facts {
     fn server(&mut self, server: &Server) {
         let Server {
             listen,
-            admin: Admin {
-                listen: admin,
-                token,
-            },
+            admin:
+                Admin {
+                    listen: admin,
+                    token,
+                    metrics_token,
+                },
             threads,
             max_body,
             max_inflight_bytes,
@@ -117,6 +119,7 @@ impl Facts {
         let fields = Fields::default()
             .plain("admin.listen", admin)
             .fact("admin.token", self.secret(token.as_ref()))
+            .fact("admin.metrics_token", self.secret(metrics_token.as_ref()))
             .plain("threads", threads)
             .plain("max_body", ByteSize(*max_body))
             .plain("max_inflight_bytes", ByteSize(*max_inflight_bytes))

@@ -93,6 +93,10 @@ pub(in crate::config) struct Admin {
     pub(in crate::config) token: Option<Secret>,
     /// A file that holds the token instead. Read again on a reload.
     pub(in crate::config) token_file: Option<Text>,
+    /// What Prometheus sends for `/metrics`; the operators' token serves too. Absent or empty = none is asked for.
+    pub(in crate::config) metrics_token: Option<Secret>,
+    /// A file that holds the metrics' token instead. Read again on a reload.
+    pub(in crate::config) metrics_token_file: Option<Text>,
 }
 
 impl Default for Admin {
@@ -101,6 +105,8 @@ impl Default for Admin {
             listen: Address(ADMIN_LISTEN.to_owned()),
             token: None,
             token_file: None,
+            metrics_token: None,
+            metrics_token_file: None,
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::core::policy::Sort;
 fn the_contracts_unbuilt_fields_are_refused() {
     let top = [
         "server: { admin: { listen: { address: \"127.0.0.1:81\", tls: {} } } }",
-        "server: { admin: { metrics_token: x } }",
         "policies: { p: { sticky: { ttl: 10m } } }",
         "policies: { p: { next_step: { invalid_request: return } } }",
         "policies: { p: { rescue: bounded } }",

@@ -9,6 +9,7 @@ use super::{BASE, load};
 use crate::config::decode::{find_mut, known_fields};
 use crate::config::trail::Trail;
 use crate::config::{raw, value};
+use crate::core::catalog::DataCollection;
 use crate::core::names::PolicyName;
 use crate::core::outcome::Class;
 use crate::core::policy::Sort;
@@ -20,13 +21,15 @@ const COMPOSED: &str = include_str!("../../../conf/compose/config.yaml");
 const BATCH: &str = include_str!("../../../conf/batch.yaml");
 const CHAT: &str = include_str!("../../../conf/chat.yaml");
 const OVERFLOW: &str = include_str!("../../../conf/overflow.yaml");
+const EU: &str = include_str!("../../../conf/eu.yaml");
+const CLAUDE_CODE: &str = include_str!("../../../conf/claude-code.yaml");
 const FROM_NGINX: &str = include_str!("../../../conf/from-nginx.yaml");
 const REFERENCE: &str = include_str!("../../../conf/reference.yaml");
 
 #[test]
 fn every_example_loads_without_a_doubt() {
     let composed = COMPOSED.replace("${MAINSTAY_ADMIN_TOKEN}", "set");
-    let uses = [BATCH, CHAT, OVERFLOW, FROM_NGINX];
+    let uses = [BATCH, CHAT, OVERFLOW, EU, CLAUDE_CODE, FROM_NGINX];
     for text in uses
         .into_iter()
         .chain([MINIMAL, START, &composed, REFERENCE])
@@ -55,6 +58,15 @@ fn each_use_has_the_policy_that_it_is_named_for() {
     assert_eq!(sort_of(OVERFLOW, "default"), Sort::Ordered);
     let own = &load(OVERFLOW).snapshot.providers["vllm"];
     assert!(own.addresses.len() == 2 && own.health_check.is_some());
+    let eu = &load(EU).snapshot.policies["default"].require;
+    assert_eq!((eu.region.len(), eu.region[0].as_str()), (1, "eu"));
+    assert!(eu.zdr && eu.data_collection == DataCollection::Deny);
+    let routes = load(CLAUDE_CODE).snapshot.routes;
+    assert!(
+        routes
+            .iter()
+            .any(|route| route.path.matches("/v1/messages/count_tokens"))
+    );
 }
 
 #[test]

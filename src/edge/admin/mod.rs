@@ -85,6 +85,9 @@ impl Admin {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
             }
             ("/readyz", ..) => text(StatusCode::OK, "ready\n"),
+            ("/metrics", ..) if !self.may_scrape(session) => {
+                text(StatusCode::UNAUTHORIZED, "a token is required\n")
+            }
             ("/metrics", ..) => self.metrics(),
             ("/api/status", ..) => self.status(),
             ("/api/config", ..) => self.config(),
@@ -97,6 +100,17 @@ impl Admin {
         let generation = self.current.load();
         let token = generation.snapshot.server.admin.token.as_ref();
         token.is_none_or(|token| auth::is_token(&session.req_header().headers, token.expose()))
+    }
+
+    /// Metrics are open unless they have a token of their own; operators may read them in any case.
+    fn may_scrape(&self, session: &ServerSession) -> bool {
+        let generation = self.current.load();
+        let admin = &generation.snapshot.server.admin;
+        let Some(own) = &admin.metrics_token else {
+            return true;
+        };
+        let mut tokens = [Some(own), admin.token.as_ref()].into_iter().flatten();
+        tokens.any(|token| auth::is_token(&session.req_header().headers, token.expose()))
     }
 
     fn metrics(&self) -> Response<Vec<u8>> {
