@@ -7,6 +7,7 @@ use serde_yaml::{Mapping, Value};
 
 use crate::config::raw;
 use crate::config::report::Report;
+use crate::config::snippet;
 use crate::config::trail::{Step, Trail};
 use crate::core::nearest::did_you_mean;
 
@@ -53,20 +54,29 @@ fn is_unknown(message: &str) -> bool {
 
 fn tell(at: &Trail, message: &str, value: &Value, report: &mut Report<'_>) {
     let found = find(value, at);
+    // A credential that lost the space before it is part of a key.
+    if shown_key(at) != last_key(at) {
+        report.hide_key(at);
+    }
     if is_unknown(message) {
-        // A misspelt `token` or `value` is still a credential.
-        if found.is_some_and(Value::is_string) {
+        // A misspelt `token` or `headers` still holds credentials.
+        if found.is_some_and(|found| !found.is_null()) {
             report.hide(at);
         }
         let (message, hint) = unknown_field(at, message);
         report.key_error(at, message, hint);
         return;
     }
-    if found.is_some_and(is_long_text) {
+    if found.is_some_and(|found| is_long_text(found) || may_hold_credential(found)) {
         report.hide(at);
     }
     report.error_with(at, refusal(message, found), hint_for(message, found));
     report.settle(at);
+}
+
+fn may_hold_credential(value: &Value) -> bool {
+    let text = value.as_str();
+    text.is_some_and(|text| snippet::without_lookalikes(text) != text)
 }
 
 fn is_long_text(value: &Value) -> bool {
@@ -110,14 +120,23 @@ fn kind(value: Option<&Value>) -> &'static str {
 }
 
 fn unknown_field(at: &Trail, message: &str) -> (String, Option<String>) {
-    let written = match at.split_last() {
-        Some((Step::Key(key), _)) => key.clone(),
-        Some((Step::Index(_), _)) | None => String::new(),
-    };
+    let written = shown_key(at);
     let known = known_fields(message);
     let hint = did_you_mean(&written, known.iter().copied())
         .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
     (format!("unknown field \"{written}\""), Some(hint))
+}
+
+fn last_key(at: &Trail) -> &str {
+    match at.split_last() {
+        Some((Step::Key(key), _)) => key,
+        Some((Step::Index(_), _)) | None => "",
+    }
+}
+
+/// The key as a message may quote it.
+fn shown_key(at: &Trail) -> String {
+    snippet::without_lookalikes(last_key(at))
 }
 
 /// The names in serde's "expected one of `a`, `b`".

@@ -113,6 +113,12 @@ impl Outline {
         }
     }
 
+    /// Where the value of this node begins, whatever it is.
+    pub(super) fn value_spot(&self, trail: &Trail) -> Spot {
+        let (found, _) = self.find(trail);
+        found.map_or(Spot::START, |found| self.nodes[found.node].at)
+    }
+
     /// Where the key of this node stands.
     pub(super) fn key_spot(&self, trail: &Trail) -> Spot {
         match self.find(trail) {
@@ -390,7 +396,7 @@ impl Builder {
         let named = self.open.iter().filter_map(|frame| frame.key.as_ref());
         let keys: Vec<&str> = named.map(|(key, _)| key.as_str()).collect();
         let is_below = |secret: &str| keys.contains(&secret);
-        ["headers", "key", "value", "token"]
+        ["headers", "key", "value", "token", "metrics_token"]
             .into_iter()
             .any(is_below)
             || keys.last() == Some(&"keys")

@@ -71,7 +71,13 @@ impl<'a> Report<'a> {
 
     /// Keeps the node's value out of every snippet: it may be, or hold, a credential.
     pub(super) fn hide(&mut self, at: &Trail) {
-        let spot = self.outline.spot(at);
+        let spot = self.outline.value_spot(at);
+        self.outline.hide(spot);
+    }
+
+    /// Keeps the node's key out of every snippet as well.
+    pub(super) fn hide_key(&mut self, at: &Trail) {
+        let spot = self.outline.key_spot(at);
         self.outline.hide(spot);
     }
 

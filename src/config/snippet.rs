@@ -5,6 +5,9 @@ use crate::config::outline::{Outline, Spot};
 /// Stands in for every character of a credential, so that columns stay true.
 const MASK: char = '*';
 
+/// Digits and letters mixed over this many characters are no word of any language, and no version or date.
+const MIXED: usize = 8;
+
 /// Keys whose values are masked where the file cannot be parsed and only its text is known.
 const SECRET_KEYS: [&str; 6] = [
     "key",
@@ -15,17 +18,39 @@ const SECRET_KEYS: [&str; 6] = [
     "password",
 ];
 
-/// The line at the spot, with known credentials masked.
+/// The line at the spot, with known credentials masked, and what looks like one in another place.
 pub(super) fn of_line(text: &str, outline: &Outline, spot: Spot) -> String {
-    masked(line(text, spot), outline.secrets_on(spot.line))
+    let line = line(text, spot);
+    masked(line, outline.secrets_on(spot.line).chain(lookalikes(line)))
 }
 
-/// The line at the spot of a file that cannot be parsed: all that follows something like `key:` is masked,
+/// The line at the spot of a file that cannot be parsed: all that follows something like `key:` is masked as well,
 /// but for variables.
 pub(super) fn of_broken_line(text: &str, outline: &Outline, spot: Spot) -> String {
     let line = line(text, spot);
     let from = literal_secret(line).map(|column| (column, usize::MAX));
-    masked(line, outline.secrets_on(spot.line).chain(from))
+    let known = outline.secrets_on(spot.line).chain(from);
+    masked(line, known.chain(lookalikes(line)))
+}
+
+/// The text without what looks like a credential, for messages about names that nobody knows.
+pub(super) fn without_lookalikes(text: &str) -> String {
+    masked(text, lookalikes(text))
+}
+
+/// Where parts of words mix digits and letters as credentials do, as columns. `claude-sonnet-4-5-20250929` does not.
+fn lookalikes(line: &str) -> impl Iterator<Item = (usize, usize)> {
+    let characters: Vec<char> = line.chars().collect();
+    let mut column = 1;
+    let mut found = Vec::new();
+    for part in characters.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
+        let has = |is: fn(&char) -> bool| part.iter().any(is);
+        if part.len() >= MIXED && has(char::is_ascii_digit) && has(char::is_ascii_alphabetic) {
+            found.push((column, column + part.len()));
+        }
+        column += part.len();
+    }
+    found.into_iter()
 }
 
 fn line(text: &str, spot: Spot) -> &str {
@@ -104,5 +129,13 @@ mod tests {
         check("{ value: ${KEY} }", "{ value: ${KEY} }");
         check("{ value: ${A}, X-Key: sk }", "{ value: ${A}, X-Key: ** *");
         check("name: openai", "name: openai");
+        check(
+            "  sk-proj-41d8e077aa9b2c # x",
+            "  sk-proj-************** # x",
+        );
+        check(
+            "- claude-sonnet-4-5-20250929",
+            "- claude-sonnet-4-5-20250929",
+        );
     }
 }

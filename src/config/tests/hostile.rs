@@ -33,6 +33,80 @@ fn random_changes_to_the_reference_never_panic() {
     assert!(cases > 50, "only {cases} cases in two seconds");
 }
 
+/// The credentials below that are written out.
+const LITERAL: [&str; 6] = [
+    "tok-canary-41d8e0a7f3c2",
+    "tok-canary-7719aba7f3c2",
+    "key-canary-02c9f3a7f3c2",
+    "sk-canary-5e1f77a7f3c2",
+    "sk-canary-9d3b20a7f3c2",
+    "hdr-canary-8800cda7f3c2",
+];
+
+/// Credentials of every kind, written out, and one from the environment.
+const CREDENTIALS: &str = "\
+server:
+  admin:
+    token: tok-canary-41d8e0a7f3c2
+    metrics_token: \"tok-canary-7719aba7f3c2\"
+auth:
+  keys:
+    - { name: web, key: key-canary-02c9f3a7f3c2 }
+    - name: batch
+      key: ${SECRET}
+providers:
+  one:
+    base_url: https://api.example.com/v1
+    keys: [{ name: main, value: sk-canary-5e1f77a7f3c2 }, { name: spare, value: 'sk-canary-9d3b20a7f3c2' }]
+    headers: { X-Api-Key: hdr-canary-8800cda7f3c2 }
+  two:
+    base_url: https://api.example.org/v1
+    keys:
+      - value: \"${SECRET}\"
+models:
+  a/b:
+    context_length: 1000
+    endpoints: [{ provider: one }, { provider: two }]
+policies:
+  default: { attempts: 2, deadline: 10s }
+";
+
+/// What stands around a credential decides what it is taken for.
+#[test]
+fn no_change_around_a_credential_puts_it_into_a_message() {
+    assert!(read(CREDENTIALS).is_ok_and(|loaded| loaded.warnings.is_empty()));
+    // One that was cut or glued to something is not the credential any more.
+    let whole = |text: &str| {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        words.filter(|word| LITERAL.contains(word)).count()
+    };
+    let mut random = fastrand::Rng::with_seed(11);
+    let start = Instant::now();
+    let (mut cases, mut refused) = (0_u32, 0_u32);
+    while cases < 20_000 && start.elapsed() < Duration::from_secs(3) {
+        let mut text: Vec<char> = CREDENTIALS.chars().collect();
+        for _ in 0..random.usize(1..4) {
+            change(&mut text, &mut random);
+        }
+        let text: String = text.into_iter().collect();
+        let one_file = Instant::now();
+        let said = match read(&text) {
+            Ok(loaded) => format!("{:?}{:?}", loaded.warnings, loaded.snapshot),
+            Err(error) => error.to_string(),
+        };
+        assert!(one_file.elapsed() < Duration::from_secs(1), "{text}");
+        assert!(
+            !said.contains("hidden-in-the-environment"),
+            "{said}\n---\n{text}"
+        );
+        assert_eq!(whole(&said), 0, "{said}\n---\n{text}");
+        refused += u32::from(said.starts_with("error"));
+        cases += 1;
+    }
+    println!("{cases} changed files with credentials, {refused} of them refused");
+    assert!(cases > 200 && refused > cases / 4, "{refused} of {cases}");
+}
+
 fn change(text: &mut Vec<char>, random: &mut fastrand::Rng) {
     let at = random.usize(0..=text.len());
     let to = (at + random.usize(0..40)).min(text.len());
