@@ -19,6 +19,7 @@ use crate::edge::generation::Generation;
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::access_log::Routed;
 use crate::edge::telemetry::check_metrics::CheckMetrics;
+use crate::edge::telemetry::turn_metrics::{TurnMetrics, Turns};
 use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
@@ -67,6 +68,7 @@ pub struct Metrics {
     log_dropped: IntCounter,
     routed: IntCounterVec,
     pub(crate) checks: CheckMetrics,
+    turns: TurnMetrics,
 }
 
 /// The series of one endpoint.
@@ -80,6 +82,7 @@ pub struct EndpointMetrics {
 #[derive(Debug)]
 pub struct ModelMetrics {
     answered: IntCounter,
+    pub(super) turns: Turns,
 }
 
 impl Metrics {
@@ -210,6 +213,7 @@ impl Metrics {
                 &["route", "provider", "status"],
             ),
             checks: CheckMetrics::new(&registry),
+            turns: TurnMetrics::new(&registry),
             registry,
         };
         metrics.describe_process();
@@ -263,6 +267,7 @@ impl Metrics {
         let _at_zero = self.recovered.with_label_values(&[model]);
         let _at_zero = self.recovery.with_label_values(&[model]);
         ModelMetrics {
+            turns: self.turns.model(model),
             answered: self
                 .requests
                 .with_label_values(&[model, Ending::Answered.as_str()]),
@@ -407,6 +412,7 @@ impl Metrics {
             self.recovery.remove_label_values(&[model]).ok();
             self.malformed.remove_label_values(&[model]).ok();
             self.retry_tokens.remove_label_values(&[model]).ok();
+            self.turns.forget(model);
             self.forget_fallbacks(model, &last);
         }
     }

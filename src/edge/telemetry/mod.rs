@@ -1,8 +1,9 @@
-//! Owns what operators see: metrics and the access log. In reading order: `families`, `check_metrics`, `metrics`, `access_log`.
+//! Owns what operators see: metrics and the access log. In reading order: `families`, `check_metrics`, `turn_metrics`, `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
 mod check_metrics;
+mod turn_metrics;
 mod metrics;
 mod access_log;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
 use crate::core::names::CallerName;
+use crate::edge::conversations::Kept;
 use crate::edge::generation::Generation;
 
 pub use access_log::{AccessLog, Routed};
@@ -37,6 +39,8 @@ pub struct Observed<'a> {
     pub status: u16,
     pub stream: bool,
     pub path: &'a str,
+    /// What became of the conversation that it is a turn of.
+    pub(crate) kept: Option<Kept>,
 }
 
 impl Telemetry {
@@ -60,6 +64,10 @@ impl Telemetry {
     /// Takes in what became of an exchange.
     pub fn observe(&self, generation: &Generation, observed: &Observed<'_>) {
         self.metrics.observe(generation, observed.record);
+        if let Some(kept) = observed.kept {
+            let model = generation.model_metrics(observed.record.asked);
+            model.turns.count(kept);
+        }
         let wanted = generation.snapshot.access_log == Format::Json;
         if wanted && !self.log.write(generation, observed) {
             self.metrics.count_dropped_log_line();
