@@ -52,7 +52,7 @@ pub(crate) struct Conversation {
 
 /// What became of a conversation with a turn that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum Became {
     /// Nobody was known to have answered it.
     New,
     /// The same endpoint answered again.
@@ -61,16 +61,16 @@ pub(crate) enum Kept {
     Moved,
 }
 
-impl Kept {
+impl Became {
     /// Every one, at its own position.
-    pub(crate) const ALL: [Kept; 3] = [Kept::New, Kept::Kept, Kept::Moved];
+    pub(crate) const ALL: [Became; 3] = [Became::New, Became::Kept, Became::Moved];
 
     /// The name used in metrics and logs.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Kept::New => "new",
-            Kept::Kept => "kept",
-            Kept::Moved => "moved",
+            Became::New => "new",
+            Became::Kept => "kept",
+            Became::Moved => "moved",
         }
     }
 
@@ -142,21 +142,21 @@ impl Conversations {
         places: &Places,
         record: &Record,
         now: Time,
-    ) -> Option<Kept> {
+    ) -> Option<Became> {
         let served = record.served?;
         match record.result {
             Ending::Answered | Ending::ClientGone => {}
             Ending::Failed(_) | Ending::Broken => return None,
         }
         let kept = match conversation.last {
-            None => Kept::New,
-            Some(last) if last == served => Kept::Kept,
-            Some(_) => Kept::Moved,
+            None => Became::New,
+            Some(last) if last == served => Became::Kept,
+            Some(_) => Became::Moved,
         };
         let usage = record.usage;
         let turn = Turn {
             prompt_tokens: usage.map_or(conversation.prompt_tokens, |it| it.prompt_tokens),
-            cached_tokens: usage.map(|it| it.cached_tokens),
+            cached_tokens: usage.and_then(|it| it.cached_tokens),
         };
         let (key, place) = (conversation.key, places.place(served));
         self.table.note(key, place, turn, conversation.ttl, now);
@@ -189,4 +189,111 @@ impl Asked<'_> {
 fn write(hasher: &mut impl Hasher, text: &str) {
     hasher.write_usize(text.len());
     hasher.write(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::secret::Secret;
+    use crate::core::names::CallerName;
+    use crate::core::policy::Stickiness;
+    use crate::wire::openai::request::scan;
+
+    fn caller(name: &str) -> Caller {
+        Caller {
+            name: CallerName::new(name),
+            key: Secret::new("k"),
+            models: Vec::new(),
+            policy: None,
+        }
+    }
+
+    /// What tells conversations apart, for a request with this body's fields and these headers.
+    struct Case {
+        conversations: Conversations,
+        settings: Stickiness,
+    }
+
+    impl Case {
+        fn key(
+            &self,
+            caller: Option<&Caller>,
+            model: &str,
+            more: &str,
+            headers: &[(&'static str, &'static str)],
+        ) -> Option<(u64, KeySource)> {
+            let body =
+                format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
+            let body = Bytes::from(body);
+            let request = scan(Operation::Chat, &body).unwrap();
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            let asked = Asked {
+                headers: &map,
+                request: &request,
+                body: &body,
+                caller,
+                wild: None,
+            };
+            self.conversations.key(&self.settings.keys, model, asked)
+        }
+    }
+
+    fn case() -> Case {
+        Case {
+            conversations: Conversations::default(),
+            settings: Stickiness::default(),
+        }
+    }
+
+    #[test]
+    fn the_first_source_that_says_anything_is_the_key() {
+        let case = case();
+        let session = ("x-session-id", "s");
+        let source = |more: &str, headers: &[(&'static str, &'static str)]| {
+            let (_, source) = case.key(None, "a/m", more, headers).unwrap();
+            source.as_str().to_owned()
+        };
+        let both = r#","session_id":"b","prompt_cache_key":"p""#;
+        assert_eq!(source(both, &[session]), "session_id");
+        let cached = r#","prompt_cache_key":"p""#;
+        assert_eq!(source(cached, &[session]), "x-session-id");
+        assert_eq!(source(cached, &[("x-session-id", "")]), "prompt_cache_key");
+        assert_eq!(source("", &[]), "conversation");
+        let named_only = Case {
+            settings: Stickiness {
+                keys: vec![KeySource::SessionId],
+                ..Stickiness::default()
+            },
+            ..self::case()
+        };
+        assert_eq!(named_only.key(None, "a/m", cached, &[session]), None);
+    }
+
+    #[test]
+    fn no_two_callers_models_or_sources_share_a_key() {
+        let case = case();
+        let (one, two) = (caller("one"), caller("two"));
+        let session = [("x-session-id", "s")];
+        let all = [
+            case.key(None, "a/m", "", &session),
+            case.key(Some(&one), "a/m", "", &session),
+            case.key(Some(&two), "a/m", "", &session),
+            case.key(Some(&one), "a/n", "", &session),
+            case.key(Some(&one), "a/m", r#","session_id":"s""#, &[]),
+            case.key(Some(&one), "a/m", r#","prompt_cache_key":"s""#, &[]),
+            case.key(Some(&one), "a/m", "", &[]),
+            case.key(Some(&caller("onea")), "/m", "", &session),
+            case.key(Some(&caller("")), "a/m", "", &session),
+        ];
+        let keys: std::collections::HashSet<u64> =
+            all.iter().map(|key| key.as_ref().unwrap().0).collect();
+        assert_eq!(keys.len(), all.len());
+        let again = case.key(Some(&one), "a/m", r#","user":"u""#, &session);
+        assert_eq!(again, all[1]);
+        let elsewhere = self::case().key(Some(&one), "a/m", "", &session);
+        assert_ne!(elsewhere, all[1], "each process has its own secret");
+    }
 }

@@ -21,11 +21,7 @@ pub(super) fn compile(
     let at = at.key("sticky");
     let settings = written.0.as_ref()?;
     if settings.ttl.0.is_zero() {
-        report.error_with(
-            &at.key("ttl"),
-            "must be more than 0s",
-            OFF.to_owned(),
-        );
+        report.error_with(&at.key("ttl"), "must be more than 0s", OFF.to_owned());
     }
     if settings.key.0.is_empty() {
         report.error_with(
@@ -60,7 +56,10 @@ fn source(word: &str, at: &Trail, report: &mut Report<'_>) -> Option<KeySource> 
         .filter(|_| word.contains('-'));
     let Some(header) = header else {
         let names: Vec<&str> = words().map(|(name, _)| *name).collect();
-        let supported = format!("supported: {}, or a header's name with a hyphen", names.join(", "));
+        let supported = format!(
+            "supported: {}, or a header's name with a hyphen",
+            names.join(", ")
+        );
         let hint = did_you_mean(word, names.iter().copied()).unwrap_or(supported);
         let message = format!("unknown key {}", report.quoted(at));
         report.error_with(at, message, hint);

@@ -142,7 +142,12 @@ fn conversations_are_kept_unless_that_is_off() {
     for same in ["", "sticky: {}", "sticky: { ttl: 10m }"] {
         assert_eq!(sticky(same), built_in, "{same}");
     }
-    for off in ["sticky: \"off\"", "sticky: off", "sticky: null", "sticky: false"] {
+    for off in [
+        "sticky: \"off\"",
+        "sticky: off",
+        "sticky: null",
+        "sticky: false",
+    ] {
         assert_eq!(sticky(off), None, "{off}");
     }
     let expected = Stickiness {

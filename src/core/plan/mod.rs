@@ -11,6 +11,8 @@ mod draw;
 mod tests;
 #[cfg(test)]
 mod filter_tests;
+#[cfg(test)]
+mod hold_tests;
 
 use std::sync::Arc;
 

@@ -220,12 +220,7 @@ mod tests {
             named: false,
         };
         assert!(!stays(Sort::Adaptive, &NAMED, &here, &cheap));
-        assert!(stays(
-            Sort::Adaptive,
-            &NAMED,
-            &here,
-            &Standing::sample(1.3)
-        ));
+        assert!(stays(Sort::Adaptive, &NAMED, &here, &Standing::sample(1.3)));
         assert!(!stays(Sort::Adaptive, &worth(0.4, 0.0), &here, &cheap));
         assert!(stays(Sort::Adaptive, &worth(0.6, 0.0), &here, &cheap));
         assert!(stays(Sort::Adaptive, &worth(0.4, 0.3), &here, &cheap));

@@ -94,12 +94,12 @@ fn most_dispensable(row: &[Option<Entry>], now: Time) -> usize {
 
 /// Where the key's row begins in its part.
 fn row(key: u64) -> usize {
-    slice(key, 8, ROWS) * WAYS
+    slice(key, 1, ROWS) * WAYS
 }
 
-/// Bits of the key from `shift` on, below `bound`, which is a power of two of at most 8 bits.
-fn slice(key: u64, shift: u32, bound: usize) -> usize {
-    usize::from((key >> shift) as u8) & (bound - 1)
+/// A byte of the key below `bound`, which is a power of two of at most 8 bits.
+fn slice(key: u64, byte: usize, bound: usize) -> usize {
+    usize::from(key.to_le_bytes()[byte]) & (bound - 1)
 }
 
 #[cfg(test)]

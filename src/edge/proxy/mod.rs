@@ -190,18 +190,19 @@ fn plan(
     let snapshot = &generation.snapshot;
     let caller = incoming.caller.as_deref();
     let facts = &incoming.request.facts;
-    let mut planned = planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
-        PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
-        PlanError::ModelNotAllowed => ClientError {
-            code: Some("model_not_allowed".to_owned()),
-            param: Some("model".to_owned()),
-            ..ClientError::new(
-                403,
-                "permission_denied",
-                format!("this API key may not use the model '{}'", facts.model),
-            )
-        },
-    })?;
+    let mut planned =
+        planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
+            PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
+            PlanError::ModelNotAllowed => ClientError {
+                code: Some("model_not_allowed".to_owned()),
+                param: Some("model".to_owned()),
+                ..ClientError::new(
+                    403,
+                    "permission_denied",
+                    format!("this API key may not use the model '{}'", facts.model),
+                )
+            },
+        })?;
     let asked = Asked {
         headers,
         request: &incoming.request,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::names::CallerName;
 use crate::edge::clock::wall_clock;
-use crate::edge::conversations::Kept;
+use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::Observed;
 
@@ -252,7 +252,7 @@ fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a>
         prompt_tokens: record.usage.map(|usage| usage.prompt_tokens),
         completion_tokens: record.usage.map(|usage| usage.completion_tokens),
         cost_usd: cost(generation, record),
-        sticky: observed.kept.map(Kept::as_str),
+        sticky: observed.kept.map(Became::as_str),
         attempts: record
             .attempts
             .iter()

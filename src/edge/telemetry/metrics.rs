@@ -19,10 +19,10 @@ use crate::edge::generation::Generation;
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::access_log::Routed;
 use crate::edge::telemetry::check_metrics::CheckMetrics;
-use crate::edge::telemetry::turn_metrics::{TurnMetrics, Turns};
 use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
+use crate::edge::telemetry::turn_metrics::{TurnMetrics, Turns};
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
 use crate::core::names::CallerName;
-use crate::edge::conversations::Kept;
+use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 
 pub use access_log::{AccessLog, Routed};
@@ -40,7 +40,7 @@ pub struct Observed<'a> {
     pub stream: bool,
     pub path: &'a str,
     /// What became of the conversation that it is a turn of.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<Became>,
 }
 
 impl Telemetry {

@@ -3,7 +3,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, Registry};
 
-use crate::edge::conversations::Kept;
+use crate::edge::conversations::Became;
 use crate::edge::telemetry::families::counters;
 
 /// The series of all models.
@@ -14,7 +14,7 @@ pub(super) struct TurnMetrics {
 
 /// Those of one model.
 #[derive(Debug)]
-pub(super) struct Turns([IntCounter; Kept::ALL.len()]);
+pub(super) struct Turns([IntCounter; Became::ALL.len()]);
 
 impl TurnMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
@@ -31,19 +31,19 @@ impl TurnMetrics {
 
     /// The handles of one model.
     pub(super) fn model(&self, model: &str) -> Turns {
-        Turns(Kept::ALL.map(|kept| self.turns.with_label_values(&[model, kept.as_str()])))
+        Turns(Became::ALL.map(|kept| self.turns.with_label_values(&[model, kept.as_str()])))
     }
 
     /// A model is no more.
     pub(super) fn forget(&self, model: &str) {
-        for kept in Kept::ALL {
+        for kept in Became::ALL {
             self.turns.remove_label_values(&[model, kept.as_str()]).ok();
         }
     }
 }
 
 impl Turns {
-    pub(super) fn count(&self, kept: Kept) {
+    pub(super) fn count(&self, kept: Became) {
         self.0[kept.position()].inc();
     }
 }

@@ -283,12 +283,12 @@ mod tests {
         for other in [
             format!("[{user}]"),
             format!(r#"[{system},{{"role":"user","content":"ho"}}]"#),
-            format!(r#"[{{"role":"system","content":"be brie"}},{{"role":"user","content":"fhi"}}]"#),
+            r#"[{"role":"system","content":"be brie"},{"role":"user","content":"fhi"}]"#.to_owned(),
         ] {
             assert_ne!(beginning(&other), first, "{other}");
             assert!(beginning(&other).is_some());
         }
-        for none in ["[]", &format!("[{system}]"), r#"[7]"#, "null", r#"{"a":1}"#] {
+        for none in ["[]", &format!("[{system}]"), "[7]", "null", r#"{"a":1}"#] {
             assert_eq!(beginning(none), None, "{none}");
         }
     }
@@ -300,7 +300,11 @@ mod tests {
         assert!(plain.is_some());
         let marked = with(r#"{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}"#);
         assert_eq!(marked, plain);
-        let image = |url: &str| with(&format!(r#"{{"type":"image_url","image_url":{{"url":"{url}"}}}}"#));
+        let image = |url: &str| {
+            with(&format!(
+                r#"{{"type":"image_url","image_url":{{"url":"{url}"}}}}"#
+            ))
+        };
         assert_ne!(image("a"), image("b"));
     }
 
@@ -312,8 +316,12 @@ mod tests {
             );
             request(&chat(&messages)).0.facts.signed
         };
-        assert!(signed(r#"[{"type":"reasoning.text","text":"so","signature":"c2ln"}]"#));
-        assert!(signed(r#"[{"type":"reasoning.summary","summary":"s"},{"type":"reasoning.encrypted","data":"ZW5j"}]"#));
+        assert!(signed(
+            r#"[{"type":"reasoning.text","text":"so","signature":"c2ln"}]"#
+        ));
+        assert!(signed(
+            r#"[{"type":"reasoning.summary","summary":"s"},{"type":"reasoning.encrypted","data":"ZW5j"}]"#
+        ));
         for free in [
             "null",
             "[]",
@@ -325,7 +333,8 @@ mod tests {
         ] {
             assert!(!signed(free), "{free}");
         }
-        let quoted = chat(r#"[{"role":"user","content":"\"reasoning_details\":[{\"data\":\"x\"}]"}]"#);
+        let quoted =
+            chat(r#"[{"role":"user","content":"\"reasoning_details\":[{\"data\":\"x\"}]"}]"#);
         assert!(!request(&quoted).0.facts.signed);
     }
 }
