@@ -75,7 +75,7 @@ impl<'a> Drive<'a> {
         session: &'a mut Session,
         generation: Arc<Generation>,
         incoming: &'a Incoming,
-        Planned { plan, wild }: Planned,
+        (Planned { plan, wild }, conversation): (Planned, Option<Conversation>),
     ) -> Self {
         Self {
             exchange: Exchange::new(plan, gateway.clock.now()),
@@ -84,7 +84,7 @@ impl<'a> Drive<'a> {
             generation,
             incoming,
             wild,
-            conversation: None,
+            conversation,
             rng: fastrand::Rng::new(),
             attempt: None,
             reader: None,
@@ -98,12 +98,6 @@ impl<'a> Drive<'a> {
             timer: Box::pin(tokio::time::sleep(FAR)),
             armed: Time::NEVER,
         }
-    }
-
-    /// The same as a turn of a conversation.
-    pub(crate) fn within(mut self, conversation: Option<Conversation>) -> Self {
-        self.conversation = conversation;
-        self
     }
 
     /// Runs the exchange to its end.
@@ -459,14 +453,12 @@ impl<'a> Drive<'a> {
         }
         self.tell(Input::ClientGone);
         let record = self.exchange.record();
-        let kept = self.conversation.as_ref().and_then(|conversation| {
-            let Generation {
-                conversations,
-                places,
-                ..
-            } = &*self.generation;
-            conversations.note(conversation, places, &record, self.gateway.clock.now())
-        });
+        let (generation, now) = (&self.generation, self.gateway.clock.now());
+        let noted = |turn| {
+            let conversations = &generation.conversations;
+            conversations.note(turn, &generation.places, &record, now)
+        };
+        let kept = self.conversation.as_ref().and_then(noted);
         let observed = Observed {
             record: &record,
             request_id: &self.incoming.ids.request,

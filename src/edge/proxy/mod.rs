@@ -128,9 +128,9 @@ impl Gateway {
         };
         let headers = &session.req_header().headers;
         match plan(&generation, &incoming, headers, self.clock.now()) {
-            Ok((planned, conversation)) => {
-                let drive = Drive::new(self, session, generation, &incoming, planned);
-                Box::pin(drive.within(conversation).run()).await;
+            Ok(turn) => {
+                let drive = Drive::new(self, session, generation, &incoming, turn);
+                Box::pin(drive.run()).await;
             }
             Err(error) => refuse(session, &ids, &error, skin).await,
         }

@@ -22,6 +22,7 @@ use crate::edge::telemetry::check_metrics::CheckMetrics;
 use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
+use crate::edge::telemetry::process_metrics::describe;
 use crate::edge::telemetry::turn_metrics::{TurnMetrics, Turns};
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
@@ -89,7 +90,8 @@ impl Metrics {
     /// Registers every family.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let metrics = Self {
+        describe(&registry);
+        Self {
             requests: counters(
                 &registry,
                 "requests_total",
@@ -215,23 +217,7 @@ impl Metrics {
             checks: CheckMetrics::new(&registry),
             turns: TurnMetrics::new(&registry),
             registry,
-        };
-        metrics.describe_process();
-        metrics
-    }
-
-    fn describe_process(&self) {
-        let build = int_gauges(
-            &self.registry,
-            "build_info",
-            "1, with the version as label.",
-            &["version"],
-        );
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        self.registry
-            .register(Box::new(process))
-            .expect("registered once");
+        }
     }
 
     /// The handles of one endpoint, resolved when its generation is built.
