@@ -334,8 +334,8 @@ async fn an_explanation_tells_the_conversation_and_what_leaving_would_lose() {
     assert_eq!(none["conversation"]["key"], "x-session-id");
     assert_eq!(none["conversation"]["endpoint"], Value::Null);
     pair.warm().await;
-    pair.move_away(&turn("s")).await;
-    let told = explain(&pair.proxy, &turn("s")).await;
+    pair.move_away(&open("s")).await;
+    let told = explain(&pair.proxy, &open("s")).await;
     let conversation = &told["conversation"];
     assert_eq!(conversation["endpoint"], TWO, "{told}");
     assert_eq!(
@@ -344,16 +344,15 @@ async fn an_explanation_tells_the_conversation_and_what_leaving_would_lose() {
     );
     assert!(conversation["worth"].as_f64().unwrap() > 0.2, "{told}");
     assert_eq!(told["models"][0]["endpoints"][1]["share"], 1.0);
-    let again = explain(&pair.proxy, &turn("s")).await;
+    let again = explain(&pair.proxy, &open("s")).await;
     assert_eq!(
         again["conversation"]["endpoint"], TWO,
         "asking moves nobody"
     );
 
-    pair.move_away(&open("b")).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("request.json");
-    std::fs::write(&file, &open("b").body).unwrap();
+    std::fs::write(&file, &open("s").body).unwrap();
     let admin = format!("http://{}", pair.proxy.admin);
     let output = tokio::task::spawn_blocking(move || {
         run(&["explain", "--admin", &admin, "--request"], &file)
