@@ -1,5 +1,5 @@
-//! Owns the choice of the next candidate with live health. Must never allocate or lock, but for the one
-//! lock that makes a request the probe.
+//! Owns the choice of the next candidate with live health. Must never allocate, or lock but where an
+//! endpoint awaits a probe.
 
 use std::time::Duration;
 
