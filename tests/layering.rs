@@ -39,6 +39,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/timeouts", &[]),
     ("core/catalog", &["core/names", "core/timeouts"]),
     ("core/policy", &["core/names", "core/timeouts", "core/catalog"]), // what it requires, in the catalogue's words
+    // What a conversation would lose is told in the policy's words.
+    ("core/sticky", &["core/time", "core/catalog", "core/policy"]),
     ("core/drift", &["core/catalog"]),
     ("core/health", &["core/time", "core/outcome", "core/catalog"]),
     // To `drift`: what a policy lets differ is judged where candidates are left out.
@@ -98,23 +100,28 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/routes", &["edge/dns", "edge/balance", "edge/peer"]),
     ("edge/probe", &["edge/dns", "edge/balance", "edge/peer"]),
     ("edge/template", &[]),
+    ("edge/conversations", &[]),
+    // Conversations go from one generation to the next, as the standing of addresses does.
     ("edge/generation", &[
         "edge/dns", "edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/probe", "edge/template",
+        "edge/conversations",
     ]),
-    ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/generation"]),
+    // To `conversations`: what became of one is a label.
+    ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/conversations", "edge/generation"]),
     // It runs what the generation that serves asks for, and shows what comes of it.
     ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
     ("edge/planning", &[]),
-    ("edge/explain", &["edge/planning"]),
+    // To `conversations`: where a request goes depends on the one that it goes on with.
+    ("edge/explain", &["edge/conversations", "edge/planning"]),
     ("edge/proxy", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
-        "edge/template", "edge/generation", "edge/telemetry", "edge/planning",
+        "edge/template", "edge/conversations", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // Connections become requests there, and both say how long a head may be and take.
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
     ("edge/admin", &[
-        "edge/clock", "edge/lifecycle", "edge/auth", "edge/generation", "edge/telemetry", "edge/planning",
-        "edge/explain",
+        "edge/clock", "edge/lifecycle", "edge/auth", "edge/conversations", "edge/generation", "edge/telemetry",
+        "edge/planning", "edge/explain",
     ]),
     // What it keeps is of the generation that serves, in the wall clock's time.
     ("edge/store", &["edge/clock", "edge/generation", "edge/lifecycle"]), // a process that was succeeded writes no more

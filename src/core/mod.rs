@@ -1,5 +1,5 @@
 //! The pure floor: names, time, verdicts, the catalogue, policies, health, plans and exchanges. In reading
-//! order: `names`, `time`, `nearest`, `outcome`, `timeouts`, `catalog`, `policy`, `health`, `plan`, `exchange`,
+//! order: `names`, `time`, `nearest`, `outcome`, `timeouts`, `catalog`, `policy`, `sticky`, `health`, `plan`, `exchange`,
 //! `drift`, `explain`.
 //! Must never read a clock, draw its own randomness, do I/O, or know a wire format.
 
@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod timeouts;
 pub mod catalog;
 pub mod policy;
+pub mod sticky;
 pub mod health;
 pub mod plan;
 pub mod exchange;

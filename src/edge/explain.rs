@@ -12,7 +12,11 @@ use crate::core::explain::{Explained, ExplainedLeg, Explanation, Story, Verdict}
 use crate::core::health::Health;
 use crate::core::plan::{Plan, RequestFacts};
 use crate::core::time::Time;
+use crate::edge::conversations::Conversation;
 use crate::edge::planning::{PlanError, Planned, plan, reason};
+
+/// A share that is all of it, but for rounding.
+const CERTAIN: f32 = 0.9995;
 
 /// The answer to "where would this request go".
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +26,8 @@ pub struct Answer {
     pub policy: PolicyAnswer,
     /// How the request is seen: what its speed is compared with.
     pub request: RequestAnswer,
+    /// The conversation that it goes on with; `None`: the policy looks for none, or the request tells none.
+    pub conversation: Option<ConversationAnswer>,
     /// The model asked for, then its chain.
     pub models: Vec<ModelAnswer>,
     /// What happens if the one who is asked first fails; `None`: nobody can be asked.
@@ -45,6 +51,22 @@ pub struct RequestAnswer {
     /// Estimated from the size of the body.
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ConversationAnswer {
+    /// What tells it from others, as `sticky.key` names it.
+    pub key: String,
+    /// Who answered last; `None`: nobody that is known, and the rest is as if there were no conversation.
+    pub endpoint: Option<String>,
+    /// The next turn goes there too.
+    pub stays: bool,
+    /// Only its provider takes the reasoning that the request replays.
+    pub pinned: bool,
+    /// What leaving would lose, in the unit of the score, in USD where prices tell it, and in seconds.
+    pub worth: f32,
+    pub worth_usd: Option<f64>,
+    pub worth_seconds: f32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -100,13 +122,30 @@ pub fn explain(
     facts: RequestFacts,
     now: Time,
 ) -> Result<Answer, PlanError> {
-    let Planned { plan, wild } = plan(snapshot, caller, facts)?;
+    explain_turn(snapshot, health, (caller, facts), now, |_| None)
+}
+
+/// The same of a request that may go on with a conversation, which `join` finds.
+///
+/// # Errors
+/// The model does not exist, or not for this caller.
+pub(crate) fn explain_turn(
+    snapshot: &Snapshot,
+    health: &Health,
+    (caller, facts): (Option<&Caller>, RequestFacts),
+    now: Time,
+    join: impl FnOnce(&mut Planned) -> Option<Conversation>,
+) -> Result<Answer, PlanError> {
+    let mut planned = plan(snapshot, caller, facts)?;
+    let conversation = join(&mut planned);
+    let Planned { plan, wild } = planned;
     let catalog = &snapshot.catalog;
     let explanation = Explanation::of(&plan, catalog, health, now);
     let telling = Telling {
         catalog,
         plan: &plan,
         wild: wild.as_deref(),
+        conversation: conversation.as_ref(),
     };
     Ok(telling.answer(&explanation))
 }
@@ -115,6 +154,7 @@ struct Telling<'a> {
     catalog: &'a Catalog,
     plan: &'a Plan,
     wild: Option<&'a str>,
+    conversation: Option<&'a Conversation>,
 }
 
 impl Telling<'_> {
@@ -136,8 +176,33 @@ impl Telling<'_> {
                 prompt_tokens: facts.prompt_tokens(),
                 completion_tokens: facts.completion_tokens(),
             },
+            conversation: self
+                .conversation
+                .map(|conversation| self.conversation(conversation, explanation)),
             models: explanation.legs.iter().map(|leg| self.model(leg)).collect(),
             if_first_fails: explanation.first.map(|story| self.failure(story)),
+        }
+    }
+
+    fn conversation(
+        &self,
+        conversation: &Conversation,
+        explanation: &Explanation,
+    ) -> ConversationAnswer {
+        let hold = self.plan.hold;
+        let last = hold.map(|hold| hold.endpoint);
+        let mut all = explanation.legs.iter().flat_map(|leg| &leg.candidates);
+        let own = all.find(|one| Some(one.candidate.endpoint) == last);
+        let pull = hold.map(|hold| hold.pull).unwrap_or_default();
+        let cheapest = last.and_then(|endpoint| self.plan.cheapest_beside(endpoint));
+        ConversationAnswer {
+            key: conversation.source.as_str().to_owned(),
+            endpoint: last.map(|endpoint| self.id(endpoint)),
+            stays: own.is_some_and(|own| own.share >= CERTAIN),
+            pinned: self.plan.is_pinned(),
+            worth: hold.map_or(0.0, |_| self.plan.policy.worth(&pull)),
+            worth_usd: cheapest.map(|cheapest| cheapest * f64::from(pull.money)),
+            worth_seconds: pull.seconds,
         }
     }
 

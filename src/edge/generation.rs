@@ -12,7 +12,9 @@ use crate::config::facts::Facts;
 use crate::config::snapshot::{DialectName, Listener, NamedFile, Provider, Snapshot};
 use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
+use crate::core::sticky::Places;
 use crate::edge::auth::Callers;
+use crate::edge::conversations::Conversations;
 use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
 use crate::edge::probe::Probe;
@@ -41,6 +43,9 @@ pub struct Generation {
     /// Of the providers that are checked actively.
     pub(crate) probes: Vec<Arc<Probe>>,
     standings: Arc<Standings>,
+    /// They outlive it: what they know of endpoints they know by `places`.
+    pub(crate) conversations: Arc<Conversations>,
+    pub(crate) places: Places,
     /// Of the listeners, in their order; `None` without TLS.
     identities: Vec<Option<Identity>>,
     upstreams: Vec<Upstream>,
@@ -92,6 +97,7 @@ impl Generation {
         let catalog = &snapshot.catalog;
         let health = Health::new(catalog, snapshot.health, snapshot.retry_budget, old);
         let standings = previous.map_or_else(Arc::default, |old| old.standings.clone());
+        let conversations = previous.map_or_else(Arc::default, |old| old.conversations.clone());
         let routes = Routes::build(&snapshot, resolver, &standings)?;
         let probes = probes(&snapshot, resolver, &standings)?;
         let upstreams = catalog
@@ -114,6 +120,8 @@ impl Generation {
             routes,
             probes,
             standings,
+            conversations,
+            places: Places::of(&snapshot.catalog),
             upstreams,
             models,
             files: loaded.files,

@@ -1,5 +1,5 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `generation`,
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `conversations`, `generation`,
 //! `telemetry`, `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `store`, `plugin` (all of it as one value).
 //! Must never decide routing: that is `core`'s.
 
@@ -13,6 +13,7 @@ pub mod peer;
 pub mod routes;
 mod probe;
 pub mod template;
+mod conversations;
 pub mod generation;
 pub mod telemetry;
 mod checks;

@@ -118,6 +118,9 @@ pub fn reason(reject: Reject) -> String {
         Reject::Unsupported(what) => format!("the model does not support {}", what.as_str()),
         Reject::TooExpensive => "one attempt would cost more than max_cost".to_owned(),
         Reject::PriceUnknown => "its price is unknown and the policy has a max_cost".to_owned(),
+        Reject::PinnedElsewhere => {
+            "the request replays reasoning that another provider signed".to_owned()
+        }
         Reject::Degrades(Beyond::Model) => "degrade does not name the model".to_owned(),
         Reject::Degrades(what) => format!("beyond degrade in {}", what.as_str()),
     }

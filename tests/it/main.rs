@@ -24,6 +24,7 @@ mod health_checks;
 mod bodies;
 mod fidelity;
 mod filters;
+mod sticky;
 mod splits;
 mod outage;
 mod operations;

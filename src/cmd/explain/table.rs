@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::edge::explain::{Answer, EndpointAnswer, FailureAnswer};
+use crate::edge::explain::{Answer, ConversationAnswer, EndpointAnswer, FailureAnswer};
 
 pub(super) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let policy = &answer.policy;
@@ -18,6 +18,7 @@ pub(super) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
         if request.stream { "a stream" } else { "JSON" },
         request.prompt_tokens
     )?;
+    write_conversation(out, answer.conversation.as_ref())?;
     for (position, model) in answer.models.iter().enumerate() {
         let then = if position == 0 { "" } else { "then " };
         writeln!(out, "\n{then}{}", model.model)?;
@@ -39,6 +40,32 @@ pub(super) fn write(out: &mut impl Write, answer: &Answer) -> io::Result<()> {
         }
     }
     write_failure(out, answer.if_first_fails.as_ref())
+}
+
+fn write_conversation(
+    out: &mut impl Write,
+    conversation: Option<&ConversationAnswer>,
+) -> io::Result<()> {
+    let Some(conversation) = conversation else {
+        return Ok(());
+    };
+    write!(out, "a conversation by its {}: ", conversation.key)?;
+    let Some(endpoint) = &conversation.endpoint else {
+        return writeln!(out, "none that is known");
+    };
+    let next = match (conversation.stays, conversation.pinned) {
+        (true, false) => "and stays there",
+        (false, false) => "and may leave",
+        (_, true) => "and only its provider may answer",
+    };
+    let usd = conversation
+        .worth_usd
+        .map_or_else(String::new, |usd| format!(", {usd:.6} USD"));
+    writeln!(
+        out,
+        "answered last by {endpoint}, {next}; leaving would lose {:.2} of its score{usd}, {:.2} s",
+        conversation.worth, conversation.worth_seconds
+    )
 }
 
 fn write_endpoint(out: &mut impl Write, endpoint: &EndpointAnswer, width: usize) -> io::Result<()> {

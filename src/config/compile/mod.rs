@@ -2,7 +2,7 @@
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
 //! `callers`, `providers`, `base_url`, `addresses`, `health_check`, `headers`,
-//! `keys`, `tls`, `models`, `aliases`, `chains`, `policies`, `health`, `routes`,
+//! `keys`, `tls`, `models`, `aliases`, `chains`, `sticky`, `policies`, `health`, `routes`,
 //! `store`, `telemetry`.
 
 use crate::config::raw;
@@ -25,6 +25,7 @@ mod models;
 mod aliases;
 mod chains;
 mod filters;
+mod sticky;
 mod policies;
 mod health;
 mod routes;

@@ -8,6 +8,7 @@ use crate::config::compile::filters;
 use crate::config::compile::health::{MOST, within};
 use crate::config::compile::names::{check_name, one_of};
 use crate::config::compile::providers::timeouts;
+use crate::config::compile::sticky;
 use crate::config::raw::policies as raw;
 use crate::config::report::Report;
 use crate::config::scalar::{Count, Named, Number, Text};
@@ -77,6 +78,7 @@ fn policy(name: PolicyName, written: &raw::Policy, at: &Trail, report: &mut Repo
         max_cost: filters::positive(written.max_cost, &at.key("max_cost"), report),
         require: filters::require(&written.require, at, report),
         degrade: filters::degrade(&written.degrade, at, report),
+        sticky: sticky::compile(&written.sticky, at, report),
         timeouts: timeouts(&written.timeouts),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Fact;
+use crate::core::policy::{KeySource, Stickiness};
 use crate::core::timeouts::TimeoutSettings;
 
 /// The settings of one item, while they are collected.
@@ -65,5 +66,14 @@ impl Fields {
         all.into_iter().fold(self, |fields, (name, value)| {
             fields.optional(name, value.map(humantime::format_duration))
         })
+    }
+
+    pub(super) fn sticky(self, settings: Option<&Stickiness>) -> Self {
+        let Some(Stickiness { keys, ttl }) = settings else {
+            return self.plain("sticky", "off");
+        };
+        self.plain("sticky", "on")
+            .list("sticky.key", keys.iter().map(KeySource::as_str))
+            .time("sticky.ttl", *ttl)
     }
 }

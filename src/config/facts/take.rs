@@ -321,6 +321,7 @@ impl Facts {
             max_cost,
             require,
             degrade,
+            sticky,
             timeouts,
         } = policy;
         let layers = [
@@ -347,7 +348,7 @@ impl Facts {
             .time("patience", *patience)
             .optional("max_cost", max_cost.as_ref())
             .timeouts(timeouts);
-        let fields = degraded(required(fields, require), degrade);
+        let fields = degraded(required(fields, require), degrade).sticky(sticky.as_ref());
         self.push(Kind::Policy, name.as_str(), fields);
     }
 

@@ -1,7 +1,7 @@
 //! Owns the shape of the file: one type a section, read by serde and nothing more. Cross references, ranges
 //! and names are `compile`'s. Must never be seen past `compile`. What is absent holds its default; `Option`
-//! where absence means something else. Reading order: `server`, `auth`, `providers`, `models`, `policies`,
-//! `health`, `routes`, `store`, `telemetry`.
+//! where absence means something else. Reading order: `server`, `auth`, `providers`, `models`, `sticky`,
+//! `policies`, `health`, `routes`, `store`, `telemetry`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ pub(super) mod server;
 pub(super) mod auth;
 pub(super) mod providers;
 pub(super) mod models;
+pub(super) mod sticky;
 pub(super) mod policies;
 pub(super) mod health;
 pub(super) mod routes;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::raw::providers::{DATA_COLLECTION, Timeouts};
+use crate::config::raw::sticky::Sticky;
 use crate::config::scalar::{Count, Flag, List, Named, Number, Span, Text};
 use crate::core::policy;
 
@@ -38,6 +39,8 @@ pub(in crate::config) struct Policy {
     pub(in crate::config) require: Require,
     /// How far an answer may be from what was asked for.
     pub(in crate::config) degrade: Degrade,
+    /// How conversations are kept where their prompt caches are; `off` or null: not at all.
+    pub(in crate::config) sticky: Sticky,
     /// Deadlines of an attempt; they win over a provider's, field by field.
     pub(in crate::config) timeouts: Timeouts,
 }
@@ -55,6 +58,7 @@ impl Default for Policy {
             max_cost: None,
             require: Require::default(),
             degrade: Degrade::default(),
+            sticky: Sticky::default(),
             timeouts: Timeouts::default(),
         }
     }

@@ -816,6 +816,24 @@ fn broken_requirements_and_limits() {
         );
     };
     policy("max_cost: 0", "must be above 0");
+    policy("sticky: on", "off");
+    policy("sticky: true", "off");
+    policy("sticky: { tll: 1h }", "tll");
+    policy("sticky: { ttl: 0s }", "must be more than 0s");
+    policy(
+        "sticky: { key: [] }",
+        "names nothing that tells conversations apart",
+    );
+    policy(
+        "sticky: { key: [prompt_cash_key] }",
+        "unknown key \"prompt_cash_key\"",
+    );
+    policy("sticky: { key: [session] }", "unknown key \"session\"");
+    policy(
+        "sticky: { key: [x-api-key] }",
+        "does not tell conversations apart",
+    );
+    policy("sticky: { key: [x-a, user, X-A] }", "stands there twice");
     policy(
         "require: { only: [opena] }",
         "no endpoint or provider of a model is \"opena\"",

@@ -6,13 +6,12 @@ use super::{BASE, load, read, with};
 use crate::config::snapshot::{
     Cors, HealthCheck, Listener, ListenerTls, OriginPattern, UpstreamAuth,
 };
-use crate::core::policy::Sort;
+use crate::core::policy::{KeySource, Sort, Stickiness};
 
 #[test]
 fn the_contracts_unbuilt_fields_are_refused() {
     let top = [
         "server: { admin: { listen: { address: \"127.0.0.1:81\", tls: {} } } }",
-        "policies: { p: { sticky: { ttl: 10m } } }",
         "policies: { p: { next_step: { invalid_request: return } } }",
         "policies: { p: { rescue: bounded } }",
         "policies: { p: { hedge: null } }",
@@ -130,6 +129,32 @@ fn policies_start_from_the_built_in_one() {
     assert_eq!((pinned.sort, pinned.attempts), (Sort::Ordered, 1));
     assert!(pinned.layers.retry && !pinned.layers.failover && !pinned.layers.fallback);
     assert_eq!(pinned.deadline, default.deadline);
+}
+
+#[test]
+fn conversations_are_kept_unless_that_is_off() {
+    let sticky = |written: &str| {
+        let text = with(&format!("policies: {{ p: {{ {written} }} }}\n"));
+        load(&text).snapshot.policies["p"].sticky.clone()
+    };
+    let built_in = Some(Stickiness::default());
+    for same in ["", "sticky: {}", "sticky: { ttl: 10m }"] {
+        assert_eq!(sticky(same), built_in, "{same}");
+    }
+    for off in [
+        "sticky: \"off\"",
+        "sticky: off",
+        "sticky: null",
+        "sticky: false",
+    ] {
+        assert_eq!(sticky(off), None, "{off}");
+    }
+    let expected = Stickiness {
+        keys: vec![KeySource::Header("x-thread-id".into()), KeySource::User],
+        ttl: Duration::from_secs(3_600),
+    };
+    let written = "sticky: { key: [X-Thread-Id, user], ttl: 1h }";
+    assert_eq!(sticky(written), Some(expected));
 }
 
 #[test]

@@ -58,6 +58,13 @@ fn what_is_added_and_what_changes_is_told_by_kind_and_name() {
         ],
     );
     check(
+        "policies: { default: { sticky: { key: [user], ttl: 1h } } }\n",
+        &[
+            "~ policy default: sticky.key [session_id, x-session-id, prompt_cache_key, conversation] -> [user]",
+            "~ policy default: sticky.ttl 10m -> 1h",
+        ],
+    );
+    check(
         "routes: [{ path: /v1/files*, provider: openai }]\n",
         &["+ route /v1/files*"],
     );

@@ -59,6 +59,8 @@ fn what_has_another_shape_is_refused_by_both() {
         "auth: { open: maybe }",
         "policies: { p: { layers: retry } }",
         "policies: [a]",
+        "policies: { p: { sticky: on } }",
+        "policies: { p: { sticky: { key: user } } }",
         "health: { rest: { connect: soon } }",
         "retry_budget: { per_success: much }",
         "routes: { path: /v1/files }",
@@ -75,6 +77,9 @@ fn what_has_another_shape_is_refused_by_both() {
         "server: { threads: \"2\", drain: \"1m 30s\" }",
         "server: { listen: [\"127.0.0.1:1\", { address: \"127.0.0.1:2\", tls: null }] }",
         "policies: { p: { layers: null } }",
+        "policies: { p: { sticky: off } }",
+        "policies: { p: { sticky: null } }",
+        "policies: { p: { sticky: { key: [user, x-thread-id], ttl: 1h } } }",
         "x-mine: { any: [thing] }",
     ];
     for line in sound {

@@ -14,7 +14,8 @@ pub struct AttemptId(pub u8);
 pub struct Usage {
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
-    pub cached_tokens: u64,
+    /// `None`: it does not say.
+    pub cached_tokens: Option<u64>,
     pub reasoning_tokens: u64,
 }
 

@@ -91,7 +91,9 @@ pub(crate) fn after(class: Class) -> Step {
 pub(crate) fn left_out(reject: Reject) -> Class {
     match reject {
         Reject::WindowTooSmall => Class::ContextTooLong,
-        Reject::OutputTooShort | Reject::Unsupported(_) => Class::UnsupportedParameter,
+        Reject::OutputTooShort | Reject::Unsupported(_) | Reject::PinnedElsewhere => {
+            Class::UnsupportedParameter
+        }
         Reject::ModelNotAllowed
         | Reject::FallbackNotAllowed
         | Reject::Unmet(_)

@@ -1,6 +1,8 @@
 //! Owns what operators see of an endpoint's standing, and what they decide by hand. Must never change what was
 //! learnt.
 
+use std::time::Duration;
+
 use crate::core::catalog::EndpointIx;
 use crate::core::health::{Health, State};
 use crate::core::time::Time;
@@ -47,6 +49,17 @@ impl Health {
     /// Whether an operator has taken the endpoint out. Takes no lock.
     pub fn is_drained(&self, endpoint: EndpointIx) -> bool {
         self.slot(endpoint).own.is_drained()
+    }
+
+    /// How long the endpoint, its host or its key has been barred without a change; zero where none is.
+    pub(crate) fn rested(&self, endpoint: EndpointIx, now: Time) -> Duration {
+        let slot = self.slot(endpoint);
+        let gates = [slot.own.breaker(), slot.host.breaker(), slot.key.breaker()];
+        let barred = gates
+            .iter()
+            .filter(|gate| matches!(gate.state, State::Open | State::HalfOpen));
+        let since = barred.map(|gate| now.since(gate.since));
+        since.max().unwrap_or_default()
     }
 
     /// Where an endpoint stands with its host and key: the state that keeps most traffic away.

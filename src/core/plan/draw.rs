@@ -1,5 +1,7 @@
-//! Owns the choice of the next candidate with live health. Must never allocate or lock, but for the one
-//! lock that makes a request the probe.
+//! Owns the choice of the next candidate with live health. Must never allocate, or lock but where an
+//! endpoint awaits a probe.
+
+use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::health::{Bucket, Errand, Health, Passage, View};
@@ -9,6 +11,10 @@ use crate::core::time::Time;
 
 /// Sums of the same costs differ by less.
 const COST_TOLERANCE: f64 = 1.0 + 1e-9;
+
+/// A conversation is not sent away as a probe before an endpoint has rested this long: others probe it where there
+/// are others, and where there are none it must come back all the same.
+const SPARED: Duration = Duration::from_secs(60);
 
 /// What a draw is made with.
 #[derive(Debug)]
@@ -40,8 +46,13 @@ impl Draw<'_> {
         rng: &mut fastrand::Rng,
     ) -> Option<Pick> {
         let candidates = &plan.legs[leg];
-        if probe && let Some(pick) = self.errand(candidates, plan, leg) {
+        let kept = self.kept(plan, leg);
+        if probe && let Some(pick) = self.errand(candidates, plan, leg, kept.is_some()) {
             return Some(pick);
+        }
+        if let Some(endpoint) = kept {
+            let probe = false;
+            return Some(Pick { endpoint, probe });
         }
         let mut best: Option<(f32, EndpointIx)> = None;
         for (position, candidate) in candidates.candidates.iter().enumerate() {
@@ -63,12 +74,44 @@ impl Draw<'_> {
         })
     }
 
+    /// The endpoint that the request's conversation stays with: it is fully open, and no other that is so is
+    /// better by more than what leaving would lose.
+    fn kept(&self, plan: &Plan, leg: usize) -> Option<EndpointIx> {
+        let hold = plan.hold?;
+        let candidates = &plan.legs[leg].candidates;
+        let position = candidates
+            .iter()
+            .position(|one| one.endpoint == hold.endpoint)?;
+        let own = &candidates[position];
+        let here = standing(position, own, &self.open(plan, own)?);
+        let mut others = candidates.iter().enumerate();
+        let stays = others.all(|(position, other)| {
+            let Some(view) = self.open(plan, other) else {
+                return true;
+            };
+            let there = standing(position, other, &view);
+            let policy = &plan.policy;
+            policy.stays(&hold.pull, (&here, own.share), &there)
+        });
+        stays.then_some(hold.endpoint)
+    }
+
+    /// The view of a candidate that takes all the traffic it is given.
+    fn open(&self, plan: &Plan, candidate: &Candidate) -> Option<View> {
+        let view = self.usable(plan, candidate)?;
+        (view.passage == Passage::Free).then_some(view)
+    }
+
     /// An endpoint that awaits a request which may be made now: only where a closed endpoint remains to retry
-    /// on, in the pool or in the chain (amendment 3).
-    fn errand(&self, candidates: &Leg, plan: &Plan, leg: usize) -> Option<Pick> {
+    /// on, in the pool or in the chain (amendment 3). A request whose conversation is `held` elsewhere is spared,
+    /// unless nobody came for long.
+    fn errand(&self, candidates: &Leg, plan: &Plan, leg: usize, held: bool) -> Option<Pick> {
         candidates.candidates.iter().find_map(|candidate| {
             let endpoint = candidate.endpoint;
             let errand = self.health.errand(endpoint, self.now)?;
+            if held && self.health.rested(endpoint, self.now) < SPARED {
+                return None;
+            }
             let may = self.is_open_to(plan, candidate) && self.has_other(plan, leg, Some(endpoint));
             let due = may
                 && match errand {

@@ -28,6 +28,8 @@ pub struct RequestFacts {
     pub files: bool,
     /// The answer must follow a schema.
     pub json_schema: bool,
+    /// It replays reasoning that is signed or encrypted by the provider that made it.
+    pub signed: bool,
     /// Bytes of the whole body.
     pub body_bytes: u64,
     /// The client's limit on completion tokens.

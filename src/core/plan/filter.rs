@@ -31,13 +31,18 @@ pub enum Reject {
     PriceUnknown,
     /// It is further from what was asked for than the policy allows.
     Degrades(Beyond),
+    /// The request replays reasoning that only another provider takes back.
+    PinnedElsewhere,
 }
 
 impl Reject {
     /// Whether another request of the same caller could be taken: this one asks for too much.
     pub fn is_of_request(self) -> bool {
         match self {
-            Self::WindowTooSmall | Self::OutputTooShort | Self::Unsupported(_) => true,
+            Self::WindowTooSmall
+            | Self::OutputTooShort
+            | Self::Unsupported(_)
+            | Self::PinnedElsewhere => true,
             Self::ModelNotAllowed
             | Self::FallbackNotAllowed
             | Self::Unmet(_)

@@ -1,14 +1,18 @@
 //! Owns which endpoints may be tried for a request, and the choice among them with live health at each
-//! attempt. In reading order: `facts`, `degrade`, `filter`, `draw`. Must never know a socket.
+//! attempt. In reading order: `facts`, `degrade`, `filter`, `hold` (where a conversation is), `draw`. Must never know a
+//! socket.
 
 mod facts;
 mod degrade;
 mod filter;
+mod hold;
 mod draw;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod filter_tests;
+#[cfg(test)]
+mod hold_tests;
 
 use std::sync::Arc;
 
@@ -20,6 +24,7 @@ pub(crate) use draw::standing;
 pub use draw::{Draw, Pick};
 pub use facts::RequestFacts;
 pub use filter::Reject;
+pub use hold::Hold;
 
 /// An endpoint that may be tried, or why not.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +57,8 @@ pub struct Plan {
     pub policy: Arc<Policy>,
     /// The model asked for, then its fallbacks.
     pub legs: Vec<Leg>,
+    /// Where the request's conversation was answered last, if that is known.
+    pub hold: Option<Hold>,
 }
 
 impl Plan {
@@ -81,6 +88,7 @@ impl Plan {
             facts,
             policy,
             legs,
+            hold: None,
         };
         plan.leave_out_degraded(catalog);
         plan

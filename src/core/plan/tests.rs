@@ -7,16 +7,16 @@ use crate::core::policy::Sort;
 use crate::core::time::Time;
 use std::time::Duration;
 
-struct Pool {
-    catalog: Catalog,
-    health: Health,
-    plan: Plan,
-    rng: fastrand::Rng,
-    now: Time,
+pub(super) struct Pool {
+    pub(super) catalog: Catalog,
+    pub(super) health: Health,
+    pub(super) plan: Plan,
+    pub(super) rng: fastrand::Rng,
+    pub(super) now: Time,
 }
 
 impl Pool {
-    fn of(sort: Sort, models: &[(&str, &[&str])]) -> Self {
+    pub(super) fn of(sort: Sort, models: &[(&str, &[&str])]) -> Self {
         let catalog = catalog(models);
         let health = Health::new(
             &catalog,
@@ -37,7 +37,7 @@ impl Pool {
         }
     }
 
-    fn learn(&mut self, endpoint: usize, took: Duration, times: usize) {
+    pub(super) fn learn(&mut self, endpoint: usize, took: Duration, times: usize) {
         let ix = EndpointIx::new(endpoint);
         for _ in 0..times {
             self.now = self.now + Duration::from_millis(100);
@@ -46,7 +46,7 @@ impl Pool {
         }
     }
 
-    fn fail(&mut self, endpoint: usize, class: Class) {
+    pub(super) fn fail(&mut self, endpoint: usize, class: Class) {
         let ended = Ended {
             endpoint: EndpointIx::new(endpoint),
             class,
@@ -58,7 +58,7 @@ impl Pool {
         self.health.fail(&ended, &mut self.rng, self.now);
     }
 
-    fn draw(&mut self, tried: &[EndpointIx]) -> Option<Pick> {
+    pub(super) fn draw(&mut self, tried: &[EndpointIx]) -> Option<Pick> {
         let draw = Draw {
             catalog: &self.catalog,
             health: &self.health,
@@ -70,7 +70,7 @@ impl Pool {
     }
 
     /// Shares of 2,000 draws, by endpoint.
-    fn shares(&mut self) -> Vec<f32> {
+    pub(super) fn shares(&mut self) -> Vec<f32> {
         let mut counts = vec![0.0_f32; self.catalog.endpoints().len()];
         for _ in 0..2000 {
             if let Some(pick) = self.draw(&[]) {
@@ -81,7 +81,7 @@ impl Pool {
     }
 }
 
-const TRIO: &[(&str, &[&str])] = &[("a/one", &["p", "q", "r"])];
+pub(super) const TRIO: &[(&str, &[&str])] = &[("a/one", &["p", "q", "r"])];
 
 #[test]
 fn ordered_takes_the_first_of_the_file() {

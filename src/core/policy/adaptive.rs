@@ -4,7 +4,7 @@
 use crate::core::policy::{Part, Standing, Weights, sum};
 
 /// What a second to the first token costs, in prices of the cheapest endpoint (routing-algorithm 3.3).
-const LATENCY_WEIGHT: f32 = 0.5;
+pub(crate) const LATENCY_WEIGHT: f32 = 0.5;
 /// What a second a token costs: 20 prices where a stream brings one token a second (3.3).
 const STREAM_WEIGHT: f32 = 20.0;
 /// What a failed attempt costs, likewise (amendment 6).

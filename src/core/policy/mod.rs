@@ -1,6 +1,7 @@
 //! Owns what an operator may decide about routing: how candidates are scored, what recovery may do, and
 //! the deadlines. One file a policy: `adaptive`, `cost`, `latency`, `throughput`, `ordered`, `split`; what they
-//! share: `sickness`. What endpoints must be: `require`; what may be lost on the way: `degrade`. Must never do I/O.
+//! share: `sickness`. What endpoints must be: `require`; what may be lost on the way: `degrade`; what holds a conversation
+//! where it is: `sticky`. Must never do I/O.
 
 mod sickness;
 mod adaptive;
@@ -11,6 +12,7 @@ mod ordered;
 mod split;
 mod require;
 mod degrade;
+mod sticky;
 
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::core::timeouts::TimeoutSettings;
 
 pub use degrade::{Degrade, Label, Otherwise};
 pub use require::{Require, Unmet};
+pub use sticky::{KeySource, Pull, Stickiness, TTL};
 
 /// How candidates are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,6 +176,8 @@ pub struct Policy {
     pub max_cost: Option<f64>,
     pub require: Require,
     pub degrade: Degrade,
+    /// `None`: no conversation is remembered, and reasoning that is replayed pins none.
+    pub sticky: Option<Stickiness>,
     pub timeouts: TimeoutSettings,
 }
 
@@ -191,9 +196,11 @@ impl Policy {
             max_cost: None,
             require: Require::default(),
             degrade: Degrade::default(),
+            sticky: Some(Stickiness::default()),
             timeouts: TimeoutSettings::default(),
         }
     }
+
     /// The key of a candidate in a one-pass choice: the smallest wins. `share`: its percentage, where the model
     /// is split. `uniform` is a draw from 0..1.
     pub(crate) fn key(&self, standing: &Standing, share: Option<Share>, uniform: f32) -> f32 {

@@ -22,7 +22,7 @@ pub(crate) fn behind_if_sick(standing: &Standing, rank: f32) -> f32 {
 
 /// `p < 0.85`, or much slower than usual: `T > 3 * T_long + 0.5 s`, or a third of the tokens a second (3.3). The half
 /// second counts there too: nobody notices which of two streams that are over at once was the slower one.
-fn is_sick(standing: &Standing) -> bool {
+pub(crate) fn is_sick(standing: &Standing) -> bool {
     let slow = match (standing.latency, standing.usual_latency) {
         (Some(now), Some(usual)) => now > 3.0 * usual + NOTICED,
         _ => false,

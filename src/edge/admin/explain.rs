@@ -2,7 +2,7 @@
 //! Must never read a body beyond its bound, or spend a token.
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use pingora::protocols::http::ServerSession;
 use serde_json::json;
 use url::form_urlencoded;
@@ -10,9 +10,10 @@ use url::form_urlencoded;
 use crate::config::snapshot::Caller;
 use crate::core::time::Time;
 use crate::edge::admin::{json, text};
-use crate::edge::explain::explain;
+use crate::edge::conversations::Asked;
+use crate::edge::explain::explain_turn;
 use crate::edge::generation::Generation;
-use crate::edge::planning::PlanError;
+use crate::edge::planning::{PlanError, Planned};
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::scan;
 
@@ -52,23 +53,44 @@ pub(super) async fn answer(
             }
         },
     };
-    explained(generation, &query, &body, now)
+    let headers = &session.req_header().headers;
+    explained(generation, &query, (headers, &body), now)
 }
 
-fn explained(generation: &Generation, query: &Query, body: &Bytes, now: Time) -> Response<Vec<u8>> {
+/// The headers that a conversation is told by are those of the question.
+fn explained(
+    generation: &Generation,
+    query: &Query,
+    (headers, body): (&HeaderMap, &Bytes),
+    now: Time,
+) -> Response<Vec<u8>> {
     let caller = match caller(generation, query.key.as_deref()) {
         Ok(caller) => caller,
         Err(message) => return text(StatusCode::NOT_FOUND, &message),
     };
-    let mut facts = match scan(Operation::Chat, body) {
-        Ok(request) => request.facts,
+    let request = match scan(Operation::Chat, body) {
+        Ok(request) => request,
         Err(error) => return text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
     };
+    let mut facts = request.facts.clone();
     if let Some(model) = &query.model {
         facts.model.clone_from(model);
     }
     let asked = facts.model.clone();
-    match explain(&generation.snapshot, &generation.health, caller, facts, now) {
+    let (snapshot, places) = (&generation.snapshot, &generation.places);
+    let join = |planned: &mut Planned| {
+        let asked = Asked {
+            headers,
+            request: &request,
+            body,
+            caller,
+            wild: planned.wild.as_deref(),
+        };
+        let known = (&snapshot.catalog, places);
+        let conversations = &generation.conversations;
+        conversations.join(known, &mut planned.plan, asked, now)
+    };
+    match explain_turn(snapshot, &generation.health, (caller, facts), now, join) {
         Ok(answer) => json(StatusCode::OK, &answer),
         Err(PlanError::UnknownModel) => text(
             StatusCode::NOT_FOUND,

@@ -12,10 +12,11 @@ use tokio::time::Sleep;
 
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{Action, AttemptId, End, Exchange, Failure, Input, Scene, Verdict};
-use crate::core::plan::Plan;
 use crate::core::time::Time;
 use crate::edge::clock::Clock;
+use crate::edge::conversations::Conversation;
 use crate::edge::generation::Generation;
+use crate::edge::planning::Planned;
 use crate::edge::proxy::Gateway;
 use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::downstream;
@@ -48,6 +49,7 @@ pub(crate) struct Drive<'a> {
     incoming: &'a Incoming,
     /// The model's name as it was asked for, where a wildcard has it.
     wild: Option<String>,
+    conversation: Option<Conversation>,
     exchange: Exchange,
     rng: fastrand::Rng,
     attempt: Option<Attempt>,
@@ -72,8 +74,8 @@ impl<'a> Drive<'a> {
         gateway: &'a Gateway,
         session: &'a mut Session,
         generation: Arc<Generation>,
-        (incoming, wild): (&'a Incoming, Option<String>),
-        plan: Plan,
+        incoming: &'a Incoming,
+        (Planned { plan, wild }, conversation): (Planned, Option<Conversation>),
     ) -> Self {
         Self {
             exchange: Exchange::new(plan, gateway.clock.now()),
@@ -82,6 +84,7 @@ impl<'a> Drive<'a> {
             generation,
             incoming,
             wild,
+            conversation,
             rng: fastrand::Rng::new(),
             attempt: None,
             reader: None,
@@ -450,6 +453,12 @@ impl<'a> Drive<'a> {
         }
         self.tell(Input::ClientGone);
         let record = self.exchange.record();
+        let (generation, now) = (&self.generation, self.gateway.clock.now());
+        let noted = |turn| {
+            let conversations = &generation.conversations;
+            conversations.note(turn, &generation.places, &record, now)
+        };
+        let kept = self.conversation.as_ref().and_then(noted);
         let observed = Observed {
             record: &record,
             request_id: &self.incoming.ids.request,
@@ -458,6 +467,7 @@ impl<'a> Drive<'a> {
             status: self.status,
             stream: self.incoming.request.facts.stream,
             path: path_of(self.operation(), self.incoming.skin),
+            kept,
         };
         self.gateway.telemetry.observe(&self.generation, &observed);
     }

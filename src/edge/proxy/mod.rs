@@ -23,13 +23,15 @@ mod routes;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::config::snapshot::{Caller, Snapshot};
 use crate::core::nearest::nearest;
+use crate::core::time::Time;
 use crate::edge::clock::Clock;
+use crate::edge::conversations::{Asked, Conversation};
 use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::planning::{self, NobodyLeft, PlanError, Planned};
@@ -124,9 +126,10 @@ impl Gateway {
             Ok(incoming) => incoming,
             Err(error) => return refuse(session, &ids, &error, skin).await,
         };
-        match plan(&generation, &incoming) {
-            Ok(Planned { plan, wild }) => {
-                let drive = Drive::new(self, session, generation, (&incoming, wild), plan);
+        let headers = &session.req_header().headers;
+        match plan(&generation, &incoming, headers, self.clock.now()) {
+            Ok(turn) => {
+                let drive = Drive::new(self, session, generation, &incoming, turn);
                 Box::pin(drive.run()).await;
             }
             Err(error) => refuse(session, &ids, &error, skin).await,
@@ -177,25 +180,41 @@ async fn tell_models(
     }
 }
 
-/// Plans a request, or says why nobody can be asked.
-fn plan(generation: &Generation, incoming: &Incoming) -> Result<Planned, ClientError> {
+/// Plans a request with what is known of its conversation, or says why nobody can be asked.
+fn plan(
+    generation: &Generation,
+    incoming: &Incoming,
+    headers: &HeaderMap,
+    now: Time,
+) -> Result<(Planned, Option<Conversation>), ClientError> {
     let snapshot = &generation.snapshot;
     let caller = incoming.caller.as_deref();
     let facts = &incoming.request.facts;
-    let planned = planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
-        PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
-        PlanError::ModelNotAllowed => ClientError {
-            code: Some("model_not_allowed".to_owned()),
-            param: Some("model".to_owned()),
-            ..ClientError::new(
-                403,
-                "permission_denied",
-                format!("this API key may not use the model '{}'", facts.model),
-            )
-        },
-    })?;
+    let mut planned =
+        planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
+            PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
+            PlanError::ModelNotAllowed => ClientError {
+                code: Some("model_not_allowed".to_owned()),
+                param: Some("model".to_owned()),
+                ..ClientError::new(
+                    403,
+                    "permission_denied",
+                    format!("this API key may not use the model '{}'", facts.model),
+                )
+            },
+        })?;
+    let asked = Asked {
+        headers,
+        request: &incoming.request,
+        body: &incoming.body,
+        caller,
+        wild: planned.wild.as_deref(),
+    };
+    let known = (&snapshot.catalog, &generation.places);
+    let conversations = &generation.conversations;
+    let conversation = conversations.join(known, &mut planned.plan, asked, now);
     match planning::nobody_left(&planned.plan, &snapshot.catalog) {
-        None => Ok(planned),
+        None => Ok((planned, conversation)),
         Some(nobody) => Err(no_endpoint(&facts.model, &nobody)),
     }
 }

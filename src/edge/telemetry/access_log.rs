@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::names::CallerName;
 use crate::edge::clock::wall_clock;
+use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::Observed;
 
@@ -61,6 +62,8 @@ struct Line<'a> {
     completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sticky: Option<&'static str>,
     attempts: Vec<AttemptLine<'a>>,
 }
 
@@ -249,6 +252,7 @@ fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a>
         prompt_tokens: record.usage.map(|usage| usage.prompt_tokens),
         completion_tokens: record.usage.map(|usage| usage.completion_tokens),
         cost_usd: cost(generation, record),
+        sticky: observed.kept.map(Became::as_str),
         attempts: record
             .attempts
             .iter()

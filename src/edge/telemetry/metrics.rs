@@ -22,6 +22,8 @@ use crate::edge::telemetry::check_metrics::CheckMetrics;
 use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
+use crate::edge::telemetry::process_metrics::describe;
+use crate::edge::telemetry::turn_metrics::{TurnMetrics, Turns};
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -67,6 +69,7 @@ pub struct Metrics {
     log_dropped: IntCounter,
     routed: IntCounterVec,
     pub(crate) checks: CheckMetrics,
+    turns: TurnMetrics,
 }
 
 /// The series of one endpoint.
@@ -80,13 +83,15 @@ pub struct EndpointMetrics {
 #[derive(Debug)]
 pub struct ModelMetrics {
     answered: IntCounter,
+    pub(super) turns: Turns,
 }
 
 impl Metrics {
     /// Registers every family.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let metrics = Self {
+        describe(&registry);
+        Self {
             requests: counters(
                 &registry,
                 "requests_total",
@@ -210,24 +215,9 @@ impl Metrics {
                 &["route", "provider", "status"],
             ),
             checks: CheckMetrics::new(&registry),
+            turns: TurnMetrics::new(&registry),
             registry,
-        };
-        metrics.describe_process();
-        metrics
-    }
-
-    fn describe_process(&self) {
-        let build = int_gauges(
-            &self.registry,
-            "build_info",
-            "1, with the version as label.",
-            &["version"],
-        );
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        self.registry
-            .register(Box::new(process))
-            .expect("registered once");
+        }
     }
 
     /// The handles of one endpoint, resolved when its generation is built.
@@ -263,6 +253,7 @@ impl Metrics {
         let _at_zero = self.recovered.with_label_values(&[model]);
         let _at_zero = self.recovery.with_label_values(&[model]);
         ModelMetrics {
+            turns: self.turns.model(model),
             answered: self
                 .requests
                 .with_label_values(&[model, Ending::Answered.as_str()]),
@@ -407,6 +398,7 @@ impl Metrics {
             self.recovery.remove_label_values(&[model]).ok();
             self.malformed.remove_label_values(&[model]).ok();
             self.retry_tokens.remove_label_values(&[model]).ok();
+            self.turns.forget(model);
             self.forget_fallbacks(model, &last);
         }
     }

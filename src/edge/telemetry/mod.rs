@@ -1,8 +1,11 @@
-//! Owns what operators see: metrics and the access log. In reading order: `families`, `check_metrics`, `metrics`, `access_log`.
+//! Owns what operators see: metrics and the access log. In reading order: `families`, `process_metrics`, `check_metrics`, `turn_metrics`,
+//! `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
+mod process_metrics;
 mod check_metrics;
+mod turn_metrics;
 mod metrics;
 mod access_log;
 
@@ -12,6 +15,7 @@ use std::sync::Arc;
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
 use crate::core::names::CallerName;
+use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 
 pub use access_log::{AccessLog, Routed};
@@ -37,6 +41,8 @@ pub struct Observed<'a> {
     pub status: u16,
     pub stream: bool,
     pub path: &'a str,
+    /// What became of the conversation that it is a turn of.
+    pub(crate) kept: Option<Became>,
 }
 
 impl Telemetry {
@@ -60,6 +66,10 @@ impl Telemetry {
     /// Takes in what became of an exchange.
     pub fn observe(&self, generation: &Generation, observed: &Observed<'_>) {
         self.metrics.observe(generation, observed.record);
+        if let Some(kept) = observed.kept {
+            let model = generation.model_metrics(observed.record.asked);
+            model.turns.count(kept);
+        }
         let wanted = generation.snapshot.access_log == Format::Json;
         if wanted && !self.log.write(generation, observed) {
             self.metrics.count_dropped_log_line();

@@ -1,8 +1,9 @@
 //! Owns the reading of a request and its rewriting for an upstream. In reading order: this file,
-//! `scan` (one pass over the top level).
-//! Must never look inside messages beyond one substring search, or hold the body itself.
+//! `scan` (one pass over the top level), `conversation` (which one it goes on with).
+//! Must never hold the body itself. Only `conversation` looks inside messages, where it is asked to.
 
 mod scan;
+mod conversation;
 
 use std::ops::Range;
 
@@ -29,6 +30,16 @@ pub struct ClientRequest {
     add_usage_option: bool,
     /// The usage option and the router-only fields, in order.
     edits: Vec<Edit>,
+    spoken: Spoken,
+}
+
+/// Where the body says which conversation it goes on with; a field may be of any type.
+#[derive(Clone, Debug, Default)]
+struct Spoken {
+    session_id: Option<Range<usize>>,
+    prompt_cache_key: Option<Range<usize>>,
+    user: Option<Range<usize>>,
+    messages: Option<Range<usize>>,
 }
 
 /// What the client's request says about its answer.

@@ -123,10 +123,7 @@ pub(super) fn usage(usage: Option<&RawValue>) -> Option<Usage> {
     Some(Usage {
         prompt_tokens,
         completion_tokens: completion,
-        cached_tokens: details
-            .cached_tokens
-            .or(usage.prompt_cache_hit_tokens)
-            .unwrap_or(0),
+        cached_tokens: details.cached_tokens.or(usage.prompt_cache_hit_tokens),
         reasoning_tokens: reasoning,
     })
 }
@@ -199,7 +196,7 @@ mod tests {
         let expected = Usage {
             prompt_tokens: 12,
             completion_tokens: 291,
-            cached_tokens: 11,
+            cached_tokens: Some(11),
             reasoning_tokens: 290,
         };
         assert_eq!(found, Some(expected));
@@ -210,7 +207,7 @@ mod tests {
         let expected = Usage {
             prompt_tokens: 6,
             completion_tokens: 212,
-            cached_tokens: 4,
+            cached_tokens: Some(4),
             reasoning_tokens: 198,
         };
         assert_eq!(found, Some(expected));

@@ -10,7 +10,8 @@ use memchr::memmem;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ClientRequest, Expects};
+use super::conversation::is_signed;
+use super::{ClientRequest, Expects, Spoken};
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::openai::operation::Operation;
@@ -92,6 +93,9 @@ struct Fields<'a> {
     reasoning: Option<&'a RawValue>,
     reasoning_effort: Option<&'a RawValue>,
     n: Option<&'a RawValue>,
+    session_id: Option<&'a RawValue>,
+    prompt_cache_key: Option<&'a RawValue>,
+    user: Option<&'a RawValue>,
     /// Spans of router-only fields with the comma that goes with each.
     router_only: Vec<Range<usize>>,
     repeated: Option<&'static str>,
@@ -130,6 +134,9 @@ impl<'de> Visitor<'de> for FieldsOf<'_, 'de> {
             let value: &'de RawValue = map.next_value()?;
             let end = span_of(self.text, value.get()).end;
             if ROUTER_ONLY.contains(&&*key) {
+                if key == "session_id" {
+                    self.fields.session_id = Some(value);
+                }
                 self.fields.router_only.push(cut.remove(end));
                 continue;
             }
@@ -206,6 +213,8 @@ impl<'a> Fields<'a> {
             "reasoning" => self.reasoning = Some(value),
             "reasoning_effort" => self.reasoning_effort = Some(value),
             "n" => self.n = Some(value),
+            "prompt_cache_key" => self.prompt_cache_key = Some(value),
+            "user" => self.user = Some(value),
             _ => {}
         }
         Ok(())
@@ -239,8 +248,20 @@ impl<'a> Fields<'a> {
                 structured: self.response_format.is_some_and(asks_for_json),
             },
             facts: self.facts(model, stream, text.len()),
+            spoken: self.spoken(text),
             edits,
         })
+    }
+
+    fn spoken(&self, text: &str) -> Spoken {
+        let span = |value: Option<&RawValue>| Some(span_of(text, value?.get()));
+        let chat = self.operation == Operation::Chat;
+        Spoken {
+            session_id: span(self.session_id),
+            prompt_cache_key: span(self.prompt_cache_key),
+            user: span(self.user),
+            messages: span(self.input.filter(|_| chat)),
+        }
     }
 
     fn facts(&self, model: String, stream: bool, body_bytes: usize) -> RequestFacts {
@@ -264,6 +285,7 @@ impl<'a> Fields<'a> {
             images: holds(IMAGE_PART),
             files: FILE_PARTS.into_iter().any(holds),
             json_schema: self.response_format.is_some_and(asks_for_a_schema),
+            signed: self.operation == Operation::Chat && self.input.is_some_and(is_signed),
             body_bytes: body_bytes as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
         }

@@ -1,0 +1,299 @@
+//! Owns which conversation a request goes on with, and what became of its turn: finds the key among what a policy
+//! names, and joins the plan to what is remembered. Must never keep a client's text, only a hash that is made with
+//! this process's own secret.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::config::snapshot::Caller;
+use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::exchange::{Record, Result as Ending};
+use crate::core::plan::{Hold, Plan};
+use crate::core::policy::KeySource;
+use crate::core::sticky::{Places, Table, Turn};
+use crate::core::time::Time;
+use crate::wire::openai::operation::Operation;
+use crate::wire::openai::request::ClientRequest;
+
+/// All conversations of the process. It outlives generations.
+#[derive(Debug, Default)]
+pub(crate) struct Conversations {
+    table: Table,
+    /// Of the keys: nobody outside can make two conversations one, or fill one row of the table.
+    secret: RandomState,
+}
+
+/// A request as far as it tells its conversation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) request: &'a ClientRequest,
+    pub(crate) body: &'a Bytes,
+    pub(crate) caller: Option<&'a Caller>,
+    /// The model's name, where a wildcard has it.
+    pub(crate) wild: Option<&'a str>,
+}
+
+/// The conversation of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Conversation {
+    key: u64,
+    /// What told it from others.
+    pub(crate) source: KeySource,
+    /// Who answered last, where that is known and still there.
+    pub(crate) last: Option<EndpointIx>,
+    /// As estimated, for upstreams that do not count.
+    prompt_tokens: u64,
+    ttl: Duration,
+}
+
+/// What became of a conversation with a turn that was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Became {
+    /// Nobody was known to have answered it.
+    New,
+    /// The same endpoint answered again.
+    Kept,
+    /// Another one did.
+    Moved,
+}
+
+impl Became {
+    /// Every one, at its own position.
+    pub(crate) const ALL: [Became; 3] = [Became::New, Became::Kept, Became::Moved];
+
+    /// The name used in metrics and logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Became::New => "new",
+            Became::Kept => "kept",
+            Became::Moved => "moved",
+        }
+    }
+
+    pub(crate) const fn position(self) -> usize {
+        self as usize
+    }
+}
+
+impl Conversations {
+    /// The conversation that a request goes on with, if its policy looks for one; the plan is held to the endpoint
+    /// that answered last.
+    pub(crate) fn join(
+        &self,
+        (catalog, places): (&Catalog, &Places),
+        plan: &mut Plan,
+        asked: Asked<'_>,
+        now: Time,
+    ) -> Option<Conversation> {
+        let policy = plan.policy.clone();
+        let settings = policy.sticky.as_ref()?;
+        if asked.request.expects.operation == Operation::Embeddings {
+            return None;
+        }
+        let model = catalog.name_of(plan.legs[0].model, asked.wild);
+        let (key, source) = self.key(&settings.keys, model, asked)?;
+        let memory = self.table.find(key, now);
+        let known = memory.and_then(|memory| Some((memory, places.endpoint(memory.place)?)));
+        if let Some((memory, endpoint)) = known {
+            let pull = memory.pull(
+                plan.facts.prompt_tokens(),
+                catalog.endpoint(endpoint).price,
+                plan.cheapest_beside(endpoint),
+                source.is_named(),
+            );
+            plan.hold(catalog, Hold { endpoint, pull });
+        }
+        Some(Conversation {
+            key,
+            source,
+            last: known.map(|(_, endpoint)| endpoint),
+            prompt_tokens: plan.facts.prompt_tokens(),
+            ttl: settings.ttl,
+        })
+    }
+
+    /// The key by the first source that the request has. Keys of different callers and models never meet.
+    fn key(
+        &self,
+        sources: &[KeySource],
+        model: &str,
+        asked: Asked<'_>,
+    ) -> Option<(u64, KeySource)> {
+        sources.iter().find_map(|source| {
+            let mut hasher = self.secret.build_hasher();
+            hasher.write_u8(u8::from(asked.caller.is_some()));
+            write(&mut hasher, asked.caller.map_or("", |it| it.name.as_str()));
+            write(&mut hasher, model);
+            write(&mut hasher, source.as_str());
+            let found = asked.hash(source, &mut hasher);
+            found.then(|| (hasher.finish(), source.clone()))
+        })
+    }
+
+    /// Takes in what became of a turn; `None` where it was not answered. What is remembered is always who answered
+    /// last, a probe or another model too: reasoning that was signed goes back to who signed it.
+    pub(crate) fn note(
+        &self,
+        conversation: &Conversation,
+        places: &Places,
+        record: &Record,
+        now: Time,
+    ) -> Option<Became> {
+        let served = record.served?;
+        match record.result {
+            Ending::Answered | Ending::ClientGone => {}
+            Ending::Failed(_) | Ending::Broken => return None,
+        }
+        let kept = match conversation.last {
+            None => Became::New,
+            Some(last) if last == served => Became::Kept,
+            Some(_) => Became::Moved,
+        };
+        let usage = record.usage;
+        let turn = Turn {
+            prompt_tokens: usage.map_or(conversation.prompt_tokens, |it| it.prompt_tokens),
+            cached_tokens: usage.and_then(|it| it.cached_tokens),
+        };
+        let (key, place) = (conversation.key, places.place(served));
+        self.table.note(key, place, turn, conversation.ttl, now);
+        Some(kept)
+    }
+}
+
+impl Asked<'_> {
+    /// Hands what the source says to the hasher. Returns whether it says anything.
+    fn hash(&self, source: &KeySource, hasher: &mut impl Hasher) -> bool {
+        let (request, body) = (self.request, self.body);
+        let text = match source {
+            KeySource::Beginning => return request.hash_beginning(body, hasher),
+            KeySource::Header(name) => {
+                let value = self.headers.get(&**name);
+                let value = value.map(http::HeaderValue::as_bytes).unwrap_or_default();
+                hasher.write(value);
+                return !value.is_empty();
+            }
+            KeySource::SessionId => request.session_id(body),
+            KeySource::PromptCacheKey => request.prompt_cache_key(body),
+            KeySource::User => request.user(body),
+        };
+        hasher.write(text.as_deref().unwrap_or("").as_bytes());
+        text.is_some()
+    }
+}
+
+/// With its length, so that two texts cannot be cut elsewhere and be the same.
+fn write(hasher: &mut impl Hasher, text: &str) {
+    hasher.write_usize(text.len());
+    hasher.write(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::secret::Secret;
+    use crate::core::names::CallerName;
+    use crate::core::policy::Stickiness;
+    use crate::wire::openai::request::scan;
+
+    fn caller(name: &str) -> Caller {
+        Caller {
+            name: CallerName::new(name),
+            key: Secret::new("k"),
+            models: Vec::new(),
+            policy: None,
+        }
+    }
+
+    /// What tells conversations apart, for a request with this body's fields and these headers.
+    struct Case {
+        conversations: Conversations,
+        settings: Stickiness,
+    }
+
+    impl Case {
+        fn key(
+            &self,
+            caller: Option<&Caller>,
+            model: &str,
+            more: &str,
+            headers: &[(&'static str, &'static str)],
+        ) -> Option<(u64, KeySource)> {
+            let body =
+                format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
+            let body = Bytes::from(body);
+            let request = scan(Operation::Chat, &body).unwrap();
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            let asked = Asked {
+                headers: &map,
+                request: &request,
+                body: &body,
+                caller,
+                wild: None,
+            };
+            self.conversations.key(&self.settings.keys, model, asked)
+        }
+    }
+
+    fn case() -> Case {
+        Case {
+            conversations: Conversations::default(),
+            settings: Stickiness::default(),
+        }
+    }
+
+    #[test]
+    fn the_first_source_that_says_anything_is_the_key() {
+        let case = case();
+        let session = ("x-session-id", "s");
+        let source = |more: &str, headers: &[(&'static str, &'static str)]| {
+            let (_, source) = case.key(None, "a/m", more, headers).unwrap();
+            source.as_str().to_owned()
+        };
+        let both = r#","session_id":"b","prompt_cache_key":"p""#;
+        assert_eq!(source(both, &[session]), "session_id");
+        let cached = r#","prompt_cache_key":"p""#;
+        assert_eq!(source(cached, &[session]), "x-session-id");
+        assert_eq!(source(cached, &[("x-session-id", "")]), "prompt_cache_key");
+        assert_eq!(source("", &[]), "conversation");
+        let named_only = Case {
+            settings: Stickiness {
+                keys: vec![KeySource::SessionId],
+                ..Stickiness::default()
+            },
+            ..self::case()
+        };
+        assert_eq!(named_only.key(None, "a/m", cached, &[session]), None);
+    }
+
+    #[test]
+    fn no_two_callers_models_or_sources_share_a_key() {
+        let case = case();
+        let (one, two) = (caller("one"), caller("two"));
+        let session = [("x-session-id", "s")];
+        let all = [
+            case.key(None, "a/m", "", &session),
+            case.key(Some(&one), "a/m", "", &session),
+            case.key(Some(&two), "a/m", "", &session),
+            case.key(Some(&one), "a/n", "", &session),
+            case.key(Some(&one), "a/m", r#","session_id":"s""#, &[]),
+            case.key(Some(&one), "a/m", r#","prompt_cache_key":"s""#, &[]),
+            case.key(Some(&one), "a/m", "", &[]),
+            case.key(Some(&caller("onea")), "/m", "", &session),
+            case.key(Some(&caller("")), "a/m", "", &session),
+        ];
+        let keys: std::collections::HashSet<u64> =
+            all.iter().map(|key| key.as_ref().unwrap().0).collect();
+        assert_eq!(keys.len(), all.len());
+        let again = case.key(Some(&one), "a/m", r#","user":"u""#, &session);
+        assert_eq!(again, all[1]);
+        let elsewhere = self::case().key(Some(&one), "a/m", "", &session);
+        assert_ne!(elsewhere, all[1], "each process has its own secret");
+    }
+}

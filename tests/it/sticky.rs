@@ -1,0 +1,365 @@
+//! Where a conversation's turns go: to the endpoint that answered the last one, as long as that is well, is worth it,
+//! and is the client's own. Judged by who received what.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use mainstay::cmd::mock::{Fault, Kind, Mock};
+
+use crate::harness::{Config, Proxy, fast, mock, run};
+use crate::raw::{self, Answer, Request, Via};
+
+const ONE: &str = "t/m@one/default";
+const TWO: &str = "t/m@two/default";
+
+/// Two providers of equal price, in the order of the file.
+struct Pair {
+    one: Mock,
+    two: Mock,
+    proxy: Proxy,
+}
+
+/// A model that both sell at these prices.
+fn sold(price: &str) -> String {
+    let sold = |by: &str| format!("{{ provider: {by}, price: {{ {price} }} }}");
+    format!("endpoints: [{}, {}]", sold("one"), sold("two"))
+}
+
+fn config(one: &Mock, two: &Mock, policy: &str, price: &str) -> Config {
+    Config::new()
+        .provider("one", one.addr())
+        .provider("two", two.addr())
+        .policy(policy)
+        .raw_model("t/m", &sold(price))
+}
+
+const PRICE: &str = "prompt: 1, completion: 1";
+const CACHING: &str = "prompt: 1, completion: 1, cache_read: 0.1";
+
+impl Pair {
+    async fn new(policy: &str, price: &str) -> Self {
+        let (one, two) = (mock(fast()).await, mock(fast()).await);
+        let proxy = config(&one, &two, policy, price).start();
+        Self { one, two, proxy }
+    }
+
+    /// Answers enough elsewhere that one failure makes nobody sick.
+    async fn warm(&self) {
+        for nth in 0..12 {
+            let other = Request::chat("t/m").header("x-session-id", &format!("other-{nth}"));
+            assert_eq!(self.proxy.send(&other).await.status, 200);
+        }
+    }
+
+    /// The next request of `one` fails; the turn is answered by the other.
+    async fn move_away(&self, turn: &Request) {
+        break_once(&self.one);
+        assert_eq!(self.served(turn).await, TWO, "it moves where it must");
+    }
+
+    async fn served(&self, request: &Request) -> String {
+        served(&self.proxy.send(request).await)
+    }
+}
+
+fn break_once(mock: &Mock) {
+    mock.update(|script| script.fault = Some(Fault::first(1, Kind::status(503))));
+}
+
+fn served(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.header("x-mainstay-endpoint").unwrap().to_owned()
+}
+
+fn turn(session: &str) -> Request {
+    Request::chat("t/m").header("x-session-id", session)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_moves_once_when_its_endpoint_fails_and_does_not_come_back() {
+    // By price and failures alone: how quick a loaded machine is must not decide.
+    let policy = "sort: adaptive, weights: { latency: 0, throughput: 0 }";
+    let (one, two) = (mock(fast()).await, mock(fast()).await);
+    let proxy = Config::new()
+        .provider("one", one.addr())
+        .provider("two", two.addr())
+        .policy_named("mix", policy)
+        .raw_model("t/m", &format!("policy: mix, {}", sold(PRICE)))
+        .start();
+    let turns = async |count: usize| {
+        let mut places = Vec::new();
+        for _ in 0..count {
+            places.push(served(&proxy.send(&turn("s")).await));
+        }
+        places.dedup();
+        places
+    };
+    let first = turns(20).await;
+    assert_eq!(first.len(), 1, "{first:?}");
+    let (here, there) = match first[0] == ONE {
+        true => (&one, TWO),
+        false => (&two, ONE),
+    };
+    here.update(|script| script.fault = Some(Fault::always(Kind::status(503))));
+    assert_eq!(turns(10).await, [there]);
+    here.update(|script| script.fault = None);
+    // Long enough for the rest of a second to be over.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(turns(10).await, [there]);
+    let count = async |result: &str, expected: f64| {
+        let labels = [("model", "t/m"), ("result", result)];
+        proxy
+            .counts("mainstay_sticky_total", &labels, expected)
+            .await;
+    };
+    count("new", 1.0).await;
+    count("moved", 1.0).await;
+    count("kept", 38.0).await;
+    let log = proxy.access_log(40).await;
+    let words: Vec<&str> = log
+        .iter()
+        .filter_map(|line| line["sticky"].as_str())
+        .collect();
+    assert_eq!(words.iter().filter(|word| **word == "moved").count(), 1);
+    assert_eq!((words.len(), words[0], words[1]), (40, "new", "kept"));
+}
+
+/// Whether the turn after one that had to move goes where that went.
+async fn stays(policy: &str, price: &str, turn: &Request) -> bool {
+    let pair = Pair::new(policy, price).await;
+    pair.warm().await;
+    pair.move_away(turn).await;
+    pair.served(turn).await == TWO
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tells_conversations_apart_is_what_the_policy_names() {
+    let body = |field: &str| Request::chat_with("t/m", &format!(r#","{field}":"s""#));
+    let thread = || Request::chat("t/m").header("X-Thread-Id", "s");
+    let other_keys = "sticky: { key: [x-thread-id, user] }";
+    let table = [
+        ("", turn("s"), true),
+        ("", body("session_id"), true),
+        ("", body("prompt_cache_key"), true),
+        ("", body("user"), false),
+        ("", Request::chat("t/m"), false),
+        ("sticky: off", turn("s"), false),
+        ("sticky: null", body("session_id"), false),
+        (other_keys, turn("s"), false),
+        (other_keys, thread(), true),
+        (other_keys, body("user"), true),
+    ];
+    for (policy, turn, expected) in table {
+        let found = stays(policy, PRICE, &turn).await;
+        assert_eq!(found, expected, "{policy} {turn:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_without_a_name_stays_for_its_cache_alone() {
+    let long = |words: usize| {
+        let text = "word ".repeat(words);
+        let messages =
+            json!([{ "role": "system", "content": text }, { "role": "user", "content": "hi" }]);
+        let body = json!({ "model": "t/m", "messages": messages });
+        Request::post("/v1/chat/completions", body.to_string())
+    };
+    assert!(stays("", CACHING, &long(8_000)).await);
+    assert!(
+        !stays("", CACHING, &long(400)).await,
+        "no cache is as short"
+    );
+    assert!(!stays("", PRICE, &long(8_000)).await, "nothing is saved");
+    let named = "sticky: { key: [session_id] }";
+    assert!(!stays(named, CACHING, &long(8_000)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_is_forgotten_when_it_was_silent_for_long() {
+    let pair = Pair::new("sticky: { ttl: 1500ms }", PRICE).await;
+    pair.warm().await;
+    pair.move_away(&turn("s")).await;
+    tokio::time::sleep(Duration::from_millis(1_700)).await;
+    assert_eq!(pair.served(&turn("s")).await, ONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_moves_the_conversation_of_another_key_or_model() {
+    let (one, two) = (mock(fast()).await, mock(fast()).await);
+    let keys = "auth: { keys: [{ name: a, key: key-a-1 }, { name: b, key: key-b-1 }] }";
+    let proxy = config(&one, &two, "attempts: 3", PRICE)
+        .raw_model("t/n", &sold(PRICE))
+        .top(keys)
+        .start();
+    let ask = async |model: &str, key: &str| {
+        let request = Request::chat(model).header("x-session-id", "same");
+        served(&proxy.send(&request.key(key)).await)
+    };
+    for _ in 0..12 {
+        assert_eq!(ask("t/m", "key-b-1").await, ONE);
+    }
+    break_once(&one);
+    assert_eq!(ask("t/m", "key-a-1").await, TWO);
+    assert_eq!(ask("t/m", "key-b-1").await, ONE);
+    assert_eq!(ask("t/n", "key-a-1").await, "t/n@one/default");
+    assert_eq!(ask("t/m", "key-a-1").await, TWO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_keeps_conversations_and_forgets_endpoints_that_are_gone() {
+    let pair = Pair::new("attempts: 3", PRICE).await;
+    pair.warm().await;
+    pair.move_away(&turn("s")).await;
+    let reload = async |config: Config, generation: u64| {
+        pair.proxy.write_config(&config.text());
+        let begun = Instant::now();
+        while pair.proxy.status().await["config"]["generation"] != generation {
+            assert!(begun.elapsed() < raw::PATIENCE, "never reloaded");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let more = config(&pair.one, &pair.two, "attempts: 4", PRICE);
+    reload(more.model("t/more", &["one"]), 2).await;
+    assert_eq!(pair.served(&turn("s")).await, TWO);
+    let alone = Config::new()
+        .provider("one", pair.one.addr())
+        .model("t/m", &["one"]);
+    reload(alone, 3).await;
+    assert_eq!(pair.served(&turn("s")).await, ONE);
+    let again = config(&pair.one, &pair.two, "attempts: 3", PRICE);
+    reload(again, 4).await;
+    assert_eq!(pair.served(&turn("s")).await, ONE, "it has settled there");
+}
+
+/// A turn that replays reasoning which was signed.
+fn signed(session: &str) -> Request {
+    let details = json!([{ "type": "reasoning.text", "text": "so", "signature": "c2lnbmVk" }]);
+    let messages = json!([
+        { "role": "user", "content": "hi" },
+        { "role": "assistant", "content": "yes", "reasoning_details": details },
+        { "role": "user", "content": "and?" },
+    ]);
+    let body = json!({ "model": "t/m", "messages": messages, "session_id": session });
+    Request::post("/v1/chat/completions", body.to_string())
+}
+
+fn open(session: &str) -> Request {
+    Request::chat_with("t/m", &format!(r#","session_id":"{session}""#))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_reasoning_is_not_sent_to_who_did_not_sign_it() {
+    let pair = Pair::new("attempts: 3", PRICE).await;
+    pair.warm().await;
+    assert_eq!(pair.served(&signed("unknown")).await, ONE, "nobody knows");
+    pair.move_away(&open("s")).await;
+    assert_eq!(pair.served(&signed("s")).await, TWO);
+
+    let before = pair.one.received().len();
+    pair.two
+        .update(|script| script.fault = Some(Fault::always(Kind::status(503))));
+    let refused = pair.proxy.send(&signed("s")).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(pair.one.received().len(), before, "it got none of it");
+    let told = explain(&pair.proxy, &signed("s")).await;
+    let conversation = &told["conversation"];
+    assert_eq!(conversation["pinned"], true, "{told}");
+    let other = &told["models"][0]["endpoints"][0];
+    assert_eq!(
+        (&other["id"], &other["why"]),
+        (
+            &json!(ONE),
+            &json!("the request replays reasoning that another provider signed")
+        )
+    );
+    pair.two.update(|script| script.fault = None);
+    assert_eq!(pair.served(&signed("s")).await, TWO, "as soon as it can");
+
+    pair.two
+        .update(|script| script.fault = Some(Fault::always(Kind::status(503))));
+    assert_eq!(pair.served(&open("s")).await, ONE, "unsigned, it moves");
+    assert_eq!(pair.served(&signed("s")).await, ONE);
+
+    let unpinned = Pair::new("sticky: off", PRICE).await;
+    unpinned
+        .one
+        .update(|script| script.fault = Some(Fault::always(Kind::status(503))));
+    assert_eq!(unpinned.served(&signed("s")).await, TWO);
+    assert_eq!(unpinned.served(&signed("s")).await, TWO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_reasoning_of_a_provider_that_may_not_be_asked_is_refused_with_the_reason() {
+    let (one, two) = (mock(fast()).await, mock(fast()).await);
+    let config = config(&one, &two, "attempts: 3", PRICE)
+        .policy_named("careful", "sort: ordered, require: { ignore: [two] }")
+        .top("auth: { keys: [{ name: a, key: key-a-1 }] }");
+    let proxy = config.start();
+    break_once(&one);
+    let with_key = |request: Request| request.key("key-a-1");
+    assert_eq!(served(&proxy.send(&with_key(open("s"))).await), TWO);
+    let text = config
+        .text()
+        .replace("key: key-a-1", "key: key-a-1, policy: careful");
+    proxy.write_config(&text);
+    let begun = Instant::now();
+    while proxy.status().await["config"]["generation"] != 2 {
+        assert!(begun.elapsed() < raw::PATIENCE, "never reloaded");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let refused = proxy.send(&with_key(signed("s"))).await;
+    let error = refused.error();
+    assert_eq!(
+        (refused.status, &error["code"]),
+        (404, &json!("no_endpoint_may"))
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("another provider signed") && message.contains("the policy ignores it"),
+        "{message}"
+    );
+}
+
+/// What the process says of a request, with the request's own headers.
+async fn explain(proxy: &Proxy, request: &Request) -> Value {
+    let request = request.clone().at("/api/explain");
+    raw::call(Via::H1, proxy.admin, &request).await.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_tells_the_conversation_and_what_leaving_would_lose() {
+    let pair = Pair::new("attempts: 3", CACHING).await;
+    let none = explain(&pair.proxy, &turn("s")).await;
+    assert_eq!(none["conversation"]["key"], "x-session-id");
+    assert_eq!(none["conversation"]["endpoint"], Value::Null);
+    pair.warm().await;
+    pair.move_away(&open("s")).await;
+    let told = explain(&pair.proxy, &open("s")).await;
+    let conversation = &told["conversation"];
+    assert_eq!(conversation["endpoint"], TWO, "{told}");
+    assert_eq!(
+        (&conversation["stays"], &conversation["pinned"]),
+        (&json!(true), &json!(false))
+    );
+    assert!(conversation["worth"].as_f64().unwrap() > 0.2, "{told}");
+    assert_eq!(told["models"][0]["endpoints"][1]["share"], 1.0);
+    let again = explain(&pair.proxy, &open("s")).await;
+    assert_eq!(
+        again["conversation"]["endpoint"], TWO,
+        "asking moves nobody"
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("request.json");
+    std::fs::write(&file, &open("s").body).unwrap();
+    let admin = format!("http://{}", pair.proxy.admin);
+    let output = tokio::task::spawn_blocking(move || {
+        run(&["explain", "--admin", &admin, "--request"], &file)
+    });
+    let text = String::from_utf8(output.await.unwrap().stdout).unwrap();
+    let expected = format!(
+        "a conversation by its session_id: answered last by {TWO}, and stays there; leaving"
+    );
+    assert!(text.contains(&expected), "{text}");
+}
