@@ -36,15 +36,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/time", &[]),
     ("core/nearest", &[]),
     ("core/outcome", &[]),
+    ("core/quota", &[]),
     ("core/timeouts", &[]),
     ("core/catalog", &["core/names", "core/timeouts"]),
     ("core/policy", &["core/names", "core/timeouts", "core/catalog"]), // what it requires, in the catalogue's words
     ("core/drift", &["core/catalog"]),
-    ("core/health", &["core/time", "core/outcome", "core/catalog"]),
+    ("core/health", &["core/time", "core/outcome", "core/quota", "core/catalog"]),
     // To `drift`: what a policy lets differ is judged where candidates are left out.
-    ("core/plan", &["core/time", "core/catalog", "core/policy", "core/drift", "core/health"]),
+    ("core/plan", &["core/time", "core/quota", "core/catalog", "core/policy", "core/drift", "core/health"]),
     ("core/exchange", &[
-        "core/time", "core/outcome", "core/timeouts", "core/catalog", "core/policy", "core/health",
+        "core/time", "core/outcome", "core/quota", "core/timeouts", "core/catalog", "core/policy", "core/health",
         "core/plan",
     ]),
 
@@ -54,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/rope", &[]),
     ("wire/splice", &["wire/rope"]),
     ("wire/retry_after", &[]),
+    ("wire/rate_headers", &[]),
     ("wire/client_error", &[]),
     ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/retry_after", "wire/client_error"]),
     ("config/secret", &[]),

@@ -29,6 +29,7 @@ mod operations;
 mod naming;
 mod failover;
 mod routing;
+mod pacing;
 mod surface;
 mod limits;
 mod connections;

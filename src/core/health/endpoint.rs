@@ -1,6 +1,8 @@
 //! Owns the health of one endpoint: beliefs, speed, breaker, the rate-limit block. Outcomes take a short
-//! lock; picks read the published words. Must never hold the lock while picking. Beside it: `told` (what others are told).
+//! lock; picks read the published words. Must never hold the lock while picking. Beside it: `paced` (the
+//! upstream's own limits), `told` (what others are told).
 
+mod paced;
 mod told;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -12,6 +14,7 @@ use crate::core::health::bucket::{Bucket, Kind};
 use crate::core::health::cap::RateCap;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
+use crate::core::health::pacing::Pacing;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
@@ -90,6 +93,7 @@ struct Inner {
     waiting: [Waiting; Bucket::COUNT],
     throughput: Throughput,
     cap: RateCap,
+    pacing: Pacing,
     /// Tokens in an event with content: some send several at once. 0 = not known, taken for 1.
     per_event: f32,
     breaker: Breaker,
@@ -115,10 +119,6 @@ impl EndpointHealth {
         self.lock().waiting.iter().map(Waiting::count).sum()
     }
 
-    pub(crate) fn enter(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn leave(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
     }
@@ -140,7 +140,8 @@ impl EndpointHealth {
     /// Takes one of `most` places to wait, and a turn at `latest`. Returns when that is.
     pub(crate) fn begin_wait(&self, most: u32, latest: Time, now: Time) -> Option<Time> {
         self.renew_limit(now);
-        let free = self.words.blocked_until().max(now);
+        let blocked = self.words.blocked_until();
+        let free = blocked.max(self.words.spent_until()).max(now);
         if !self.take_place(most) {
             return None;
         }

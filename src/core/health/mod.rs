@@ -1,5 +1,5 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `pacing`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
 //! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`, `operators`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
@@ -8,6 +8,7 @@ mod posterior;
 mod latency;
 mod throughput;
 mod cap;
+mod pacing;
 mod waiting;
 mod memory;
 mod breaker;
@@ -42,6 +43,7 @@ use gate::Heard;
 pub(crate) use latency::Latency;
 pub use memory::{BreakerMemory, EndpointMemory, SpeedMemory};
 pub use operators::Condition;
+pub use pacing::{Mark, Remaining, Room};
 pub use pool::Pool;
 pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
 pub use windows::{Past, Quantiles, Uptime};
@@ -324,11 +326,6 @@ impl Health {
         let gates = [&slot.host.word, &slot.key.word];
         let mut passages = gates.into_iter().map(|word| word.read(&self.settings, now));
         passages.any(|passage| passage == Passage::Shut)
-    }
-
-    /// An attempt begins.
-    pub fn begin(&self, endpoint: EndpointIx) {
-        self.slot(endpoint).own.enter();
     }
 
     /// An attempt is over, whatever its outcome.

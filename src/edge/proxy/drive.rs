@@ -350,7 +350,11 @@ impl<'a> Drive<'a> {
     }
 
     fn on_seen(&mut self, seen: Seen) -> Option<Input> {
-        let id = self.attempt.as_ref()?.id;
+        let attempt = self.attempt.as_mut()?;
+        let id = attempt.id;
+        if let Some(limits) = attempt.limits.take() {
+            self.tell(Input::Limits(id, limits));
+        }
         match seen {
             Seen::Connected => Some(Input::Connected(id)),
             Seen::Reconnecting => Some(Input::Reconnecting(id)),

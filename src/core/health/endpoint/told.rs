@@ -7,6 +7,7 @@ use super::EndpointHealth;
 use crate::core::health::bucket::Bucket;
 use crate::core::health::latency::Latency;
 use crate::core::health::memory::{EndpointMemory, SpeedMemory, duration};
+use crate::core::health::pacing::Remaining;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::windows::Past;
 use crate::core::time::Time;
@@ -63,6 +64,11 @@ impl EndpointHealth {
     /// The learnt limit on requests a second, for an operator.
     pub fn rate_cap(&self) -> Option<f32> {
         self.lock().cap.limit
+    }
+
+    /// What is left of each limit that the upstream told, for an operator.
+    pub fn remaining(&self, now: Time) -> Vec<Remaining> {
+        self.lock().pacing.show(now)
     }
 
     /// Trips since the process began.
