@@ -112,6 +112,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
         "edge/template", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
+    // It sends what health asks for the way that attempts are sent.
+    ("edge/prober", &["edge/clock", "edge/lifecycle", "edge/generation", "edge/telemetry", "edge/proxy"]),
     // Connections become requests there, and both say how long a head may be and take.
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
     ("edge/admin", &[
@@ -122,7 +124,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/store", &["edge/clock", "edge/generation"]),
     ("edge/plugin", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
-        "edge/proxy", "edge/admin", "edge/store",
+        "edge/proxy", "edge/prober", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),
     ("cmd/listen", &[]),

@@ -63,6 +63,7 @@ impl Process {
         server.add_service(operators);
         server.add_service(mainstay.check_service());
         server.add_service(mainstay.keep_service());
+        server.add_service(mainstay.probe_service());
         Ok(Self {
             server,
             mainstay,

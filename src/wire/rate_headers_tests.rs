@@ -166,10 +166,7 @@ fn every_recorded_head_with_limits_is_read() {
             let Some(window) = told.get(quantity) else {
                 continue;
             };
-            assert!(
-                window.remaining.is_some() && window.limit.is_some(),
-                "{folder} {quantity:?} {headers:?}"
-            );
+            assert!(window.remaining.is_some(), "{folder} {headers:?}");
             with_reset += usize::from(window.resets_in.is_some());
             // All of these were nearly whole: none of them reads as a long wait.
             assert!(
@@ -182,10 +179,19 @@ fn every_recorded_head_with_limits_is_read() {
         *by_folder.entry(folder.clone()).or_default() += usize::from(!told.is_empty());
     }
     by_folder.retain(|_, count| *count > 0);
-    let expected = [("anthropic", 0)];
+    let expected = [
+        ("anthropic", 11),
+        ("azure", 18),
+        ("groq", 2),
+        ("mistral", 4),
+        ("openai-chat", 14),
+        ("openai-other", 16),
+        ("openai-responses", 9),
+        ("xai", 4),
+    ];
     let found: Vec<(&str, usize)> = by_folder
         .iter()
         .map(|(name, count)| (name.as_str(), *count))
         .collect();
-    assert_eq!((found, with_reset), (expected.to_vec(), 0));
+    assert_eq!((found, with_reset), (expected.to_vec(), 145));
 }

@@ -30,6 +30,7 @@ mod naming;
 mod failover;
 mod routing;
 mod pacing;
+mod active_probes;
 mod surface;
 mod limits;
 mod connections;

@@ -1,11 +1,12 @@
 //! Owns the health of one endpoint: beliefs, speed, breaker, the rate-limit block. Outcomes take a short
 //! lock; picks read the published words. Must never hold the lock while picking. Beside it: `paced` (the
-//! upstream's own limits), `told` (what others are told).
+//! upstream's own limits), `probed`, `told` (what others are told).
 
 mod paced;
+mod probed;
 mod told;
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub struct EndpointHealth {
     pub(crate) words: Words,
     in_flight: AtomicU32,
     waiting: AtomicU32,
+    /// What was asked of it last, as the edge counts operations.
+    asked: AtomicU8,
     inner: Mutex<Inner>,
     /// For operators; a lock of its own, so that whoever looks keeps no outcome waiting.
     past: Mutex<Windows>,
@@ -261,6 +264,9 @@ impl EndpointHealth {
         self.words.store_latency(verdict.bucket, latency);
         self.publish(&inner);
         drop(inner);
+        if verdict.class == Class::RateLimited {
+            self.forget_spent(verdict.now);
+        }
         self.past().failed(verdict.class, verdict.now);
         tripped
     }
@@ -366,12 +372,12 @@ impl EndpointHealth {
     }
 
     /// Begins a probe of the endpoint's own breaker, if it awaits one, and notes when the pool last probed.
-    pub(crate) fn begin_probe(&self, pool_requests: u64, now: Time) -> bool {
+    pub(crate) fn begin_probe(&self, pool_requests: u64, now: Time, actively: bool) -> bool {
         let mut inner = self.lock();
         inner.probed_at = pool_requests;
         let begins = inner.breaker.awaits_probe(now);
         if begins {
-            inner.breaker.begin_probe(now);
+            inner.breaker.begin_probe(now, actively);
         }
         self.publish(&inner);
         begins

@@ -143,6 +143,16 @@ impl Pacing {
         }
     }
 
+    /// A 429 said when there is something again: that is known better than from what was told before. A bucket that is
+    /// refilled all the time has something long before it is whole.
+    pub(crate) fn limited(&mut self) {
+        for at in 0..QUANTITIES {
+            if self.held[at].is_some_and(|held| self.left(at, &held) == 0) {
+                self.held[at] = None;
+            }
+        }
+    }
+
     /// Where no reset is told a period begins when more is left than before, and with the first word.
     fn reset(&self, at: usize, window: &Window, remaining: u64, now: Time) -> Time {
         let period = window.period.unwrap_or(PERIOD);

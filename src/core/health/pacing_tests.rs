@@ -97,6 +97,21 @@ fn with_nothing_left_nobody_is_sent_until_the_reset_and_never_for_longer_than_a_
 }
 
 #[test]
+fn a_429_knows_better_when_there_is_something_again() {
+    let (mut pacing, mark) = busy();
+    pacing.hear(
+        &requests(20, 0, Some(Duration::from_secs(60))),
+        mark,
+        at(NOW),
+    );
+    pacing.hear(&told(Quantity::Tokens, 9000, 1000, TEN), mark, at(NOW));
+    pacing.limited();
+    let advice = pacing.advice(at(NOW));
+    assert_eq!(advice.spent_until, Time::ZERO);
+    assert!(advice.rate.is_some(), "the other limit holds");
+}
+
+#[test]
 fn without_a_reset_a_period_begins_where_more_is_left_than_before() {
     let (mut pacing, mark) = busy();
     let resets_at = |pacing: &Pacing| pacing.show(at(NOW))[0].resets_at;

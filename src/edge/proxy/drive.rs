@@ -143,6 +143,8 @@ impl<'a> Drive<'a> {
     fn start(&mut self, id: AttemptId, endpoint: EndpointIx) {
         self.reader = None;
         self.forget_held();
+        let health = self.generation.health.endpoint(endpoint);
+        health.note_asked(self.operation() as u8);
         self.attempt = Some(Attempt::new(
             id,
             endpoint,

@@ -22,6 +22,7 @@ use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
 use crate::edge::telemetry::limit_metrics::LimitMetrics;
+use crate::edge::telemetry::probe_metrics::ProbeMetrics;
 
 /// Seconds to a first token or answer: the GenAI conventions' range at every second step.
 const LATENCY_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -68,6 +69,7 @@ pub struct Metrics {
     routed: IntCounterVec,
     limits: LimitMetrics,
     pub(crate) checks: CheckMetrics,
+    pub(crate) probes: ProbeMetrics,
 }
 
 /// The series of one endpoint.
@@ -212,6 +214,7 @@ impl Metrics {
             ),
             limits: LimitMetrics::new(&registry),
             checks: CheckMetrics::new(&registry),
+            probes: ProbeMetrics::new(&registry),
             registry,
         };
         metrics.describe_process();

@@ -1,10 +1,11 @@
 //! Owns what operators see: metrics and the access log. In reading order: `families`, `check_metrics`, `limit_metrics`,
-//! `metrics`, `access_log`.
+//! `probe_metrics`, `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
 mod check_metrics;
 mod limit_metrics;
+mod probe_metrics;
 mod metrics;
 mod access_log;
 

@@ -22,6 +22,15 @@ impl EndpointHealth {
         mark
     }
 
+    /// The upstream refused for its limits, and said until when.
+    pub(crate) fn forget_spent(&self, now: Time) {
+        if self.words.is_told() {
+            let mut inner = self.lock();
+            inner.pacing.limited();
+            self.words.store_advice(&inner.pacing.advice(now));
+        }
+    }
+
     /// The upstream told its limits with the answer to an attempt.
     pub(crate) fn hear(&self, quotas: &Quotas, mark: Mark, now: Time) {
         let mut inner = self.lock();
