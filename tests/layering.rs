@@ -113,7 +113,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/template", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // It sends what health asks for the way that attempts are sent.
-    ("edge/prober", &["edge/clock", "edge/lifecycle", "edge/generation", "edge/telemetry", "edge/proxy"]),
+    ("edge/prober", &["edge/generation", "edge/proxy"]),
     // Connections become requests there, and both say how long a head may be and take.
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
     ("edge/admin", &[

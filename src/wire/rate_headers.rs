@@ -215,5 +215,4 @@ fn span(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[path = "rate_headers_tests.rs"]
 mod tests;

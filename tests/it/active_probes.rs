@@ -88,3 +88,45 @@ async fn without_the_option_and_when_drained_nothing_is_sent() {
     let family = "mainstay_probes_total";
     assert!(proxy.metrics().await.sum(family, &[]).abs() < 0.1);
 }
+
+/// Five models with one dead key: whoever asks, asks for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_key_is_asked_about_once_for_all_its_models() {
+    let first = mock(failing(Kind::status(401))).await;
+    let second = mock(fast()).await;
+    let models = ["t/a", "t/b", "t/c", "t/d", "t/e"];
+    let config = Config::new()
+        .provider("first", first.addr())
+        .provider("second", second.addr())
+        .top("health: { rest: { auth: 250ms }, active_probe: { every: 250ms } }");
+    let config = models.iter().fold(config, |config, model| {
+        config.model(model, &["first", "second"])
+    });
+    let proxy = config.start();
+    for model in models {
+        assert_eq!(proxy.send(&Request::stream(model)).await.status, 200);
+    }
+    first.clear();
+    let begun = Instant::now();
+    while first.received().len() < 4 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "too few probes");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let at: Vec<Duration> = first.received().iter().map(|one| one.at).collect();
+    for pair in at.windows(2) {
+        let apart = pair[1].saturating_sub(pair[0]);
+        assert!(apart >= Duration::from_millis(150), "{at:?}");
+    }
+    // The key is let in again: all five come back, by one probe after another.
+    first.set(fast());
+    let begun = Instant::now();
+    loop {
+        let shown = proxy.admin_get("/api/endpoints").await.json();
+        let mut states = shown.as_array().unwrap().iter().map(|one| &one["state"]);
+        if states.all(|state| state == "closed") {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{shown}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -125,5 +125,4 @@ fn is_of_request(class: Class) -> bool {
 }
 
 #[cfg(test)]
-#[path = "active_tests.rs"]
 mod tests;

@@ -249,5 +249,4 @@ impl Health {
 }
 
 #[cfg(test)]
-#[path = "pacing_tests.rs"]
 mod tests;
