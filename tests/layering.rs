@@ -36,17 +36,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/time", &[]),
     ("core/nearest", &[]),
     ("core/outcome", &[]),
+    ("core/quota", &[]),
     ("core/timeouts", &[]),
     ("core/catalog", &["core/names", "core/timeouts"]),
     ("core/policy", &["core/names", "core/timeouts", "core/catalog"]), // what it requires, in the catalogue's words
     // What a conversation would lose is told in the policy's words.
     ("core/sticky", &["core/time", "core/catalog", "core/policy"]),
     ("core/drift", &["core/catalog"]),
-    ("core/health", &["core/time", "core/outcome", "core/catalog"]),
+    ("core/health", &["core/time", "core/outcome", "core/quota", "core/catalog"]),
     // To `drift`: what a policy lets differ is judged where candidates are left out.
-    ("core/plan", &["core/time", "core/catalog", "core/policy", "core/drift", "core/health"]),
+    ("core/plan", &["core/time", "core/quota", "core/catalog", "core/policy", "core/drift", "core/health"]),
     ("core/exchange", &[
-        "core/time", "core/outcome", "core/timeouts", "core/catalog", "core/policy", "core/health",
+        "core/time", "core/outcome", "core/quota", "core/timeouts", "core/catalog", "core/policy", "core/health",
         "core/plan",
     ]),
 
@@ -56,6 +57,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/rope", &[]),
     ("wire/splice", &["wire/rope"]),
     ("wire/retry_after", &[]),
+    ("wire/rate_headers", &[]),
     ("wire/client_error", &[]),
     ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/retry_after", "wire/client_error"]),
     ("config/secret", &[]),
@@ -117,6 +119,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
         "edge/template", "edge/conversations", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
+    // It sends what health asks for the way that attempts are sent.
+    ("edge/prober", &["edge/generation", "edge/proxy"]),
     // Connections become requests there, and both say how long a head may be and take.
     ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
     ("edge/admin", &[
@@ -127,7 +131,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/store", &["edge/clock", "edge/generation", "edge/lifecycle"]), // a process that was succeeded writes no more
     ("edge/plugin", &[
         "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
-        "edge/proxy", "edge/admin", "edge/store",
+        "edge/proxy", "edge/prober", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),
     ("cmd/listen", &[]),

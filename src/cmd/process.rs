@@ -70,6 +70,7 @@ impl Process {
         server.add_service(Behind::new(operators, &doors).with_socket(admin_address, admin));
         server.add_service(mainstay.check_service());
         server.add_service(mainstay.keep_service());
+        server.add_service(mainstay.probe_service());
         let data = opening.opened.len() - 1;
         let addresses = opening.opened.iter().take(data);
         Ok(Self {

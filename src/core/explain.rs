@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::exchange::longest_wait;
-use crate::core::health::{Bucket, Health, Passage, View};
+use crate::core::health::{Bucket, Health, Passage, Room, View};
 use crate::core::outcome::Class;
 use crate::core::plan::{Candidate, Draw, Leg, Plan, Reject, standing};
 use crate::core::policy::Part;
@@ -70,6 +70,12 @@ pub enum Verdict {
     Drained,
     /// It asked for time, so much of which is left.
     RateLimited(Duration),
+    /// By its own word it is not its turn for so long; it is asked where nobody else is open.
+    Paced(Duration),
+    /// By its own word nothing is left for so long.
+    Spent(Duration),
+    /// By its own word its limit is below what the prompt has.
+    LimitTooSmall,
     /// It is left out for this request whatever its health.
     Rejected(Reject),
 }
@@ -215,7 +221,10 @@ impl Scene<'_> {
         if view.blocked_until > self.now {
             return Verdict::RateLimited(view.blocked_until.since(self.now));
         }
+        let need = self.plan.facts.takes();
+        let room = self.health.room(candidate.endpoint, &need, self.now);
         match view.passage {
+            Passage::Free | Passage::Share(_) if room != Room::Free => self.without(room),
             Passage::Free => Verdict::Open,
             Passage::Share(_) => Verdict::Ramping,
             Passage::Probe => Verdict::Probing,
@@ -224,6 +233,18 @@ impl Scene<'_> {
                 let kept_away_by = self.health.kept_away_by(candidate.endpoint, self.now);
                 Verdict::Resting(kept_away_by.unwrap_or(Class::Overloaded))
             }
+        }
+    }
+}
+
+impl Scene<'_> {
+    /// What it means to have no room.
+    fn without(&self, room: Room) -> Verdict {
+        match room {
+            Room::Free => Verdict::Open,
+            Room::Paced(until) => Verdict::Paced(until.since(self.now)),
+            Room::Spent(until) => Verdict::Spent(until.since(self.now)),
+            Room::Never => Verdict::LimitTooSmall,
         }
     }
 }

@@ -78,7 +78,7 @@ pub struct ModelAnswer {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EndpointAnswer {
     pub id: String,
-    /// `open`, `ramping`, `probing`, `resting`, `rate_limited`, `drained` or `rejected`.
+    /// `open`, `ramping`, `probing`, `resting`, `rate_limited`, `paced`, `blocked`, `drained` or `rejected`.
     pub verdict: String,
     /// Why it is not asked, or for what it rests.
     pub why: Option<String>,
@@ -275,6 +275,18 @@ fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
         Verdict::Resting(class) => ("resting", Some(class.as_str().to_owned())),
         Verdict::Drained => ("drained", Some("an operator took it out".to_owned())),
         Verdict::RateLimited(left) => ("rate_limited", Some(seconds(left))),
+        Verdict::Paced(left) => {
+            let why = format!("by its own word on its limits, {}", seconds(left));
+            ("paced", Some(why))
+        }
+        Verdict::Spent(left) => {
+            let why = format!("by its own word nothing is left, {}", seconds(left));
+            ("blocked", Some(why))
+        }
+        Verdict::LimitTooSmall => {
+            let why = "the prompt is longer than its limit of tokens";
+            ("blocked", Some(why.to_owned()))
+        }
         Verdict::Rejected(reject) => ("rejected", Some(reason(reject))),
     }
 }

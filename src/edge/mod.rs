@@ -1,6 +1,7 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `conversations`, `generation`,
-//! `telemetry`, `checks`, `planning`, `explain`, `proxy`, `front`, `admin`, `store`, `plugin` (all of it as one value).
+//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `conversations`,
+//! `generation`, `telemetry`, `checks`, `planning`, `explain`, `proxy`, `prober`, `front`, `admin`, `store`, `plugin` (all
+//! of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
@@ -20,6 +21,7 @@ mod checks;
 pub mod planning;
 pub mod explain;
 pub mod proxy;
+mod prober;
 pub mod front;
 pub mod admin;
 mod store;

@@ -22,6 +22,7 @@ use crate::edge::clock::Clock;
 use crate::edge::dns::Resolver;
 use crate::edge::generation::{BuildError, Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
+use crate::edge::prober::Prober;
 use crate::edge::proxy::{Connector, Gateway};
 use crate::edge::store::{self, Keeper};
 use crate::edge::telemetry::{AccessLog, Telemetry};
@@ -114,7 +115,8 @@ impl Mainstay {
     }
 
     /// What belongs on the host's server: the operator's port, where the configuration puts it, the active checks
-    /// that a provider's `health_check` asks for, and what writes health to the file of `store.health`.
+    /// that a provider's `health_check` asks for, the probes of `health.active_probe`, and what writes health to the file
+    /// of `store.health`.
     pub fn services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let mut admin = self.admin_service();
         admin.add_tcp(&self.admin_address().to_string());
@@ -122,6 +124,7 @@ impl Mainstay {
             Box::new(admin),
             Box::new(self.check_service()),
             Box::new(self.keep_service()),
+            Box::new(self.probe_service()),
         ]
     }
 
@@ -219,6 +222,14 @@ impl Mainstay {
     /// Writes health to the file that whatever generation serves names.
     pub(crate) fn keep_service(&self) -> GenBackgroundService<Keeper> {
         background_service("health store", self.keeper())
+    }
+
+    /// Probes open endpoints where whatever generation serves asks for it.
+    pub(crate) fn probe_service(&self) -> GenBackgroundService<Prober> {
+        let prober = Prober {
+            gateway: self.gateway.clone(),
+        };
+        background_service("active probes", prober)
     }
 
     /// Writes health to its file now, where the configuration names one: the last thing before a process ends, as the

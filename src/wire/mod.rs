@@ -1,5 +1,5 @@
 //! The wire floor: what bytes mean. In reading order: `sse`, `rope`, `splice`, `retry_after`,
-//! `client_error`, then one folder a dialect: `openai`.
+//! `rate_headers`, `client_error`, then one folder a dialect: `openai`.
 //!
 //! A dialect reads requests, stream events, answers and errors of one format, fills `core`'s types from
 //! them, and writes that format's errors. Where both sides speak the same dialect, bodies and events are
@@ -11,5 +11,6 @@ pub mod sse;
 pub mod rope;
 pub mod splice;
 pub mod retry_after;
+pub mod rate_headers;
 pub mod client_error;
 pub mod openai;

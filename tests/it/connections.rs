@@ -64,6 +64,10 @@ async fn connections_beyond_the_limit_are_closed_and_the_others_served() {
         assert!(begun.elapsed() < Duration::from_secs(5), "it waits");
     }
     proxy.counts(REFUSED, &[], 20.0).await;
+    eventually("the line", Duration::from_secs(5), || {
+        !proxy.logged("connections were refused").is_empty()
+    })
+    .await;
     let lines = proxy.logged("connections were refused");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(lines[0]["max_connections"], 3);

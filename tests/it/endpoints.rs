@@ -52,6 +52,7 @@ async fn an_endpoint_is_shown_with_what_it_did() {
         "tokens_per_second",
         "in_flight",
         "rate_cap",
+        "remaining",
         "blocked_until",
         "uptime",
         "failures",

@@ -31,6 +31,8 @@ mod operations;
 mod naming;
 mod failover;
 mod routing;
+mod pacing;
+mod active_probes;
 mod surface;
 mod limits;
 mod connections;

@@ -4,7 +4,7 @@
 //! Must never be on the path of real traffic, and must never panic on what a client sends.
 //!
 //! In reading order: `script` and `fault` (what can be told), `scenario` (S01 to S16), `errors` and `chat`
-//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `answer` (an answer as steps), `spoil` (what faults do to the steps), `http`, `record`, `state`,
+//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `answer` (an answer as steps), `limits`, `spoil` (what faults do to the steps), `http`, `record`, `state`,
 //! `control`, `route`, `serve`.
 
 use std::future::Future;
@@ -26,6 +26,7 @@ pub mod scenario;
 mod errors;
 mod chat;
 mod answer;
+mod limits;
 mod spoil;
 mod http;
 pub mod record;
@@ -37,6 +38,7 @@ mod serve;
 mod tests;
 
 pub use fault::{Chatter, Cut, ErrorBody, Fault, Kind};
+pub use limits::Limits;
 pub use record::{Fate, Received};
 pub use scenario::Scenario;
 pub use script::{Script, ScriptError, WORDS};

@@ -69,6 +69,11 @@ fn completion(
             return answer::json(400, errors::invalid(&message)).into();
         }
     };
+    let tokens = body.len() as u64 / 4 + u64::from(script.tokens);
+    let admission = shared.admit(tokens);
+    if let Some(refused) = admission.as_ref().filter(|admission| !admission.is_taken) {
+        return refused.clone().refuse().into();
+    }
     let due = shared.judge(Some(&ask.model));
     let mut case = Case {
         telling: Telling::new(&ask, script, shared.next_answer(), unix_seconds()),
@@ -79,6 +84,10 @@ fn completion(
     let steps = match due {
         Some(kind) => case.faulty(&kind),
         None => case.healthy(),
+    };
+    let steps = match admission {
+        Some(admission) => admission.tell(steps),
+        None => steps,
     };
     Reply {
         steps,

@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::cmd::mock::fault::Fault;
+use crate::cmd::mock::limits::Limits;
 
 /// The sixty words of the healthy answer. One of them is not ASCII, so that a split inside a character shows.
 pub const WORDS: &str = "A harbour pilot knows every rock by its name and still watches the water. When one lamp \
@@ -47,6 +48,8 @@ pub struct Script {
     pub models: BTreeMap<String, Fault>,
     /// A fault for every request, the model list and `/health` included. Comes before those of models.
     pub fault: Option<Fault>,
+    /// A rate limit that is kept and told. It comes before all faults. Default: none.
+    pub limits: Option<Limits>,
     /// A request that ends in an assistant message gets the words after it, not the whole text again. Default false.
     pub continues: bool,
     /// Closes a connection that has been idle this long. Default: never.
@@ -90,6 +93,7 @@ impl Default for Script {
             scale: 1.0,
             models: BTreeMap::new(),
             fault: None,
+            limits: None,
             continues: false,
             idle: None,
             refuse: false,
@@ -134,6 +138,7 @@ impl Script {
         )?;
         range("tokens", self.tokens <= 100_000, "at most 100000")?;
         range("status", is_status(self.status), "from 200 to 599")?;
+        self.limits.as_ref().map_or(Ok(()), Limits::check)?;
         self.models
             .values()
             .chain(&self.fault)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cmd::mock::fault::{Fault, Kind};
+use crate::cmd::mock::limits::{Admission, Meter};
 use crate::cmd::mock::record::{Fate, Log, Received};
 use crate::cmd::mock::scenario::Scenario;
 use crate::cmd::mock::script::Script;
@@ -30,6 +31,7 @@ struct Rules {
     script: Arc<Script>,
     /// By model; the fault for everything is under the empty name.
     tallies: HashMap<String, Tally>,
+    meter: Meter,
     rng: fastrand::Rng,
 }
 
@@ -82,6 +84,14 @@ impl Shared {
         self.rules().judge(model)
     }
 
+    /// Counts a request of so many tokens against the rate limit, where there is one.
+    pub(crate) fn admit(&self, tokens: u64) -> Option<Admission> {
+        let mut rules = self.rules();
+        let script = Arc::clone(&rules.script);
+        let limits = script.limits.as_ref()?;
+        Some(rules.meter.admit(limits, tokens))
+    }
+
     /// A generator of its own for one answer.
     pub(crate) fn rng(&self) -> fastrand::Rng {
         self.rules().rng.fork()
@@ -122,6 +132,7 @@ impl Rules {
         Self {
             script: Arc::new(script),
             tallies: HashMap::new(),
+            meter: Meter::default(),
             rng,
         }
     }

@@ -1,14 +1,19 @@
 //! Owns the ranges of `health` and `retry_budget`. Must never hold a default; those are `core/health`'s.
 
+use std::time::Duration;
+
 use crate::config::compile::policies::small;
 use crate::config::raw::health as raw;
 use crate::config::report::Report;
 use crate::config::scalar::Number;
 use crate::config::trail::Trail;
-use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+use crate::core::health::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
 
 /// Beyond this a count means "never"; far below what an `f32` still counts by ones.
 pub(super) const MOST: f64 = 1e6;
+
+/// Probes of our own are no closer.
+const MOST_OFTEN: Duration = Duration::from_millis(100);
 
 pub(super) fn compile(written: &raw::Health, report: &mut Report<'_>) -> HealthSettings {
     let at = Trail::top("health");
@@ -43,7 +48,20 @@ pub(super) fn compile(written: &raw::Health, report: &mut Report<'_>) -> HealthS
         },
         probes_to_close: small(written.probes_to_close, &at.key("probes_to_close"), report),
         ramp: written.ramp.0,
+        active_probe: active_probe(written, &at, report),
     }
+}
+
+fn active_probe(written: &raw::Health, at: &Trail, report: &mut Report<'_>) -> Option<ActiveProbe> {
+    let every = written.active_probe.as_ref()?.every.0;
+    if every < MOST_OFTEN {
+        let at = at.key("active_probe").key("every");
+        report.error(
+            &at,
+            "probes closer than 100ms are load rather than a question",
+        );
+    }
+    Some(ActiveProbe { every })
 }
 
 pub(super) fn compile_budget(

@@ -12,7 +12,7 @@ use crate::config::snapshot::{
     Provider, Route, Server, Snapshot, Store, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
-use crate::core::health::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+use crate::core::health::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
 use crate::core::policy::{Degrade, Layers, Policy, Require, Weights};
 
 /// Digits of a digest: enough that two credentials do not meet, too few to be of use elsewhere.
@@ -367,8 +367,9 @@ impl Facts {
             probe_fast: ProbeFast { below, every },
             probes_to_close,
             ramp,
+            active_probe,
         } = settings;
-        let fields = Fields::default()
+        let mut fields = Fields::default()
             .plain("trip_after", trip_after)
             .plain("min_success", min_success)
             .time("rest.connect", *connect)
@@ -380,6 +381,9 @@ impl Facts {
             .time("probe_fast.every", *every)
             .plain("probes_to_close", probes_to_close)
             .time("ramp", *ramp);
+        if let Some(ActiveProbe { every }) = active_probe {
+            fields = fields.time("active_probe.every", *every);
+        }
         self.push(Kind::Health, "", fields);
     }
 

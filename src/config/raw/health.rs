@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::scalar::{Count, Number, Span};
-use crate::core::health::{BudgetSettings, HealthSettings};
+use crate::core::health::{self, BudgetSettings, HealthSettings};
 
 /// When endpoints trip and how they come back.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,6 +24,8 @@ pub(in crate::config) struct Health {
     pub(in crate::config) probes_to_close: Count,
     /// How long a recovered endpoint takes to get its full share. Default 5s.
     pub(in crate::config) ramp: Span,
+    /// Requests of our own to open endpoints of quiet models. They are billed. Null, the default: none is sent.
+    pub(in crate::config) active_probe: Option<ActiveProbe>,
 }
 
 impl Default for Health {
@@ -37,6 +39,7 @@ impl Default for Health {
             probe_fast: ProbeFast::default(),
             probes_to_close: Count(built_in.probes_to_close.into()),
             ramp: Span(built_in.ramp),
+            active_probe: None,
         }
     }
 }
@@ -87,6 +90,22 @@ impl Default for ProbeFast {
         Self {
             below: Span(built_in.below),
             every: Span(built_in.every),
+        }
+    }
+}
+
+/// How open endpoints of quiet models are probed by requests of our own.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a map with `every`")]
+pub(in crate::config) struct ActiveProbe {
+    /// The longest between two probes of an endpoint. Default 30s; at least 100ms.
+    pub(in crate::config) every: Span,
+}
+
+impl Default for ActiveProbe {
+    fn default() -> Self {
+        Self {
+            every: Span(health::ActiveProbe::default().every),
         }
     }
 }

@@ -524,6 +524,10 @@ fn policy_and_health_rules() {
     );
     check_lines("health: { trip_after: 0 }\n", "5:23 must be from 1 to");
     check_lines(
+        "health: { active_probe: { every: 99ms } }\n",
+        "5:34 probes closer than 100ms",
+    );
+    check_lines(
         "retry_budget: { per_success: -1 }\n",
         "5:30 must be from 0 to",
     );

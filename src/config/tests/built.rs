@@ -16,7 +16,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "policies: { p: { rescue: bounded } }",
         "policies: { p: { hedge: null } }",
         "policies: { p: { keepalive_after: null } }",
-        "health: { active_probe: null }",
         "store: { records: \"sqlite:///r.db\" }",
         "telemetry: { otlp: \"http://127.0.0.1:4318\" }",
         "catalog_file: null",

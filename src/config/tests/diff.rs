@@ -77,6 +77,10 @@ fn what_is_added_and_what_changes_is_told_by_kind_and_name() {
         &["~ health: rest.auth 1m -> 5m"],
     );
     check(
+        "health: { active_probe: {} }\n",
+        &["~ health: active_probe.every none -> 30s"],
+    );
+    check(
         "telemetry: { access_log: \"off\" }\n",
         &["~ telemetry: access_log json -> off"],
     );

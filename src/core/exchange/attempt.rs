@@ -3,7 +3,7 @@
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::deadlines::{Deadlines, TAIL};
 use crate::core::exchange::input::{AttemptId, Usage};
-use crate::core::health::Kind;
+use crate::core::health::{Kind, Mark};
 use crate::core::outcome::Late;
 use crate::core::time::Time;
 
@@ -15,6 +15,8 @@ pub(crate) struct Attempt {
     /// Which model of the plan it is for.
     pub(crate) leg: usize,
     pub(crate) probe: bool,
+    /// What the endpoint had been sent by then.
+    pub(crate) mark: Mark,
     pub(crate) deadlines: Deadlines,
     pub(crate) started: Time,
     /// When the connection was asked for.

@@ -3,6 +3,7 @@
 use crate::core::catalog::{Catalog, EndpointIx};
 use crate::core::health::Health;
 use crate::core::outcome::{Class, ConnectFault, ErrorFacts};
+use crate::core::quota::Quotas;
 use crate::core::time::Time;
 
 /// Which of an exchange's attempts, in the order they were started.
@@ -64,6 +65,8 @@ pub enum Input {
     Sent(AttemptId),
     /// The answer's head came with a success status.
     Head(AttemptId),
+    /// The answer's head tells of the upstream's limits.
+    Limits(AttemptId, Box<Quotas>),
     /// A complete event of a stream.
     Event(AttemptId, StreamEvent),
     /// A complete JSON answer that parses.

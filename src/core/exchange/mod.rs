@@ -133,6 +133,7 @@ impl Exchange {
             }
             Input::Sent(id) => self.on_sent(id, scene),
             Input::Head(_) => {}
+            Input::Limits(id, quotas) => self.on_limits(id, &quotas, scene),
             Input::Event(id, event) => self.on_event(id, event, scene),
             Input::Answer(id, facts) => self.on_answer(id, facts, scene),
             Input::HoldFull(id) => self.commit(id),
@@ -367,11 +368,13 @@ impl Exchange {
             alternative: self.has_alternative(pick.endpoint, number, scene),
             left: self.limits().latest_first.since(scene.now),
         };
+        let need = self.plan.facts.takes();
         let attempt = Attempt {
             id,
             endpoint: pick.endpoint,
             leg,
             probe: pick.probe,
+            mark: scene.health.begin(pick.endpoint, &need, scene.now),
             deadlines: deadlines::resolve(
                 &self.plan.policy,
                 scene.catalog,
@@ -394,7 +397,6 @@ impl Exchange {
             finished: None,
             usage: None,
         };
-        scene.health.begin(pick.endpoint);
         if let Some(slot) = self.live.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some(attempt);
             self.actions.push_back(Action::Start {

@@ -8,6 +8,7 @@ use crate::core::exchange::{
 };
 use crate::core::health::{Kind, Silence};
 use crate::core::outcome::Evidence;
+use crate::core::quota::Quotas;
 
 /// A stream's speed is looked at so long after its first content (3.2: 2 s), a moment later so that what came
 /// just then is counted, and again while there is too little to tell.
@@ -107,6 +108,14 @@ impl Exchange {
                 attempt.watch = listen.map_or(Watch::Off, Watch::Listen);
             }
         });
+    }
+
+    /// The answer's head tells of the upstream's limits.
+    pub(super) fn on_limits(&mut self, id: AttemptId, quotas: &Quotas, scene: &Scene<'_>) {
+        if let Some(attempt) = self.attempt(id) {
+            let health = scene.health;
+            health.hear(attempt.endpoint, quotas, attempt.mark, scene.now);
+        }
     }
 
     /// Silence that others suffer too is not waited out. All who wait hear of it by their own timers and

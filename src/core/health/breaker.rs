@@ -7,6 +7,8 @@ use crate::core::health::memory::{BreakerMemory, duration};
 use crate::core::health::settings::HealthSettings;
 use crate::core::time::Time;
 
+/// Probes of our own that must succeed in a row: with two, a provider that fails six in ten let itself in again (7).
+const ACTIVE_TO_CLOSE: u8 = 4;
 /// A breaker forgets its back-off level after this long closed (3.2).
 const LEVEL_RESET: Duration = Duration::from_secs(30);
 /// First back-off of most kinds, and of credentials (3.2).
@@ -73,6 +75,8 @@ pub(crate) struct Breaker {
     successes: u8,
     failures: u8,
     pub(crate) probing: bool,
+    /// It is probed by requests of our own: more of them must succeed (routing-algorithm 7).
+    pub(crate) probed_actively: bool,
     pub(crate) last_probe: Option<Time>,
     /// How long the failure took that tripped it last: what a probe may cost a client.
     pub(crate) failed_in: Duration,
@@ -126,13 +130,19 @@ impl Breaker {
     }
 
     /// Notes that a probe is under way.
-    pub(crate) fn begin_probe(&mut self, now: Time) {
+    pub(crate) fn begin_probe(&mut self, now: Time, actively: bool) {
         if self.state == State::Open {
             self.enter(State::HalfOpen, now);
             self.successes = 0;
         }
         self.probing = true;
+        self.probed_actively = actively;
         self.last_probe = Some(now);
+    }
+
+    /// The back-off that it earned last.
+    pub(crate) fn rest(&self) -> Duration {
+        self.until.since(self.tripped)
     }
 
     /// A probe ended without saying anything about this breaker.
@@ -153,7 +163,11 @@ impl Breaker {
                     self.successes = 0;
                 }
                 self.successes = self.successes.saturating_add(1);
-                let recovered = self.successes >= settings.probes_to_close;
+                let needed = match self.probed_actively {
+                    true => settings.probes_to_close.max(ACTIVE_TO_CLOSE),
+                    false => settings.probes_to_close,
+                };
+                let recovered = self.successes >= needed;
                 if recovered {
                     self.enter(State::Ramp, now);
                 }
@@ -220,6 +234,7 @@ impl Breaker {
         self.failures = 0;
         self.probing = false;
         self.doubted = None;
+        self.probed_actively &= state == State::HalfOpen;
     }
 }
 
@@ -272,11 +287,11 @@ mod tests {
         let mut breaker = tripped(at(0));
         assert!(!breaker.awaits_probe(at(0)));
         assert!(breaker.awaits_probe(at(2)));
-        breaker.begin_probe(at(2));
+        breaker.begin_probe(at(2), false);
         assert!(!breaker.awaits_probe(at(2)), "one probe at a time");
         assert!(!breaker.succeed(&settings, at(3)));
         assert!(breaker.awaits_probe(at(3)), "the second may follow at once");
-        breaker.begin_probe(at(3));
+        breaker.begin_probe(at(3), false);
         assert!(breaker.succeed(&settings, at(4)));
         assert_eq!(breaker.state, State::Ramp);
         breaker.settle(&settings, at(8));
@@ -290,7 +305,7 @@ mod tests {
         let settings = HealthSettings::default();
         let ramping = || {
             let mut breaker = tripped(at(0));
-            breaker.begin_probe(at(2));
+            breaker.begin_probe(at(2), false);
             breaker.succeed(&settings, at(2));
             breaker.succeed(&settings, at(2));
             breaker
@@ -305,7 +320,7 @@ mod tests {
     fn an_attempt_from_before_the_last_transition_changes_nothing() {
         let settings = HealthSettings::default();
         let mut breaker = tripped(at(0));
-        breaker.begin_probe(at(5));
+        breaker.begin_probe(at(5), false);
         breaker.succeed(&settings, at(5));
         breaker.succeed(&settings, at(5));
         assert!(!breaker.trips_on(RestKind::Timeout, true, at(1)));

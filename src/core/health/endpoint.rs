@@ -1,9 +1,12 @@
 //! Owns the health of one endpoint: beliefs, speed, breaker, the rate-limit block. Outcomes take a short
-//! lock; picks read the published words. Must never hold the lock while picking. Beside it: `told` (what others are told).
+//! lock; picks read the published words. Must never hold the lock while picking. Beside it: `paced` (the
+//! upstream's own limits), `probed`, `told` (what others are told).
 
+mod paced;
+mod probed;
 mod told;
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +15,7 @@ use crate::core::health::bucket::{Bucket, Kind};
 use crate::core::health::cap::RateCap;
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
+use crate::core::health::pacing::Pacing;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
@@ -78,6 +82,8 @@ pub struct EndpointHealth {
     pub(crate) words: Words,
     in_flight: AtomicU32,
     waiting: AtomicU32,
+    /// What was asked of it last, as the edge counts operations.
+    asked: AtomicU8,
     inner: Mutex<Inner>,
     /// For operators; a lock of its own, so that whoever looks keeps no outcome waiting.
     past: Mutex<Windows>,
@@ -90,6 +96,7 @@ struct Inner {
     waiting: [Waiting; Bucket::COUNT],
     throughput: Throughput,
     cap: RateCap,
+    pacing: Pacing,
     /// Tokens in an event with content: some send several at once. 0 = not known, taken for 1.
     per_event: f32,
     breaker: Breaker,
@@ -115,10 +122,6 @@ impl EndpointHealth {
         self.lock().waiting.iter().map(Waiting::count).sum()
     }
 
-    pub(crate) fn enter(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn leave(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
     }
@@ -140,7 +143,8 @@ impl EndpointHealth {
     /// Takes one of `most` places to wait, and a turn at `latest`. Returns when that is.
     pub(crate) fn begin_wait(&self, most: u32, latest: Time, now: Time) -> Option<Time> {
         self.renew_limit(now);
-        let free = self.words.blocked_until().max(now);
+        let blocked = self.words.blocked_until();
+        let free = blocked.max(self.words.spent_until()).max(now);
         if !self.take_place(most) {
             return None;
         }
@@ -260,6 +264,9 @@ impl EndpointHealth {
         self.words.store_latency(verdict.bucket, latency);
         self.publish(&inner);
         drop(inner);
+        if verdict.class == Class::RateLimited {
+            self.forget_spent(verdict.now);
+        }
         self.past().failed(verdict.class, verdict.now);
         tripped
     }
@@ -365,12 +372,12 @@ impl EndpointHealth {
     }
 
     /// Begins a probe of the endpoint's own breaker, if it awaits one, and notes when the pool last probed.
-    pub(crate) fn begin_probe(&self, pool_requests: u64, now: Time) -> bool {
+    pub(crate) fn begin_probe(&self, pool_requests: u64, now: Time, actively: bool) -> bool {
         let mut inner = self.lock();
         inner.probed_at = pool_requests;
         let begins = inner.breaker.awaits_probe(now);
         if begins {
-            inner.breaker.begin_probe(now);
+            inner.breaker.begin_probe(now, actively);
         }
         self.publish(&inner);
         begins

@@ -53,11 +53,11 @@ impl Gate {
     }
 
     /// Begins a probe if the gate awaits one.
-    pub(crate) fn begin_probe(&self, now: Time) -> bool {
+    pub(crate) fn begin_probe(&self, now: Time, actively: bool) -> bool {
         let mut breaker = self.lock();
         let begins = breaker.awaits_probe(now);
         if begins {
-            breaker.begin_probe(now);
+            breaker.begin_probe(now, actively);
             self.word.store(&breaker);
         }
         begins

@@ -1,6 +1,6 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
-//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
-//! reads), `effect` (what an outcome does), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`, `operators`. Must never hold a lock while picking, or allocate on a pick.
+//! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `pacing`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
+//! reads), `effect` (what an outcome does), `active` (probes of our own), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`, `operators`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
@@ -8,11 +8,13 @@ mod posterior;
 mod latency;
 mod throughput;
 mod cap;
+mod pacing;
 mod waiting;
 mod memory;
 mod breaker;
 mod words;
 mod effect;
+mod active;
 mod windows;
 mod endpoint;
 mod gate;
@@ -32,6 +34,7 @@ use crate::core::health::endpoint::Verdict;
 use crate::core::outcome::Class;
 use crate::core::time::Time;
 
+pub use active::{ActiveEnd, ActiveErrand};
 pub use breaker::State;
 pub use bucket::{Bucket, Kind, PromptSize};
 use carry::carry;
@@ -42,8 +45,9 @@ use gate::Heard;
 pub(crate) use latency::Latency;
 pub use memory::{BreakerMemory, EndpointMemory, SpeedMemory};
 pub use operators::Condition;
+pub use pacing::{Mark, Remaining, Room};
 pub use pool::Pool;
-pub use settings::{BudgetSettings, HealthSettings, ProbeFast, Rest};
+pub use settings::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
 pub use windows::{Past, Quantiles, Uptime};
 use words::GateWord;
 pub use words::Passage;
@@ -236,12 +240,12 @@ impl Health {
     pub fn try_probe(&self, endpoint: EndpointIx, now: Time) -> bool {
         let slot = self.slot(endpoint);
         let requests = self.pools[slot.pool.get()].requests();
-        if !self.probe_is_due(slot, requests, now) {
+        if self.is_probed_actively(slot, now) || !self.probe_is_due(slot, requests, now) {
             return false;
         }
-        let own = slot.own.begin_probe(requests, now);
-        let host = slot.host.begin_probe(now);
-        let key = slot.key.begin_probe(now);
+        let own = slot.own.begin_probe(requests, now, false);
+        let host = slot.host.begin_probe(now, false);
+        let key = slot.key.begin_probe(now, false);
         own || host || key
     }
 
@@ -324,11 +328,6 @@ impl Health {
         let gates = [&slot.host.word, &slot.key.word];
         let mut passages = gates.into_iter().map(|word| word.read(&self.settings, now));
         passages.any(|passage| passage == Passage::Shut)
-    }
-
-    /// An attempt begins.
-    pub fn begin(&self, endpoint: EndpointIx) {
-        self.slot(endpoint).own.enter();
     }
 
     /// An attempt is over, whatever its outcome.

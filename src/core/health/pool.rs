@@ -94,6 +94,12 @@ impl Pool {
         paid
     }
 
+    /// Requests a second, lately.
+    pub(crate) fn rate(&self, now: Time) -> f32 {
+        let budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.rate * (-now.seconds_since(budget.updated) / RATE_SECONDS).exp()
+    }
+
     /// Retry tokens left, for metrics.
     pub fn tokens(&self, settings: BudgetSettings, now: Time) -> f32 {
         let mut left = 0.0;

@@ -42,6 +42,23 @@ impl Default for ProbeFast {
     }
 }
 
+/// Requests of our own find out whether an open endpoint has recovered, where its pool's traffic hardly would. They cost
+/// their owner tokens, so that nothing is sent unless this is asked for (routing-algorithm 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveProbe {
+    /// The longest between two, and no back-off delays one further. No two are closer than `min(every, 10 s)`.
+    pub every: Duration,
+}
+
+impl Default for ActiveProbe {
+    /// Decided by simulation on 2026-11-22: one in 25 to 30 s at one request in 10 s.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(30),
+        }
+    }
+}
+
 /// When endpoints trip and how they come back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HealthSettings {
@@ -57,6 +74,8 @@ pub struct HealthSettings {
     pub probes_to_close: u8,
     /// How long a recovered endpoint takes to get its full share.
     pub ramp: Duration,
+    /// `None`: only real traffic probes.
+    pub active_probe: Option<ActiveProbe>,
 }
 
 impl Default for HealthSettings {
@@ -69,6 +88,7 @@ impl Default for HealthSettings {
             probe_fast: ProbeFast::default(),
             probes_to_close: 2,
             ramp: Duration::from_secs(5),
+            active_probe: None,
         }
     }
 }

@@ -8,9 +8,11 @@ use crate::core::health::breaker::{Breaker, State};
 use crate::core::health::bucket::Bucket;
 use crate::core::health::cap;
 use crate::core::health::latency::Latency;
+use crate::core::health::pacing::{Advice, Room};
 use crate::core::health::posterior::Posterior;
 use crate::core::health::settings::HealthSettings;
 use crate::core::health::throughput::Throughput;
+use crate::core::quota::{Need, Quantity};
 use crate::core::time::Time;
 
 /// A breaker as a pick reads it: two bits of state, one for an endpoint that was drained by hand, the rest the time
@@ -24,6 +26,10 @@ const TIME_MASK: u64 = DRAINED - 1;
 /// Two thousand years of microseconds leave a byte.
 const CAUTION_SHIFT: u32 = 56;
 const UPDATED_MASK: u64 = (1 << CAUTION_SHIFT) - 1;
+/// Above the bits of a limit.
+const TOLD: u64 = 1 << 32;
+/// No turn lies further away than this, or than one request's pace: as at a learnt limit.
+const FURTHEST_TURN: Duration = Duration::from_millis(500);
 
 impl GateWord {
     pub(crate) fn store(&self, breaker: &Breaker) {
@@ -128,17 +134,36 @@ pub(crate) struct Words {
     masses_at: AtomicU64,
     tokens: AtomicU64,
     tokens_at: AtomicU64,
-    /// The learnt limit on requests a second; 0 = none.
+    /// The learnt limit on requests a second; 0 = none. Above it a bit for an upstream that has told its limits.
     limit: AtomicU64,
     /// When the next request's turn is at the pace of that limit.
     turn: AtomicU64,
     buckets: Buckets,
+    told: ToldWords,
 }
 
 /// Begins on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Buckets([BucketWords; Bucket::COUNT]);
+
+/// What an upstream's own word on its limits leads to. Read only where there is one.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct ToldWords {
+    /// Requests a second; 0 = as many as come.
+    rate: AtomicU64,
+    /// When the next request's turn is at that rate.
+    turn: AtomicU64,
+    /// Nothing is left until then.
+    spent: AtomicU64,
+    /// Tokens left of prompt and completion, and of prompts, until then.
+    left: AtomicU64,
+    left_until: AtomicU64,
+    /// The same of a whole period, and how long that is believed.
+    most: AtomicU64,
+    most_until: AtomicU64,
+}
 
 /// The speed of one bucket.
 #[derive(Debug, Default)]
@@ -167,13 +192,93 @@ impl Words {
 
     pub(crate) fn store_limit(&self, limit: Option<f32>) {
         let bits = limit.map_or(0, f32::to_bits);
-        self.limit.store(u64::from(bits), Relaxed);
+        let told = self.limit.load(Relaxed) & TOLD;
+        self.limit.store(told | u64::from(bits), Relaxed);
     }
 
     fn limit(&self) -> Option<f32> {
-        match self.limit.load(Relaxed) {
+        match self.limit.load(Relaxed) & !TOLD {
             0 => None,
             bits => Some(f32::from_bits(u32::try_from(bits).unwrap_or_default())),
+        }
+    }
+
+    /// Whether the upstream has told its limits.
+    pub(crate) fn is_told(&self) -> bool {
+        self.limit.load(Relaxed) & TOLD != 0
+    }
+
+    /// What the upstream's word on its limits leads to.
+    pub(crate) fn store_advice(&self, advice: &Advice) {
+        let told = &self.told;
+        let rate = advice.rate.map_or(0, f32::to_bits);
+        told.rate.store(u64::from(rate), Relaxed);
+        told.spent.store(advice.spent_until.as_micros(), Relaxed);
+        told.left.store(counts(advice.left), Relaxed);
+        let until = advice.left_until.as_micros();
+        told.left_until.store(until, Relaxed);
+        told.most.store(counts(advice.most), Relaxed);
+        let until = advice.most_until.as_micros();
+        told.most_until.store(until, Relaxed);
+        self.limit.fetch_or(TOLD, Relaxed);
+    }
+
+    /// A request goes out: the next one's turn is a pace later, and never far away, as those that nobody else takes
+    /// do not wait for theirs.
+    pub(crate) fn spend_told(&self, now: Time) {
+        if let Some(rate) = self.told_rate() {
+            let pace = cap::pace(rate);
+            let turn = Time::from_micros(self.told.turn.load(Relaxed)).max(now);
+            let next = (turn + pace).min(now + pace.max(FURTHEST_TURN));
+            self.told.turn.store(next.as_micros(), Relaxed);
+        }
+    }
+
+    fn told_rate(&self) -> Option<f32> {
+        match self.told.rate.load(Relaxed) {
+            0 => None,
+            bits => Some(f32::from_bits(u32::try_from(bits).unwrap_or_default())),
+        }
+    }
+
+    /// Until when nothing is left, by the upstream's own word.
+    pub(crate) fn spent_until(&self) -> Time {
+        Time::from_micros(self.told.spent.load(Relaxed))
+    }
+
+    /// Whether a request has room, by the upstream's own word.
+    pub(crate) fn room(&self, need: &Need, now: Time) -> Room {
+        if !self.is_told() {
+            return Room::Free;
+        }
+        let told = &self.told;
+        let takes = [need.of(Quantity::Tokens), need.of(Quantity::InputTokens)];
+        let later = |word: &AtomicU64| Time::from_micros(word.load(Relaxed)) > now;
+        let exceed = |takes: [u64; 2], word: &AtomicU64| {
+            let have = halves(word.load(Relaxed));
+            let mut pairs = takes.into_iter().zip(have);
+            pairs.any(|(takes, have)| takes > u64::from(have))
+        };
+        if later(&told.most_until) && exceed([need.least; 2], &told.most) {
+            return Room::Never;
+        }
+        let spent = self.spent_until();
+        if spent > now {
+            return Room::Spent(spent);
+        }
+        if later(&told.left_until) {
+            let until = Time::from_micros(told.left_until.load(Relaxed));
+            if exceed([need.least; 2], &told.left) {
+                return Room::Spent(until);
+            }
+            if exceed(takes, &told.left) {
+                return Room::Paced(until);
+            }
+        }
+        let turn = Time::from_micros(told.turn.load(Relaxed));
+        match self.told_rate().map(|rate| cap::ready(rate, turn)) {
+            Some(ready) if ready > now => Room::Paced(ready),
+            Some(_) | None => Room::Free,
         }
     }
 
@@ -282,13 +387,27 @@ impl Words {
     }
 }
 
+/// Two counts in a word, each as high as one that is not known where it does not fit.
+fn counts([one, two]: [Option<u64>; 2]) -> u64 {
+    let half = |count: Option<u64>| {
+        let known = count.and_then(|count| u32::try_from(count).ok());
+        u64::from(known.unwrap_or(u32::MAX))
+    };
+    half(one) << 32 | half(two)
+}
+
+fn halves(word: u64) -> [u32; 2] {
+    let high = u32::try_from(word >> 32).unwrap_or_default();
+    let low = u32::try_from(word & u64::from(u32::MAX)).unwrap_or_default();
+    [high, low]
+}
+
 fn pack(one: f32, two: f32) -> u64 {
     u64::from(one.to_bits()) << 32 | u64::from(two.to_bits())
 }
 
 fn unpack(word: u64) -> (f32, f32) {
-    let high = u32::try_from(word >> 32).unwrap_or_default();
-    let low = u32::try_from(word & u64::from(u32::MAX)).unwrap_or_default();
+    let [high, low] = halves(word);
     (f32::from_bits(high), f32::from_bits(low))
 }
 

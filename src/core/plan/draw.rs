@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
-use crate::core::health::{Bucket, Errand, Health, Passage, View};
+use crate::core::health::{Bucket, Errand, Health, Passage, Room, View};
 use crate::core::plan::{Beyond, Candidate, Leg, Plan, beyond, is_slower};
 use crate::core::policy::Standing;
 use crate::core::time::Time;
@@ -37,7 +37,8 @@ pub struct Pick {
 
 impl Draw<'_> {
     /// Chooses among the leg's candidates that are open to traffic. `probe`: the request is new and could
-    /// still be answered elsewhere if the probe fails.
+    /// still be answered elsewhere if the probe fails. Whom the upstream's word on its limits paces is chosen where
+    /// nobody else is open: the pace is there to spare a 429, not to refuse what would be taken.
     pub fn pick(
         &self,
         plan: &Plan,
@@ -55,8 +56,9 @@ impl Draw<'_> {
             return Some(Pick { endpoint, probe });
         }
         let mut best: Option<(f32, EndpointIx)> = None;
+        let mut spare: Option<(f32, EndpointIx)> = None;
         for (position, candidate) in candidates.candidates.iter().enumerate() {
-            let Some(view) = self.usable(plan, candidate) else {
+            let Some((view, room)) = self.usable(plan, candidate) else {
                 continue;
             };
             if matches!(view.passage, Passage::Share(share) if rng.f32() >= share) {
@@ -64,11 +66,15 @@ impl Draw<'_> {
             }
             let standing = standing(position, candidate, &view);
             let key = plan.policy.key(&standing, candidate.share, rng.f32());
+            let best = match room {
+                Room::Free => &mut best,
+                Room::Paced(_) | Room::Spent(_) | Room::Never => &mut spare,
+            };
             if best.is_none_or(|(smallest, _)| key < smallest) {
-                best = Some((key, candidate.endpoint));
+                *best = Some((key, candidate.endpoint));
             }
         }
-        best.map(|(_, endpoint)| Pick {
+        best.or(spare).map(|(_, endpoint)| Pick {
             endpoint,
             probe: false,
         })
@@ -96,10 +102,10 @@ impl Draw<'_> {
         stays.then_some(hold.endpoint)
     }
 
-    /// The view of a candidate that takes all the traffic it is given.
+    /// The view of a candidate that takes all the traffic it is given, this request at once.
     fn open(&self, plan: &Plan, candidate: &Candidate) -> Option<View> {
-        let view = self.usable(plan, candidate)?;
-        (view.passage == Passage::Free).then_some(view)
+        let (view, room) = self.usable(plan, candidate)?;
+        (view.passage == Passage::Free && room == Room::Free).then_some(view)
     }
 
     /// An endpoint that awaits a request which may be made now: only where a closed endpoint remains to retry
@@ -134,12 +140,17 @@ impl Draw<'_> {
     }
 
     /// With nothing open: the likeliest of the untried that are not rate-limited, so that a request is never
-    /// refused on belief alone (routing-algorithm 3.3 d). The noise spreads a herd.
+    /// refused on belief alone (routing-algorithm 3.3 d). The noise spreads a herd. Who has nothing left comes last.
     pub fn panic(&self, plan: &Plan, leg: usize, rng: &mut fastrand::Rng) -> Option<EndpointIx> {
         let untried = plan.legs[leg].candidates.iter();
         let mut best: Option<(f32, EndpointIx)> = None;
         for candidate in untried.filter(|candidate| self.is_open_to(plan, candidate)) {
-            let hope = self.view(candidate).expected + 0.1 * rng.f32();
+            let likely = self.view(candidate).expected + 0.1 * rng.f32();
+            let hope = match self.room(plan, candidate) {
+                Room::Free | Room::Paced(_) => likely,
+                Room::Spent(_) => likely - 1.0,
+                Room::Never => likely - 2.0,
+            };
             if best.is_none_or(|(highest, _)| hope > highest) {
                 best = Some((hope, candidate.endpoint));
             }
@@ -147,25 +158,40 @@ impl Draw<'_> {
         best.map(|(_, endpoint)| endpoint)
     }
 
-    /// When the first of the leg's rate-limited candidates is free again, tried ones included.
+    /// When the first of the leg's rate-limited candidates is free again, tried ones included; one that has told that
+    /// nothing is left counts as rate-limited.
     pub fn unblocked_first(&self, plan: &Plan, leg: usize) -> Option<(Time, EndpointIx)> {
         let candidates = plan.legs[leg].candidates.iter();
         candidates
             .filter(|candidate| candidate.reject.is_none() && self.is_allowed(plan, candidate))
             .filter(|candidate| !self.health.is_drained(candidate.endpoint))
-            .map(|candidate| (self.view(candidate).blocked_until, candidate.endpoint))
+            .filter_map(|candidate| {
+                let blocked = self.view(candidate).blocked_until;
+                let free = match self.room(plan, candidate) {
+                    Room::Free | Room::Paced(_) => blocked,
+                    Room::Spent(until) => blocked.max(until),
+                    Room::Never => return None,
+                };
+                Some((free, candidate.endpoint))
+            })
             .filter(|(until, _)| *until > self.now)
             .min_by_key(|(until, _)| *until)
     }
 
-    /// The view of a candidate that may take ordinary traffic.
-    fn usable(&self, plan: &Plan, candidate: &Candidate) -> Option<View> {
+    /// The view of a candidate that may take ordinary traffic, and whether it has room for this at once.
+    fn usable(&self, plan: &Plan, candidate: &Candidate) -> Option<(View, Room)> {
         if !self.is_left(plan, candidate) {
             return None;
         }
         let view = self.view(candidate);
         let passes = matches!(view.passage, Passage::Free | Passage::Share(_));
-        (passes && view.blocked_until <= self.now).then_some(view)
+        if !passes || view.blocked_until > self.now {
+            return None;
+        }
+        match self.room(plan, candidate) {
+            room @ (Room::Free | Room::Paced(_)) => Some((view, room)),
+            Room::Spent(_) | Room::Never => None,
+        }
     }
 
     /// Not left out, not tried, not drained, not rate-limited.
@@ -216,6 +242,12 @@ impl Draw<'_> {
             let told = beyond(limits, self.catalog, meant, endpoint);
             told.chain(slower.then_some(Beyond::Latency))
         })
+    }
+
+    /// Whether the upstream's word on its limits has room for the plan's request.
+    pub fn room(&self, plan: &Plan, candidate: &Candidate) -> Room {
+        let need = plan.facts.takes();
+        self.health.room(candidate.endpoint, &need, self.now)
     }
 
     fn view(&self, candidate: &Candidate) -> View {

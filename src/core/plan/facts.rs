@@ -3,6 +3,7 @@
 
 use crate::core::catalog::Capability;
 use crate::core::health::{Bucket, Kind, PromptSize};
+use crate::core::quota::Need;
 
 /// Bytes of a body that make a token of the prompt, roughly: English prose with its JSON around it.
 const BYTES_A_TOKEN: u64 = 4;
@@ -10,6 +11,10 @@ const BYTES_A_TOKEN: u64 = 4;
 const MOST_ATTACHED: u64 = 4_000;
 /// Completion tokens where the request sets no limit below them (design section 5: prior 300).
 const COMPLETION: u64 = 300;
+
+/// An estimate of a prompt is at most so many times too high: prose of long words, indented code and repetitions take up
+/// to eight bytes a token.
+pub(super) const ESTIMATE_MARGIN: u64 = 2;
 
 /// A request, as routing sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +63,15 @@ impl RequestFacts {
     pub fn completion_tokens(&self) -> u64 {
         self.max_tokens
             .map_or(COMPLETION, |most| most.min(COMPLETION))
+    }
+
+    /// What it is expected to take of an upstream's limits.
+    pub fn takes(&self) -> Need {
+        Need {
+            prompt: self.prompt_tokens(),
+            completion: self.completion_tokens(),
+            least: self.least_prompt_tokens(ESTIMATE_MARGIN),
+        }
     }
 
     /// What it needs of a model.

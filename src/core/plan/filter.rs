@@ -3,12 +3,8 @@
 
 use crate::core::catalog::{Capability, Catalog, EndpointIx, Model};
 use crate::core::plan::degrade::Beyond;
-use crate::core::plan::facts::RequestFacts;
+use crate::core::plan::facts::{ESTIMATE_MARGIN, RequestFacts};
 use crate::core::policy::{Policy, Unmet};
-
-/// A prompt is taken for too long only where it would be with so many times fewer tokens than estimated: prose of
-/// long words, indented code and repetitions take up to eight bytes a token.
-const WINDOW_MARGIN: u64 = 2;
 
 /// Why an endpoint is left out of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +59,7 @@ pub(super) fn cost(catalog: &Catalog, ix: EndpointIx, facts: &RequestFacts) -> O
 /// Why the model cannot take the request, if it cannot.
 pub(super) fn of_model(model: &Model, facts: &RequestFacts) -> Option<Reject> {
     let asked = facts.max_tokens.unwrap_or(0);
-    let least = facts.least_prompt_tokens(WINDOW_MARGIN);
+    let least = facts.least_prompt_tokens(ESTIMATE_MARGIN);
     let needed = least.saturating_add(asked);
     if model.context_length.is_some_and(|window| needed > window) {
         return Some(Reject::WindowTooSmall);

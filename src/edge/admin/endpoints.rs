@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::core::catalog::{EndpointIx, Model, ModelIx};
 use crate::core::explain::first_shares;
-use crate::core::health::{Kind, Past, Quantiles, Uptime};
+use crate::core::health::{Kind, Past, Quantiles, Remaining, Uptime};
 use crate::core::nearest::did_you_mean;
 use crate::core::plan::RequestFacts;
 use crate::core::time::Time;
@@ -43,6 +43,8 @@ struct EndpointAnswer<'a> {
     in_flight: u32,
     /// Requests a second, where a limit was learnt.
     rate_cap: Option<f32>,
+    /// What the upstream told of its limits, by quantity.
+    remaining: BTreeMap<&'static str, RemainingAnswer>,
     /// RFC 3339; while a Retry-After holds.
     blocked_until: Option<String>,
     uptime: UptimeAnswer,
@@ -56,6 +58,15 @@ struct QuantilesAnswer {
     p50: f64,
     p95: f64,
     p99: f64,
+}
+
+/// What is left of a limit: as told, less what went out since.
+#[derive(Debug, Serialize)]
+struct RemainingAnswer {
+    limit: Option<u64>,
+    left: u64,
+    /// RFC 3339; when it is whole again, or was.
+    resets_at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -208,6 +219,11 @@ fn describe(
         tokens_per_second: view.throughput,
         in_flight: own.in_flight(),
         rate_cap: own.rate_cap(),
+        remaining: own
+            .remaining(now)
+            .into_iter()
+            .map(|told| remaining(told, now))
+            .collect(),
         blocked_until: (blocked > now).then(|| date(blocked, now)),
         uptime: windows(uptime),
         failures: failures
@@ -219,6 +235,15 @@ fn describe(
             at: date(at, now),
         }),
     }
+}
+
+fn remaining(told: Remaining, now: Time) -> (&'static str, RemainingAnswer) {
+    let answer = RemainingAnswer {
+        limit: told.limit,
+        left: told.left,
+        resets_at: date(told.resets_at, now),
+    };
+    (told.quantity.as_str(), answer)
 }
 
 fn quantiles(known: Quantiles) -> QuantilesAnswer {

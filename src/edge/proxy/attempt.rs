@@ -9,6 +9,7 @@ use http::StatusCode;
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{AttemptId, Failure};
 use crate::core::outcome::ErrorFacts;
+use crate::core::quota::Quotas;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::connect::{Connector, Reuse};
@@ -16,6 +17,7 @@ use crate::edge::proxy::decode::Coding;
 use crate::edge::proxy::head::{Content, Head};
 use crate::edge::proxy::upstream::{Connection, Lost, Outgoing};
 use crate::wire::openai::errors::error_facts;
+use crate::wire::rate_headers::quotas;
 
 /// How much of an error answer is read.
 const ERROR_BODY: usize = 64 * 1024;
@@ -30,6 +32,8 @@ pub(crate) struct Attempt {
     connector: Arc<Connector>,
     outgoing: Outgoing,
     stage: Stage,
+    /// What the answer's head told of the upstream's limits, until somebody takes it.
+    pub(crate) limits: Option<Box<Quotas>>,
 }
 
 /// A connection is kilobytes, and changes hands at every step: boxed, it stays where it is.
@@ -70,6 +74,7 @@ impl Attempt {
             connector,
             outgoing,
             stage: Stage::New(Reuse::Allowed),
+            limits: None,
         }
     }
 
@@ -131,6 +136,14 @@ impl Attempt {
     }
 
     async fn on_head(&mut self, connection: Box<Connection>, head: Head) -> Seen {
+        if head.limits {
+            let told = quotas(&connection.headers(), wall_clock());
+            let told = match head.status.is_success() {
+                true => told,
+                false => told.of_refusal(),
+            };
+            self.limits = (!told.is_empty()).then(|| Box::new(told));
+        }
         if !head.status.is_success() {
             return self.refuse(connection, head.status).await;
         }

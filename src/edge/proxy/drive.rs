@@ -146,6 +146,8 @@ impl<'a> Drive<'a> {
     fn start(&mut self, id: AttemptId, endpoint: EndpointIx) {
         self.reader = None;
         self.forget_held();
+        let health = self.generation.health.endpoint(endpoint);
+        health.note_asked(self.operation() as u8);
         self.attempt = Some(Attempt::new(
             id,
             endpoint,
@@ -353,7 +355,11 @@ impl<'a> Drive<'a> {
     }
 
     fn on_seen(&mut self, seen: Seen) -> Option<Input> {
-        let id = self.attempt.as_ref()?.id;
+        let attempt = self.attempt.as_mut()?;
+        let id = attempt.id;
+        if let Some(limits) = attempt.limits.take() {
+            self.tell(Input::Limits(id, limits));
+        }
         match seen {
             Seen::Connected => Some(Input::Connected(id)),
             Seen::Reconnecting => Some(Input::Reconnecting(id)),

@@ -4,6 +4,7 @@
 use http::StatusCode;
 
 use crate::edge::proxy::decode::Coding;
+use crate::wire::rate_headers::is_of_limits;
 
 /// What was read of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     content: Option<Content>,
     coding: Option<Coding>,
+    /// It tells of the upstream's limits.
+    pub(crate) limits: bool,
 }
 
 /// What a head says of the body of a success.
@@ -29,12 +32,13 @@ impl Head {
             status,
             content: None,
             coding: None,
+            limits: false,
         }
     }
 
     /// Takes a header in.
     pub(crate) fn note(&mut self, name: &str, value: &[u8]) {
-        // By length first: of some twenty headers of an answer two are wanted.
+        // By length first: of some twenty headers of an answer few are wanted.
         match name.len() {
             12 if self.content.is_none() && name.eq_ignore_ascii_case("content-type") => {
                 self.content = Some(content(value));
@@ -45,7 +49,7 @@ impl Head {
                     Some(_) => Coding::Unknown,
                 });
             }
-            _ => {}
+            _ => self.limits |= is_of_limits(name),
         }
     }
 
@@ -95,6 +99,12 @@ mod tests {
         check("application/x-ndjson", Content::Events);
         check("", Content::Events);
         assert_eq!(head(&[]).content(), Content::Events);
+    }
+
+    #[test]
+    fn a_head_that_tells_of_limits_is_known() {
+        assert!(!head(&[("x-request-id", "r")]).limits);
+        assert!(head(&[("X-RateLimit-Remaining-Requests", "3")]).limits);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
-//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `connect`,
+//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `probing`, `connect`,
 //! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod client_address;
@@ -8,6 +8,7 @@ mod request;
 mod downstream;
 mod drive;
 mod attempt;
+mod probing;
 mod connect;
 mod upstream;
 mod head;
@@ -45,6 +46,7 @@ use drive::Drive;
 use request::{Ids, Incoming, Route};
 
 pub use connect::Connector;
+pub(crate) use probing::Probing;
 pub use request::{AwaitedHead, LARGEST_HEAD};
 pub use routes::Passing;
 

@@ -2,8 +2,8 @@
 //! values. Must never name a metric.
 
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry,
+    Counter, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 const VALID: &str = "the family's name and labels are valid, and it is registered once";
@@ -24,6 +24,10 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
 
 pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
     register(registry, IntCounter::with_opts(opts(name, help)))
+}
+
+pub(super) fn float_counter(registry: &Registry, name: &str, help: &str) -> Counter {
+    register(registry, Counter::with_opts(opts(name, help)))
 }
 
 pub(super) fn counters(

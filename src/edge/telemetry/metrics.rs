@@ -1,7 +1,7 @@
 //! Owns the metric families and the handles to their series. Label values come from configuration and
-//! closed lists only. Must never hash a label on the path of a healthy request.
+//! closed lists only. Must never hash a label on the path of a healthy request. Beside it: `forget` (the ends of series).
 
-use std::collections::HashSet;
+mod forget;
 
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -11,7 +11,6 @@ use prometheus::{
 use crate::core::catalog::{EndpointIx, ModelIx};
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::health::{Condition, Kind};
-use crate::core::names::ProviderName;
 use crate::core::outcome::Class;
 use crate::core::time::Time;
 use crate::edge::clock::unix_seconds;
@@ -22,6 +21,8 @@ use crate::edge::telemetry::check_metrics::CheckMetrics;
 use crate::edge::telemetry::families::{
     counter, counters, float_gauge, gauges, histograms, int_gauge, int_gauges, signed,
 };
+use crate::edge::telemetry::limit_metrics::LimitMetrics;
+use crate::edge::telemetry::probe_metrics::ProbeMetrics;
 use crate::edge::telemetry::process_metrics::describe;
 use crate::edge::telemetry::turn_metrics::{TurnMetrics, Turns};
 
@@ -68,7 +69,9 @@ pub struct Metrics {
     generation: IntGauge,
     log_dropped: IntCounter,
     routed: IntCounterVec,
+    limits: LimitMetrics,
     pub(crate) checks: CheckMetrics,
+    pub(crate) probes: ProbeMetrics,
     turns: TurnMetrics,
 }
 
@@ -214,7 +217,9 @@ impl Metrics {
                 "Requests passed on by a route, by who took them last and the class of the status.",
                 &["route", "provider", "status"],
             ),
+            limits: LimitMetrics::new(&registry),
             checks: CheckMetrics::new(&registry),
+            probes: ProbeMetrics::new(&registry),
             turns: TurnMetrics::new(&registry),
             registry,
         }
@@ -334,20 +339,6 @@ impl Metrics {
         self.routed.with_label_values(&labels).inc();
     }
 
-    /// Ends the series of routes that `next` no longer has.
-    fn forget_routes(&self, last: &Generation, next: &Generation) {
-        let gone = last.snapshot.routes.iter();
-        for route in gone.filter(|route| !next.snapshot.routes.contains(route)) {
-            let providers = route.providers.iter().map(ProviderName::as_str);
-            for provider in providers.chain([""]) {
-                for class in STATUS_CLASSES {
-                    let labels = [route.path.as_str(), provider, class];
-                    self.routed.remove_label_values(&labels).ok();
-                }
-            }
-        }
-    }
-
     /// A reload was tried: `Ok` with the number of the new generation, or not.
     pub fn observe_reload(&self, generation: Option<u64>) {
         let [applied, refused] = RELOADS;
@@ -373,68 +364,6 @@ impl Metrics {
 
     pub(crate) fn count_dropped_log_line(&self) {
         self.log_dropped.inc();
-    }
-
-    /// Ends the series of endpoints and models that `next` no longer has.
-    pub fn forget_removed(&self, last: &Generation, next: &Generation) {
-        self.forget_endpoints(last, next);
-        self.forget_models(last, next);
-        self.forget_routes(last, next);
-    }
-
-    fn forget_models(&self, last: &Generation, next: &Generation) {
-        let names = |generation: &Generation| -> HashSet<String> {
-            let models = generation.snapshot.catalog.models().iter();
-            models.map(|model| model.name.to_string()).collect()
-        };
-        let (last, kept) = (names(last), names(next));
-        for removed in last.difference(&kept) {
-            let model = removed.as_str();
-            for result in ENDINGS {
-                let labels = [model, result.as_str()];
-                self.requests.remove_label_values(&labels).ok();
-            }
-            self.recovered.remove_label_values(&[model]).ok();
-            self.recovery.remove_label_values(&[model]).ok();
-            self.malformed.remove_label_values(&[model]).ok();
-            self.retry_tokens.remove_label_values(&[model]).ok();
-            self.turns.forget(model);
-            self.forget_fallbacks(model, &last);
-        }
-    }
-
-    fn forget_fallbacks(&self, removed: &str, models: &HashSet<String>) {
-        for other in models {
-            for (asked, served) in [(removed, other.as_str()), (other.as_str(), removed)] {
-                for class in Class::ALL {
-                    let labels = [asked, served, class.as_str()];
-                    self.fallbacks.remove_label_values(&labels).ok();
-                }
-            }
-        }
-    }
-
-    fn forget_endpoints(&self, last: &Generation, next: &Generation) {
-        let kept: HashSet<_> = next.endpoints().map(|ix| next.id(ix)).collect();
-        for removed in last.endpoints().filter(|ix| !kept.contains(last.id(*ix))) {
-            let [endpoint, model, provider] = last.labels(removed);
-            for class in Class::ALL {
-                let labels = [endpoint, model, provider, class.as_str()];
-                self.attempts.remove_label_values(&labels).ok();
-            }
-            for kind in Kind::ALL {
-                let labels = [endpoint, model, provider, kind.as_str()];
-                self.latency.remove_label_values(&labels).ok();
-            }
-            for state in Condition::ALL {
-                let labels = [endpoint, model, provider, state.as_str()];
-                self.state.remove_label_values(&labels).ok();
-            }
-            let labels = [endpoint, model, provider];
-            self.health.remove_label_values(&labels).ok();
-            self.in_flight.remove_label_values(&labels).ok();
-            self.trips.remove_label_values(&labels).ok();
-        }
     }
 
     /// The exposition text, with the gauges as they are at `now`.
@@ -474,6 +403,7 @@ impl Metrics {
         self.in_flight
             .with_label_values(&labels)
             .set(i64::from(health.in_flight()));
+        self.limits.show(&labels, &health.remaining(now));
         let present = generation.health.condition(endpoint, now);
         let [endpoint, model, provider] = labels;
         for state in Condition::ALL {

@@ -1,10 +1,12 @@
-//! Owns what operators see: metrics and the access log. In reading order: `families`, `process_metrics`, `check_metrics`, `turn_metrics`,
-//! `metrics`, `access_log`.
+//! Owns what operators see: metrics and the access log. In reading order: `families`, `process_metrics`, `check_metrics`,
+//! `limit_metrics`, `probe_metrics`, `turn_metrics`, `metrics`, `access_log`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
 mod process_metrics;
 mod check_metrics;
+mod limit_metrics;
+mod probe_metrics;
 mod turn_metrics;
 mod metrics;
 mod access_log;

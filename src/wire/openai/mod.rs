@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions, with the older completions and embeddings, the same dialect on both sides: bodies
 //! and events are spliced, never written again. In reading order: `operation` (what tells the three apart),
-//! `request`, `shape` (what answers and events share), `stream`, `answer`, `errors` (an upstream's error read), `hints` (what its words mean), `write` (our own errors).
+//! `request`, `shape` (what answers and events share), `stream`, `answer`, `errors` (an upstream's error read), `hints` (what its words mean), `write` (our own errors), `probe` (our own requests).
 //! Must never change a byte that no rule names: the model, router-only fields, the usage option.
 
 pub mod operation;
@@ -11,6 +11,7 @@ pub mod answer;
 pub mod errors;
 mod hints;
 pub mod write;
+pub mod probe;
 
 #[cfg(test)]
 mod recorded_tests;

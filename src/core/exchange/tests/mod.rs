@@ -3,6 +3,7 @@
 mod stories;
 mod drained;
 mod limits;
+mod pacing;
 mod stalls;
 mod properties;
 mod degrade;

@@ -1,12 +1,14 @@
 //! Owns what of an endpoint's health is told: to operators, and to the process that follows. Must never be asked while
 //! picking: it takes the lock.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::EndpointHealth;
 use crate::core::health::bucket::Bucket;
 use crate::core::health::latency::Latency;
 use crate::core::health::memory::{EndpointMemory, SpeedMemory, duration};
+use crate::core::health::pacing::Remaining;
 use crate::core::health::posterior::Posterior;
 use crate::core::health::windows::Past;
 use crate::core::time::Time;
@@ -63,6 +65,21 @@ impl EndpointHealth {
     /// The learnt limit on requests a second, for an operator.
     pub fn rate_cap(&self) -> Option<f32> {
         self.lock().cap.limit
+    }
+
+    /// What is left of each limit that the upstream told, for an operator.
+    pub fn remaining(&self, now: Time) -> Vec<Remaining> {
+        self.lock().pacing.show(now)
+    }
+
+    /// Notes what is asked of it now, as the caller counts such things.
+    pub fn note_asked(&self, what: u8) {
+        self.asked.store(what, Relaxed);
+    }
+
+    /// What was asked of it last; 0 where nothing was.
+    pub fn asked(&self) -> u8 {
+        self.asked.load(Relaxed)
     }
 
     /// Trips since the process began.
