@@ -86,12 +86,9 @@ impl Own {
     }
 
     /// The plan of a request for it, as the proxy makes it.
-    pub(super) fn plan(&self, facts: RequestFacts, policy: Arc<Policy>) -> Plan {
-        let facts = RequestFacts {
-            model: self.name.clone(),
-            unproven: self.unproven,
-            ..facts
-        };
+    pub(super) fn plan(&self, mut facts: RequestFacts, policy: Arc<Policy>) -> Plan {
+        facts.model.clone_from(&self.name);
+        facts.unproven |= self.unproven;
         Plan::new(&self.snapshot.catalog, self.model, facts, policy, |_| true)
     }
 

@@ -93,7 +93,7 @@ impl Speeds {
     pub(super) fn parse(text: &str, catalog: &Catalog) -> anyhow::Result<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
         let mut given: BTreeMap<String, Speed> = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| anyhow!("{}: {}", error.path().to_string(), error.inner()))?;
+            .map_err(|error| anyhow!("{}: {}", error.path(), error.inner()))?;
         json.end()?;
         let known = catalog.endpoints().iter();
         let known: Vec<&str> = known.map(|endpoint| endpoint.id.as_str()).collect();

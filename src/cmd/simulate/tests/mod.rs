@@ -1,11 +1,12 @@
 //! The simulator's own tests, by subject: `incidents` (what an endpoint answers), `figures` (by hand from tiny
 //! ledgers), `runs` (whole scenarios), `realistic` (mixed requests, shared keys, chains), `bars`,
-//! `own` (a configuration's fleet). Must never trust a figure because it looks right.
+//! `policies` (each beside `adaptive`), `own` (a configuration's fleet). Must never trust a figure because it looks right.
 
 mod incidents;
 mod figures;
 mod runs;
 mod bars;
+mod policies;
 mod own;
 mod realistic;
 
