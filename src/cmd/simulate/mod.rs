@@ -63,7 +63,7 @@ pub(crate) struct SimulateArgs {
     /// The model that is asked for; may be given more than once, each has runs of its own [default: the first].
     #[arg(long = "model", value_name = "M", requires = "config")]
     models: Vec<String>,
-    /// Speeds of the configuration's endpoints, as JSON: {"<endpoint>": {"ttft": 0.4, "tps": 90, "base_err": 0.01}}.
+    /// Speeds of the configuration's endpoints, as JSON: {"t/m@one/main": {"ttft": 0.4, "tps": 90, "base_err": 0.01}}.
     #[arg(long, value_name = "SPEEDS", requires = "config")]
     latency: Option<PathBuf>,
     /// The admin port of a running process, such as http://127.0.0.1:8081, that has measured the speeds.
