@@ -88,6 +88,7 @@ simulate: prereqs ## incident scenarios through the routing code, held against t
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 10 --bars conf/scenarios/bars.json --known $(KNOWN)
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 --policy adaptive --policy ordered \
 		--bars conf/scenarios/realistic.json --known $(KNOWN)
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/low-traffic.json --seeds 10 --bars conf/scenarios/low-traffic.json --known $(KNOWN)
 
 # The same without the tables.
 .PHONY: simulate-check

@@ -148,7 +148,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),
-    ("cmd/simulate", &[]),
+    ("cmd/simulate", &["cmd/admin_client"]),
     // The command line names every verb, and the floor's own file names it.
     ("cmd/cli", &[
         "cmd/config_args", "cmd/run", "cmd/check", "cmd/explain", "cmd/schema", "cmd/healthcheck", "cmd/mock", "cmd/demo",

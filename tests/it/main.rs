@@ -53,6 +53,7 @@ mod explain;
 mod reload_storm;
 mod shutdown;
 mod command_line;
+mod simulate;
 mod telemetry;
 mod embed;
 mod balancer;

@@ -61,7 +61,7 @@ pub(super) struct Miss {
     pub(super) scenario: String,
     /// Requests a second.
     pub(super) rps: f64,
-    policy: &'static str,
+    policy: String,
     /// The figure's name in the file of bars.
     pub(super) figure: &'static str,
     /// The figure, and its bar.
@@ -136,8 +136,8 @@ impl Bars {
 
 /// The rows of the first policy.
 pub(super) fn judged(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    let policy = rows.first().map(|row| row.policy);
-    rows.iter().filter(move |row| Some(row.policy) == policy)
+    let policy = rows.first().map(|row| &row.policy);
+    rows.iter().filter(move |row| Some(&row.policy) == policy)
 }
 
 /// The bars of a scenario: under its name, or under the beginning of it with a `*`.
@@ -213,7 +213,7 @@ impl Line {
         let miss = |(figure, what)| Miss {
             scenario: row.scenario.clone(),
             rps,
-            policy: row.policy,
+            policy: row.policy.clone(),
             figure,
             what,
         };

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::cmd::simulate::choice::Decides;
+use crate::cmd::simulate::own::Own;
 use crate::cmd::simulate::scenario::{Endpoint, Scenario};
 use crate::core::catalog::{
     self, Catalog, Credential, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
     Price,
 };
 use crate::core::health::{BudgetSettings, Health, HealthSettings};
-use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
-use crate::core::policy::{Policy, Sort};
+use crate::core::names::{EndpointId, HostName, KeyName, ModelName, ProviderName};
+use crate::core::policy::Policy;
 use crate::core::timeouts::TimeoutSettings;
 
 /// What routing decides with, but for the time and the dice.
@@ -21,21 +23,26 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// The fleet of a scenario with nothing learnt yet, and the built-in settings.
-    pub(super) fn of(scenario: &Scenario, sort: Sort) -> Self {
-        let catalog = catalog(scenario);
-        let health = Health::new(
-            &catalog,
-            HealthSettings::default(),
-            BudgetSettings::default(),
-            None,
-        );
-        let mut policy = Policy::built_in(PolicyName::new("simulated"));
-        policy.sort = sort;
+    /// The fleet of a scenario with nothing learnt yet: that of a configuration with its settings, or the file's
+    /// with the built-in ones.
+    pub(super) fn of(scenario: &Scenario, decides: &Decides) -> Self {
+        let policy = decides.policy(scenario.own.as_ref());
+        let (catalog, settings, budget) = match &scenario.own {
+            Some(Own { snapshot, .. }) => {
+                let catalog = snapshot.catalog.clone();
+                (catalog, snapshot.health, snapshot.retry_budget)
+            }
+            None => (
+                catalog(scenario),
+                HealthSettings::default(),
+                BudgetSettings::default(),
+            ),
+        };
+        let health = Health::new(&catalog, settings, budget, None);
         Self {
             catalog,
             health,
-            policy: Arc::new(policy),
+            policy,
         }
     }
 }

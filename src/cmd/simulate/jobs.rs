@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, anyhow};
 
-use crate::cmd::simulate::Choice;
+use crate::cmd::simulate::choice::Choice;
 use crate::cmd::simulate::figures::Figures;
 use crate::cmd::simulate::progress::Progress;
 use crate::cmd::simulate::scenario::Scenario;
@@ -17,7 +17,7 @@ use crate::cmd::simulate::world;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     pub(super) scenario: String,
-    pub(super) policy: &'static str,
+    pub(super) policy: String,
     pub(super) figures: Figures,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn run(
     let results = Mutex::new(vec![None; jobs.len()]);
     let work = || {
         while let Some((position, (scenario, policy, seed))) = take(&next, &jobs) {
-            let ledger = world::run(scenario, policy.sort, *seed);
+            let ledger = world::run(scenario, policy.decides.clone(), *seed);
             let figures = Figures::of(scenario, &ledger);
             let mut results = results.lock().map_err(|_| anyhow!("a run died"))?;
             results[position] = Some(figures);
@@ -68,7 +68,7 @@ pub(super) fn run(
     Ok(rows
         .map(|(jobs, runs)| Row {
             scenario: jobs[0].0.id.clone(),
-            policy: jobs[0].1.name,
+            policy: jobs[0].1.name.clone(),
             figures: Figures::mean(runs),
         })
         .collect())

@@ -6,12 +6,31 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::cmd::simulate::jobs::Row;
+use crate::cmd::simulate::scenario::Scenario;
 
 /// Everything a command found, for one policy at one rate.
 #[derive(Serialize)]
 struct Report<'a> {
     seeds: u64,
     scenarios: Scenarios<'a>,
+    /// Who plays whom, where the fleet is a configuration's.
+    #[serde(skip_serializing_if = "Casts::is_empty")]
+    casts: Casts<'a>,
+}
+
+/// Casts by the ids of their scenarios.
+struct Casts<'a>(&'a [Scenario]);
+
+/// An endpoint in its part; the figures are named as in scenario files.
+#[derive(Serialize)]
+struct Part<'a> {
+    endpoint: &'a str,
+    plays: &'a str,
+    price: f64,
+    ttft: f64,
+    tps: f64,
+    base_err: f64,
+    speed: &'static str,
 }
 
 /// Scenarios by their ids, in the files' order.
@@ -34,10 +53,50 @@ struct Line {
 }
 
 /// Writes the report and an end of line.
-pub(super) fn write(out: &mut impl Write, rows: &[Row], seeds: u64) -> io::Result<()> {
-    let scenarios = Scenarios(rows);
-    serde_json::to_writer_pretty(&mut *out, &Report { seeds, scenarios })?;
+pub(super) fn write(
+    out: &mut impl Write,
+    scenarios: &[Scenario],
+    rows: &[Row],
+    seeds: u64,
+) -> io::Result<()> {
+    let report = Report {
+        seeds,
+        scenarios: Scenarios(rows),
+        casts: Casts(scenarios),
+    };
+    serde_json::to_writer_pretty(&mut *out, &report)?;
     writeln!(out)
+}
+
+// === impl Casts ===
+
+impl Casts<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|scenario| scenario.own.is_none())
+    }
+}
+
+impl Serialize for Casts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for scenario in self.0 {
+            let cast = scenario.own.iter().flat_map(|own| &own.cast);
+            let parts = cast.map(|part| {
+                let endpoint = &scenario.fleet[part.endpoint];
+                Part {
+                    endpoint: &endpoint.id,
+                    plays: &part.plays,
+                    price: round(endpoint.price),
+                    ttft: round(endpoint.first_token),
+                    tps: round(endpoint.speed),
+                    base_err: round(endpoint.errors),
+                    speed: part.source.as_str(),
+                }
+            });
+            map.serialize_entry(&scenario.id, &parts.collect::<Vec<_>>())?;
+        }
+        map.end()
+    }
 }
 
 // === impl Scenarios ===
@@ -52,12 +111,15 @@ impl Serialize for Scenarios<'_> {
     }
 }
 
+fn round(figure: f64) -> f64 {
+    (figure * 1e6).round() / 1e6
+}
+
 // === impl Line ===
 
 impl Line {
     fn of(row: &Row) -> Self {
         let figures = &row.figures;
-        let round = |figure: f64| (figure * 1e6).round() / 1e6;
         Self {
             success: round(figures.success),
             first: round(figures.first),

@@ -1,13 +1,16 @@
 //! Owns `mainstay simulate`: incident scenarios through the routing code itself under a virtual clock. In
-//! reading order: `file`, `program`, `incident` and `scenario` (what is asked), `chance`, `fleet`, `upstream`
-//! (who plays), `queue`, `drive`, `world` (a run), `ledger`, `oracle` and `figures` (what it came to), `jobs` and
-//! `progress` (many runs), `table`, `json`, `bars` and `known` (what is shown). Must never decide routing: that is
-//! `core`'s, unchanged.
+//! reading order: `file`, `program`, `incident` and `scenario` (what is asked), `choice`, `speeds` and `own` (a
+//! configuration's own fleet), `chance`, `fleet`, `upstream` (who plays), `queue`, `drive`, `world` (a run), `ledger`,
+//! `oracle` and `figures` (what it came to), `jobs` and `progress` (many runs), `table`, `json`, `bars` and `known`
+//! (what is shown). Must never decide routing: that is `core`'s, unchanged.
 
 mod file;
 mod program;
 mod incident;
 mod scenario;
+mod choice;
+mod speeds;
+mod own;
 mod chance;
 mod fleet;
 mod upstream;
@@ -33,14 +36,20 @@ mod tests;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::cmd::admin_client::AdminClient;
 use crate::cmd::simulate::bars::Bars;
+use crate::cmd::simulate::choice::Choice;
 use crate::cmd::simulate::file::File;
 use crate::cmd::simulate::known::{Judged, Known};
+use crate::cmd::simulate::own::Own;
 use crate::cmd::simulate::scenario::Scenario;
-use crate::core::policy::Sort;
+use crate::cmd::simulate::speeds::Speeds;
+use crate::config;
+use crate::config::snapshot::Snapshot;
 
 /// What is simulated, and how it is shown.
 #[derive(Clone, Debug, clap::Args)]
@@ -48,9 +57,30 @@ pub(crate) struct SimulateArgs {
     /// Scenario files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A policy; may be given more than once to compare.
-    #[arg(long = "policy", value_name = "P", default_value = "adaptive", value_parser = policy)]
-    policies: Vec<Choice>,
+    /// A configuration whose own fleet, settings and policies meet the incidents, in place of the files' fleets.
+    #[arg(short, long, value_name = "CONFIG")]
+    config: Option<PathBuf>,
+    /// The model that is asked for; may be given more than once, each has runs of its own [default: the first].
+    #[arg(long = "model", value_name = "M", requires = "config")]
+    models: Vec<String>,
+    /// Speeds of the configuration's endpoints, as JSON: {"t/m@one/main": {"ttft": 0.4, "tps": 90, "base_err": 0.01}}.
+    #[arg(long, value_name = "SPEEDS", requires = "config")]
+    latency: Option<PathBuf>,
+    /// The admin port of a running process, such as http://127.0.0.1:8081, that has measured the speeds.
+    #[arg(long, value_name = "URL", requires = "config")]
+    admin: Option<String>,
+    /// The admin port's token.
+    #[arg(
+        long,
+        env = "MAINSTAY_ADMIN_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    token: Option<String>,
+    /// A policy: of the configuration, or a built-in sort; may be given more than once to compare [default: the
+    /// model's own with a configuration, adaptive without].
+    #[arg(long = "policy", value_name = "P")]
+    policies: Vec<String>,
     /// Runs of each scenario, with the seeds 1 to N; every figure is their mean.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
@@ -75,24 +105,6 @@ pub(crate) struct SimulateArgs {
 enum Format {
     Table,
     Json,
-}
-
-/// A policy by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Choice {
-    name: &'static str,
-    sort: Sort,
-}
-
-fn policy(text: &str) -> Result<Choice, String> {
-    let mut known = Sort::ALL.into_iter();
-    let found = known.find(|(name, _)| *name == text);
-    found
-        .map(|(name, sort)| Choice { name, sort })
-        .ok_or_else(|| {
-            let names = Sort::ALL.map(|(name, _)| name).join(", ");
-            format!("the policies are {names}")
-        })
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -130,20 +142,28 @@ fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         (Some(bars), None) => bars.rates().into_iter().map(Some).collect(),
         (None, None) => vec![None],
     };
-    if json && args.policies.len() > 1 {
+    let snapshot = args.config.as_deref().map(snapshot).transpose()?;
+    let policies = Choice::all(&args.policies, snapshot.as_deref()).map_err(Misuse)?;
+    if json && policies.len() > 1 {
         bail!(Misuse("--format json holds one policy".to_owned()));
     }
     if json && rates.len() > 1 {
         let advice = "--format json holds one rate: give --rps";
         bail!(Misuse(advice.to_owned()));
     }
-    let scenarios = scenarios(args)?;
+    let mut scenarios = scenarios(args)?;
+    if let Some(snapshot) = &snapshot {
+        scenarios = staged(args, &scenarios, snapshot, &policies[0])?;
+    }
     let mut out = std::io::stdout().lock();
+    if !json {
+        table::write_casts(&mut out, &scenarios)?;
+    }
     let mut failed = false;
     for rps in rates {
-        let rows = jobs::run(&at_rate(&scenarios, rps), &args.policies, args.seeds)?;
+        let rows = jobs::run(&at_rate(&scenarios, rps), &policies, args.seeds)?;
         match json {
-            true => json::write(&mut out, &rows, args.seeds)?,
+            true => json::write(&mut out, &scenarios, &rows, args.seeds)?,
             false => table::write(&mut out, &rows, args.seeds, rps)?,
         }
         if let (Some(bars), Some(rps)) = (&bars, rps) {
@@ -205,6 +225,47 @@ fn scenarios(args: &SimulateArgs) -> anyhow::Result<Vec<Scenario>> {
         all.retain(|scenario| args.only.contains(&scenario.id));
     }
     Ok(all)
+}
+
+/// A configuration that can be used.
+fn snapshot(path: &std::path::Path) -> anyhow::Result<Arc<Snapshot>> {
+    let env = |name: &str| std::env::var(name).ok();
+    Ok(Arc::new(config::load(path, &env)?.snapshot))
+}
+
+/// The scenarios with each model's own fleet in place of theirs.
+fn staged(
+    args: &SimulateArgs,
+    scenarios: &[Scenario],
+    snapshot: &Arc<Snapshot>,
+    first: &Choice,
+) -> anyhow::Result<Vec<Scenario>> {
+    let speeds = speeds(args, snapshot)?;
+    let names: Vec<Option<&str>> = match args.models.is_empty() {
+        true => vec![None],
+        false => args.models.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let mut all = Vec::new();
+    for name in &names {
+        let own = Own::of(snapshot, *name).map_err(Misuse)?;
+        for scenario in scenarios {
+            let mut staged = own.stage(scenario, &speeds, &first.decides)?;
+            if names.len() > 1 {
+                staged.id = format!("{} {}", staged.id, own.name());
+            }
+            all.push(staged);
+        }
+    }
+    Ok(all)
+}
+
+/// What is known of speeds: what a file gives wins over what a process has measured.
+fn speeds(args: &SimulateArgs, snapshot: &Snapshot) -> anyhow::Result<Speeds> {
+    let read = |path| Speeds::read(path, &snapshot.catalog);
+    let given = args.latency.as_deref().map(read).transpose()?;
+    let ask = |url: &str| Speeds::ask(&AdminClient::of(url, args.token.as_deref())?);
+    let measured = args.admin.as_deref().map(ask).transpose()?;
+    Ok(given.unwrap_or_default().or(measured.unwrap_or_default()))
 }
 
 fn at_rate(scenarios: &[Scenario], rps: Option<f64>) -> Vec<Scenario> {

@@ -4,6 +4,7 @@ use anyhow::{Context, anyhow, ensure};
 
 use crate::cmd::simulate::file::{File, RawEndpoint, RawScenario};
 use crate::cmd::simulate::incident::Incident;
+use crate::cmd::simulate::own::Own;
 use crate::cmd::simulate::program;
 
 /// After the last incident, seconds that are scored where no window is given.
@@ -24,6 +25,8 @@ pub(super) struct Scenario {
     pub(super) window: (f64, f64),
     pub(super) requests: Requests,
     pub(super) models: Vec<Model>,
+    /// The configuration whose fleet it is, if it is not the file's.
+    pub(super) own: Option<Own>,
 }
 
 /// What is asked for.
@@ -145,6 +148,7 @@ impl Scenario {
             window,
             requests: Requests::of(raw)?,
             models: models(raw, &fleet)?,
+            own: None,
             fleet,
         })
     }

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 
 use crate::cmd::simulate::jobs::Row;
+use crate::cmd::simulate::own::Own;
+use crate::cmd::simulate::scenario::Scenario;
 
 const HEADS: [&str; 15] = [
     "scenario",
@@ -56,6 +58,40 @@ pub(super) fn write(
     writeln!(out)
 }
 
+/// Says of fleets that are not the files' who plays whom, once for scenarios that have it in common.
+pub(super) fn write_casts(out: &mut impl Write, scenarios: &[Scenario]) -> io::Result<()> {
+    let mut casts: Vec<(String, Vec<&str>)> = Vec::new();
+    for scenario in scenarios {
+        let Some(own) = &scenario.own else { continue };
+        let text = cast(own, scenario);
+        match casts.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, ids)) => ids.push(&scenario.id),
+            None => casts.push((text, vec![&scenario.id])),
+        }
+    }
+    for (text, ids) in casts {
+        writeln!(out, "{}\n{text}", ids.join(", "))?;
+    }
+    Ok(())
+}
+
+fn cast(own: &Own, scenario: &Scenario) -> String {
+    let lines = own.cast.iter().map(|part| {
+        let endpoint = &scenario.fleet[part.endpoint];
+        format!(
+            "  {} is played by {}: price {:.2}, {:.2} s, {:.0} tokens/s, {:.1} % errors ({})\n",
+            part.plays,
+            endpoint.id,
+            endpoint.price,
+            endpoint.first_token,
+            endpoint.speed,
+            100.0 * endpoint.errors,
+            part.source.as_str(),
+        )
+    });
+    lines.collect()
+}
+
 /// Names stand left, figures right.
 fn pad((column, (cell, width)): (usize, (&String, &usize))) -> String {
     match column {
@@ -72,7 +108,7 @@ fn cells(row: &Row) -> [String; 15] {
     };
     [
         row.scenario.clone(),
-        row.policy.to_owned(),
+        row.policy.clone(),
         format!("{:.2}", 100.0 * figures.success),
         format!("{:.2}", 100.0 * figures.first),
         format!("{:.3}", figures.extra),

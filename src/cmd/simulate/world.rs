@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::cmd::simulate::chance::{self, Subject, stream};
+use crate::cmd::simulate::choice::Decides;
 use crate::cmd::simulate::drive::{Drive, Due, Step, Wish, seconds, span};
 use crate::cmd::simulate::fleet::Fleet;
 use crate::cmd::simulate::ledger::{Ledger, Sent};
@@ -14,7 +15,6 @@ use crate::cmd::simulate::upstream::{Ask, Upstream};
 use crate::core::catalog::ModelIx;
 use crate::core::exchange::{AttemptId, Exchange, Scene};
 use crate::core::plan::{Plan, RequestFacts};
-use crate::core::policy::Sort;
 use crate::core::time::Time;
 
 /// Between an answer and a client's next request in a closed loop, in seconds.
@@ -65,11 +65,11 @@ struct World<'a> {
 }
 
 /// Runs a scenario. The same arguments give the same ledger.
-pub(super) fn run(scenario: &Scenario, sort: Sort, seed: u64) -> Ledger {
+pub(super) fn run(scenario: &Scenario, decides: impl Into<Decides>, seed: u64) -> Ledger {
     let mut world = World {
         scenario,
         seed,
-        fleet: Fleet::of(scenario, sort),
+        fleet: Fleet::of(scenario, &decides.into()),
         upstream: Upstream::new(scenario),
         queue: Queue::new(),
         arrivals: stream(seed, Subject::Arrivals),
@@ -134,8 +134,11 @@ impl World<'_> {
     fn arrive(&mut self, client: Option<usize>) {
         let number = self.requests;
         self.requests += 1;
-        let ask = self.ask(number);
-        let exchange = Exchange::new(self.plan(&ask), self.now);
+        let mut ask = self.ask(number);
+        let plan = self.plan(&ask);
+        // The proxy refuses what no endpoint can take: like a caller's own error, it says nothing of routing.
+        ask.faulty |= plan.is_empty();
+        let exchange = Exchange::new(plan, self.now);
         let mut drive = Drive::new(number, ask, exchange, self.now);
         drive.client = client;
         let at = self.seat(drive);
@@ -172,6 +175,9 @@ impl World<'_> {
             ..RequestFacts::default()
         };
         let policy = Arc::clone(&self.fleet.policy);
+        if let Some(own) = &self.scenario.own {
+            return own.plan(facts, policy);
+        }
         let model = ModelIx::new(ask.model);
         Plan::new(&self.fleet.catalog, model, facts, policy, |_| true)
     }

@@ -28,7 +28,7 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// Adds a sample: short `T += a*(min(x, 4T) - T)` with `a = clamp(1 - e^(-dt/10 s), 1/16, 0.3)`; long and
+    /// Adds a sample: short, faded to now, `T += a*(min(x, 4T) - T)` with `a = clamp(1 - e^(-dt/10 s), 1/16, 0.3)`; long and
     /// deviation over 256 samples, the first 64 as a plain mean (3.2).
     pub(crate) fn observe(&mut self, took: Duration, now: Time) {
         let sample = took.as_secs_f32();
@@ -39,6 +39,8 @@ impl Latency {
             self.deviation = sample / 2.0;
         } else {
             let passed = now.seconds_since(self.updated);
+            // What has faded meanwhile does not come back with the sample.
+            self.short = self.expect(now).unwrap_or(sample);
             let gain = (1.0 - (-passed / 10.0).exp()).clamp(1.0 / 16.0, 0.3);
             self.short += gain * (sample.min(4.0 * self.short) - self.short);
             let slow = match self.samples {
@@ -126,6 +128,21 @@ mod tests {
         assert!(slow > 1.0, "{slow}");
         let later = latency.expect(at(300)).unwrap();
         assert!(later < 0.6, "{later}");
+    }
+
+    #[test]
+    fn a_quick_answer_does_not_bring_back_what_has_faded() {
+        let mut latency = Latency::default();
+        for second in 0..100 {
+            latency.observe(Duration::from_millis(400), at(second));
+        }
+        for second in 100..110 {
+            latency.observe(Duration::from_secs(4), at(second));
+        }
+        let faded = latency.expect(at(170)).unwrap();
+        latency.observe(Duration::from_millis(400), at(170));
+        let after = latency.expect(at(170)).unwrap();
+        assert!(after < faded, "{after} {faded}");
     }
 
     #[test]

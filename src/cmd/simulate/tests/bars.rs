@@ -8,7 +8,7 @@ use crate::cmd::simulate::known::{Judged, Known};
 fn row(scenario: &str) -> Row {
     Row {
         scenario: scenario.to_owned(),
-        policy: "adaptive",
+        policy: "adaptive".to_owned(),
         figures: Figures {
             success: 0.999,
             p99: 3.0,
@@ -73,8 +73,8 @@ fn rates_come_highest_first() {
 
 #[test]
 fn regret_is_held_against_the_best_other_policy() {
-    let of = |policy, regret| Row {
-        policy,
+    let of = |policy: &str, regret| Row {
+        policy: policy.to_owned(),
         figures: Figures {
             regret: Some(regret),
             ..Figures::default()
@@ -100,7 +100,7 @@ fn regret_is_held_against_the_best_other_policy() {
 #[test]
 fn only_the_first_policy_is_judged() {
     let other = Row {
-        policy: "ordered",
+        policy: "ordered".to_owned(),
         figures: Figures::default(),
         ..row("one")
     };

@@ -1,10 +1,13 @@
 //! The simulator's own tests, by subject: `incidents` (what an endpoint answers), `figures` (by hand from tiny
-//! ledgers), `runs` (whole scenarios), `realistic` (mixed requests, shared keys, chains), `bars`. Must never trust a figure because it looks right.
+//! ledgers), `runs` (whole scenarios), `realistic` (mixed requests, shared keys, chains), `bars`,
+//! `policies` (each beside `adaptive`), `own` (a configuration's fleet). Must never trust a figure because it looks right.
 
 mod incidents;
 mod figures;
 mod runs;
 mod bars;
+mod policies;
+mod own;
 mod realistic;
 
 use crate::cmd::simulate::scenario::Scenario;

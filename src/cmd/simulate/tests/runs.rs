@@ -146,5 +146,5 @@ fn the_scenarios_that_come_with_it_are_whole() {
         include_str!("../../../../conf/scenarios/realistic.json"),
     ];
     let counts = files.map(|text| Scenario::all(&File::parse(text).unwrap()).unwrap().len());
-    assert_eq!(counts, [18, 8, 22]);
+    assert_eq!(counts, [18, 5, 22]);
 }
