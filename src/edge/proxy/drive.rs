@@ -461,10 +461,8 @@ impl<'a> Drive<'a> {
         self.tell(Input::ClientGone);
         let record = self.exchange.record();
         let (generation, now) = (&self.generation, self.gateway.clock.now());
-        let noted = |turn| {
-            let conversations = &generation.conversations;
-            conversations.note(turn, &generation.places, &record, now)
-        };
+        let conversations = &generation.conversations;
+        let noted = |turn| conversations.note(turn, &generation.places, &record, now);
         let kept = self.conversation.as_ref().and_then(noted);
         let observed = Observed {
             record: &record,
