@@ -1,11 +1,12 @@
 //! Owns who may call: downstream keys, compared without telling how much of one was right.
 //! Must never print a key.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::snapshot::Caller;
@@ -65,7 +66,27 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 
 /// Whether a token presented to the admin port is the configured one.
 pub fn is_token(headers: &HeaderMap, token: &str) -> bool {
-    presented(headers).is_some_and(|key| bool::from(hash(key).ct_eq(&hash(token))))
+    presented(headers).is_some_and(|key| is_same(token, key))
+}
+
+/// Whether two secrets are the same, told in a time that does not depend on how much of one is right.
+pub fn is_same(one: &str, other: &str) -> bool {
+    hash(one).ct_eq(&hash(other)).into()
+}
+
+/// What stands for a secret that is not to be kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest")
+    }
+}
+
+/// The digest of a secret.
+pub fn digest(secret: &str) -> Digest {
+    Digest(hash(secret))
 }
 
 fn hash(key: &str) -> [u8; 32] {

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::apps::http_app::HttpServer;
 use pingora::proxy::Session;
 use pingora::services::ServiceWithDependents;
 use pingora::services::background::{GenBackgroundService, background_service};
@@ -16,7 +15,7 @@ use tokio::sync::Notify;
 use crate::config::Loaded;
 use crate::config::diff::Diff;
 use crate::core::time::Time;
-use crate::edge::admin::{Admin, Reloads};
+use crate::edge::admin::{Admin, Port, Reloads, Sessions};
 use crate::edge::checks::Checks;
 use crate::edge::clock::Clock;
 use crate::edge::dns::Resolver;
@@ -196,15 +195,16 @@ impl Mainstay {
     }
 
     /// The operator's port without a listener.
-    pub(crate) fn admin_service(&self) -> Service<HttpServer<Admin>> {
+    pub(crate) fn admin_service(&self) -> Service<Port> {
         let admin = Admin {
             current: self.gateway.current.clone(),
             clock: self.gateway.clock,
             lifecycle: self.gateway.lifecycle.clone(),
             telemetry: self.gateway.telemetry.clone(),
             reloads: self.reloads.clone(),
+            sessions: Sessions::default(),
         };
-        let mut service = Service::new("admin".to_owned(), HttpServer::new_app(admin));
+        let mut service = Service::new("admin".to_owned(), Port::new(admin));
         service.threads = Some(1);
         service
     }

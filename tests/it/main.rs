@@ -14,6 +14,7 @@ mod scenarios;
 mod recovery_time;
 mod upgrade;
 mod upstream;
+mod page;
 mod plain;
 mod routes;
 mod clients;

@@ -26,7 +26,7 @@ const BUDGET: u32 = 400_000;
 
 /// One endpoint as operators see it.
 #[derive(Debug, Serialize)]
-struct EndpointAnswer<'a> {
+pub(super) struct EndpointAnswer<'a> {
     id: &'a str,
     model: &'a str,
     provider: &'a str,
@@ -153,7 +153,7 @@ fn set(encoded: &str, drained: bool, generation: &Generation, now: Time) -> Resp
     json(StatusCode::OK, &moved)
 }
 
-fn list(generation: &Generation, now: Time) -> Vec<EndpointAnswer<'_>> {
+pub(super) fn list(generation: &Generation, now: Time) -> Vec<EndpointAnswer<'_>> {
     let shares = shares(generation, now);
     let endpoints = generation.endpoints();
     endpoints

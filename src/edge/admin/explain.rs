@@ -1,7 +1,7 @@
 //! Owns the operator's question where a request would go: the request as a body, or its model alone in the query.
 //! Must never read a body beyond its bound, or spend a token.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use pingora::protocols::http::ServerSession;
 use serde_json::json;
@@ -9,6 +9,7 @@ use url::form_urlencoded;
 
 use crate::config::snapshot::Caller;
 use crate::core::time::Time;
+use crate::edge::admin::reading::body;
 use crate::edge::admin::{json, text};
 use crate::edge::conversations::Asked;
 use crate::edge::explain::explain_turn;
@@ -136,16 +137,4 @@ fn plain(model: &str, stream: bool) -> Bytes {
         "messages": [{ "role": "user", "content": "" }],
     });
     Bytes::from(request.to_string())
-}
-
-/// The body, none where it breaks off or is longer than `longest`.
-async fn body(session: &mut ServerSession, longest: u64) -> Option<Bytes> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = session.read_request_body().await.ok()? {
-        if (body.len() + chunk.len()) as u64 > longest {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Some(body.freeze())
 }

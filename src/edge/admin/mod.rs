@@ -1,26 +1,35 @@
-//! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads.
-//! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`, `explain`,
-//! `endpoints`.
+//! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads,
+//! the status page. Must never show a secret, or answer `/api` without the token where one is set. Beside it:
+//! `reloads`, `reading`, `explain`, `endpoints`, `page` (its files), `origin` and `login` (whose requests are heard),
+//! `events` (what an open page is told), `port` (the connections).
 
 mod reloads;
+mod reading;
 mod explain;
 mod endpoints;
+mod page;
+mod origin;
+mod login;
+mod events;
+mod port;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use http::header::HOST;
 use http::{Method, Response, StatusCode};
-use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 
 use crate::config::facts::Item;
+use crate::config::secret::Secret;
 use crate::edge::auth;
 use crate::edge::clock::Clock;
 use crate::edge::generation::Current;
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::Telemetry;
 
+pub use login::Sessions;
+pub use port::Port;
 pub use reloads::{AskError, Entry, Reloaded, Reloads, Request};
 
 /// The application behind the admin listener.
@@ -31,6 +40,8 @@ pub struct Admin {
     pub lifecycle: Arc<Lifecycle>,
     pub telemetry: Arc<Telemetry>,
     pub reloads: Arc<Reloads>,
+    /// Who has logged in at the status page.
+    pub sessions: Sessions,
 }
 
 #[derive(Serialize)]
@@ -65,6 +76,12 @@ impl Admin {
         let request = session.req_header();
         let (path, method) = (request.uri.path(), request.method.clone());
         let reads = matches!(method, Method::GET | Method::HEAD);
+        if self.is_foreign(session) {
+            return text(
+                StatusCode::FORBIDDEN,
+                "another site's page may not ask this\n",
+            );
+        }
         if path.starts_with("/api/") && !self.is_admitted(session) {
             return text(StatusCode::UNAUTHORIZED, "a token is required\n");
         }
@@ -79,7 +96,11 @@ impl Admin {
                 let generation = self.current.load_full();
                 explain::answer(session, &generation, self.clock.now()).await
             }
+            ("/login", _, &Method::POST) => self.log_in(session).await,
+            ("/logout", _, &Method::POST) => self.sessions.log_out(&request.headers),
             (_, false, _) => text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"),
+            ("/", ..) if !self.is_admitted(session) => page::login(StatusCode::OK),
+            ("/", ..) => page::index(self.is_guarded()),
             ("/healthz", ..) => text(StatusCode::OK, "ok\n"),
             ("/readyz", ..) if self.lifecycle.is_draining() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -89,17 +110,44 @@ impl Admin {
                 text(StatusCode::UNAUTHORIZED, "a token is required\n")
             }
             ("/metrics", ..) => self.metrics(),
-            ("/api/status", ..) => self.status(),
+            ("/api/status", ..) => json(StatusCode::OK, &self.standing()),
             ("/api/config", ..) => self.config(),
             ("/api/reloads", ..) => json(StatusCode::OK, &self.reloads.history()),
-            _ => text(StatusCode::NOT_FOUND, "no such path\n"),
+            (path, ..) => {
+                page::file(path).unwrap_or_else(|| text(StatusCode::NOT_FOUND, "no such path\n"))
+            }
         }
+    }
+
+    fn is_foreign(&self, session: &ServerSession) -> bool {
+        let request = session.req_header();
+        let named = request
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok());
+        let named = named.or_else(|| Some(request.uri.authority()?.as_str()));
+        let host = named.unwrap_or_default();
+        origin::is_foreign(&request.method, &request.headers, host, self.is_guarded())
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.current.load().snapshot.server.admin.token.is_some()
+    }
+
+    async fn log_in(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let generation = self.current.load_full();
+        let token = generation.snapshot.server.admin.token.as_ref();
+        let token = token.map(Secret::expose);
+        self.sessions.log_in(session, token, self.clock.now()).await
     }
 
     fn is_admitted(&self, session: &ServerSession) -> bool {
         let generation = self.current.load();
+        let headers = &session.req_header().headers;
         let token = generation.snapshot.server.admin.token.as_ref();
-        token.is_none_or(|token| auth::is_token(&session.req_header().headers, token.expose()))
+        token.map(Secret::expose).is_none_or(|token| {
+            auth::is_token(headers, token) || self.sessions.admits(headers, token, self.clock.now())
+        })
     }
 
     /// Metrics are open unless they have a token of their own; operators may read them in any case.
@@ -123,10 +171,10 @@ impl Admin {
         answer(StatusCode::OK, "text/plain; version=0.0.4", body)
     }
 
-    fn status(&self) -> Response<Vec<u8>> {
+    fn standing(&self) -> Status {
         let generation = self.current.load();
         let reloads = self.reloads.standing();
-        let status = Status {
+        Status {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.clock.now().as_micros() / 1_000_000,
             config: ConfigStatus {
@@ -137,8 +185,7 @@ impl Admin {
                 needs_restart: reloads.needs_restart,
             },
             draining: self.lifecycle.is_draining(),
-        };
-        json(StatusCode::OK, &status)
+        }
     }
 
     fn config(&self) -> Response<Vec<u8>> {
@@ -197,11 +244,4 @@ fn answer(status: StatusCode, kind: &str, body: Vec<u8>) -> Response<Vec<u8>> {
         .header("content-length", body.len())
         .body(body)
         .expect("our own headers are all valid")
-}
-
-#[async_trait]
-impl ServeHttp for Admin {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        self.answer(session).await
-    }
 }
