@@ -216,3 +216,69 @@ async fn attempts_end_where_the_money_does() {
         assert_eq!(answer.status, if asked == 0 { 502 } else { 200 });
     }
 }
+
+/// Random chains and limits: whoever the providers' logs show was asked must have been within them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_provider_ever_sees_a_request_that_the_limits_forbid() {
+    const FLEETS: u32 = 8;
+    const MODELS: u32 = 6;
+    let (bad, good) = (mock(failing(Kind::status(500))).await, mock(fast()).await);
+    let mut random = fastrand::Rng::with_seed(17);
+    let (mut asked, mut refused) = (0_usize, 0_usize);
+    for fleet in 0..FLEETS {
+        let mut config = Config::new()
+            .provider("bad", bad.addr())
+            .provider("good", good.addr());
+        let mut forbidden = Vec::new();
+        let mut names = Vec::new();
+        for number in 0..MODELS {
+            let (ratio, limit) = (random.u32(1..8), random.u32(1..8));
+            let (model, other) = (
+                format!("t/f{fleet}m{number}"),
+                format!("u/f{fleet}m{number}"),
+            );
+            let policy = format!("p{number}");
+            if ratio > limit {
+                forbidden.push(other.replacen("u/", "", 1));
+            }
+            config = config
+                .policy_named(
+                    &policy,
+                    &format!("sort: ordered, degrade: {{ max_price_ratio: {limit} }}"),
+                )
+                .raw_model(&other, &endpoint("good", ratio, ""))
+                .raw_model(
+                    &model,
+                    &endpoint(
+                        "bad",
+                        1,
+                        &format!("policy: {policy}, fallbacks: [{other}],"),
+                    ),
+                );
+            names.push((model, ratio <= limit));
+        }
+        let proxy = config
+            .top("retry_budget: { floor_per_second: 1000 }")
+            .start();
+        for (model, is_allowed) in names {
+            let answer = proxy.send(&Request::chat(&model)).await;
+            assert_eq!(answer.status == 200, is_allowed, "{model}: {answer:?}");
+            refused += usize::from(!is_allowed);
+        }
+        asked = good.received().len();
+        let seen = good
+            .received()
+            .into_iter()
+            .filter_map(|request| request.model);
+        let wrong: Vec<String> = seen.filter(|model| forbidden.contains(model)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+    println!("{FLEETS} fleets of {MODELS} chains: {asked} fallbacks taken, {refused} forbidden");
+    assert!(asked > 10 && refused > 10);
+}
+
+fn endpoint(provider: &str, usd: u32, fields: &str) -> String {
+    format!(
+        "{fields} endpoints: [{{ provider: {provider}, price: {{ prompt: {usd}, completion: {usd} }} }}]"
+    )
+}

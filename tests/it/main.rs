@@ -16,6 +16,7 @@ mod upgrade;
 mod upstream;
 mod page;
 mod plain;
+mod retry_after;
 mod routes;
 mod clients;
 mod routes_hostile;

@@ -5,6 +5,9 @@ use crate::core::drift::Drift;
 use crate::core::health::View;
 use crate::core::policy::{Degrade, Label};
 
+/// Prices a token are no round numbers: three times a price must not pass for more than three times.
+const ROUNDING: f64 = 1.0 + 1e-9;
+
 /// In what a candidate is beyond the limits of `degrade`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beyond {
@@ -45,7 +48,7 @@ pub fn beyond(
     let kept = |label: Label| limits.labels.contains(&label);
     let dearer = limits
         .max_price_ratio
-        .is_some_and(|most| drift.price.is_none_or(|ratio| ratio > most));
+        .is_some_and(|most| drift.price.is_none_or(|ratio| ratio > most * ROUNDING));
     let rules = [
         (drift.model && !limits.allows_model(name), Beyond::Model),
         (drift.model && dearer, Beyond::Price),
