@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub health: HealthSettings,
     pub retry_budget: BudgetSettings,
     pub store: Store,
-    pub access_log: AccessLog,
+    pub telemetry: Telemetry,
 }
 
 impl Snapshot {
@@ -379,6 +379,14 @@ impl UpstreamTls {
 pub struct Store {
     /// The file that health goes to; `None`: it ends with the process.
     pub health: Option<PathBuf>,
+}
+
+/// What is told about the traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telemetry {
+    pub access_log: AccessLog,
+    /// Exchanges that operators can look at; 0 = none.
+    pub requests: usize,
 }
 
 /// Where the one line of each exchange goes.

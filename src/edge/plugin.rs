@@ -145,6 +145,7 @@ impl Mainstay {
             }
         };
         self.current().store(next.clone());
+        telemetry.requests.shrink(next.snapshot.telemetry.requests);
         self.applied.notify_one();
         metrics.forget_removed(&last, &next);
         metrics.observe_reload(Some(next.number));

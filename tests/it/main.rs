@@ -48,6 +48,7 @@ mod upstream_h2;
 mod compressed;
 mod reload;
 mod endpoints;
+mod requests;
 mod restarts;
 mod explain;
 mod reload_storm;

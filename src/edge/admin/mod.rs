@@ -1,10 +1,11 @@
 //! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads.
 //! Must never show a secret, or answer `/api` without the token where one is set. Beside it: `reloads`, `explain`,
-//! `endpoints`.
+//! `endpoints`, `requests`.
 
 mod reloads;
 mod explain;
 mod endpoints;
+mod requests;
 
 use std::sync::Arc;
 
@@ -68,9 +69,13 @@ impl Admin {
         if path.starts_with("/api/") && !self.is_admitted(session) {
             return text(StatusCode::UNAUTHORIZED, "a token is required\n");
         }
-        if let Some(rest) = endpoints_path(path) {
+        if let Some(rest) = below(path, "/api/endpoints") {
             let generation = self.current.load_full();
             return endpoints::answer(&method, rest, &generation, self.clock.now());
+        }
+        if let (true, Some(rest)) = (reads, below(path, "/api/requests")) {
+            let query = request.uri.query().unwrap_or_default();
+            return requests::answer(rest, query, &self.telemetry.requests);
         }
         match (path, reads, &method) {
             ("/api/reload", _, &Method::POST) => self.reload().await,
@@ -171,9 +176,9 @@ impl Admin {
     }
 }
 
-/// What follows `/api/endpoints` in a path.
-fn endpoints_path(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("/api/endpoints")?;
+/// What follows the beginning of a path.
+fn below<'a>(path: &'a str, beginning: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(beginning)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 

@@ -14,7 +14,7 @@ use crate::core::names::CallerName;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
-use crate::edge::telemetry::Observed;
+use crate::edge::telemetry::{Observed, cost};
 
 /// Lines that may wait for the writer before new ones are dropped and counted.
 const QUEUE: usize = 4096;
@@ -224,8 +224,8 @@ fn write_all(mut out: impl Write, queue: &Receiver<Vec<u8>>) {
     }
 }
 
-fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a> {
-    let record = observed.record;
+fn describe<'a>(generation: &'a Generation, observed: &'a Observed<'_>) -> Line<'a> {
+    let record = &observed.record;
     let catalog = &generation.snapshot.catalog;
     let served = record.served.map(|endpoint| catalog.endpoint(endpoint));
     Line {
@@ -251,7 +251,7 @@ fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a>
         fallback: record.fallback.map(crate::core::outcome::Class::as_str),
         prompt_tokens: record.usage.map(|usage| usage.prompt_tokens),
         completion_tokens: record.usage.map(|usage| usage.completion_tokens),
-        cost_usd: cost(generation, record),
+        cost_usd: cost::of_answer(generation, record),
         sticky: observed.kept.map(Became::as_str),
         attempts: record
             .attempts
@@ -275,14 +275,6 @@ fn first_content(record: &Record) -> Option<Duration> {
     let answered = record.attempts.iter().rev();
     let mut answered = answered.filter_map(|attempt| attempt.first_content_at);
     answered.next().map(|at| at.since(record.started))
-}
-
-/// USD, where the endpoint's price and the upstream's count are known.
-fn cost(generation: &Generation, record: &Record) -> Option<f64> {
-    let price = generation.snapshot.catalog.endpoint(record.served?).price;
-    let usage = record.usage?;
-    price.prompt.or(price.completion)?;
-    Some(price.of(usage.prompt_tokens, usage.completion_tokens))
 }
 
 fn millis(duration: Duration) -> u64 {
