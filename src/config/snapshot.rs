@@ -278,6 +278,13 @@ pub struct BaseUrl {
     pub path: String,
 }
 
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}
+
 impl BaseUrl {
     /// The value of the `Host` header: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
@@ -387,6 +394,10 @@ pub struct Telemetry {
     pub access_log: AccessLog,
     /// Exchanges that operators can look at; 0 = none.
     pub requests: usize,
+    /// The root of the collector that gets traces; `None`: nobody does.
+    pub otlp: Option<BaseUrl>,
+    /// The part of the traces that begin here that is recorded, 0 to 1.
+    pub trace_ratio: f64,
 }
 
 /// Where the one line of each exchange goes.

@@ -49,6 +49,8 @@ mod compressed;
 mod reload;
 mod endpoints;
 mod requests;
+mod traces;
+mod access_log;
 mod restarts;
 mod explain;
 mod reload_storm;

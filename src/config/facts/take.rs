@@ -37,11 +37,7 @@ impl Facts {
             health,
             retry_budget,
             store: Store { health: file },
-            telemetry:
-                Telemetry {
-                    access_log,
-                    requests,
-                },
+            telemetry,
         } = snapshot;
         facts.server(server);
         for caller in callers {
@@ -61,9 +57,20 @@ impl Facts {
         facts.retry_budget(*retry_budget);
         let store = Fields::default().path("health", file.as_deref());
         facts.push(Kind::Store, "", store);
+        let Telemetry {
+            access_log,
+            requests,
+            otlp,
+            trace_ratio,
+        } = telemetry;
+        let otlp = otlp
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), ToString::to_string);
         let telemetry = Fields::default()
             .shown("access_log", access_log)
-            .plain("requests", requests);
+            .plain("requests", requests)
+            .plain("otlp", otlp)
+            .plain("trace_ratio", trace_ratio);
         facts.push(Kind::Telemetry, "", telemetry);
         let certificates = files.iter().filter(|file| file.holds == Holds::Certificate);
         for file in certificates {

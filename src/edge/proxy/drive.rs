@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use http::HeaderName;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::time::Sleep;
@@ -30,7 +31,7 @@ use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::Incoming;
 use crate::edge::proxy::upstream::Outgoing;
-use crate::edge::telemetry::{MOST_CONSIDERED, Met, Relayed};
+use crate::edge::telemetry::{MOST_CONSIDERED, Met, Relayed, TRACEPARENT, TRACESTATE, Trace};
 use crate::wire::openai::operation::Operation;
 use crate::wire::rope::Rope;
 
@@ -68,6 +69,8 @@ pub(crate) struct Drive<'a> {
     relayed: Relayed,
     /// What it met when it began, where that is kept.
     met: Option<Met>,
+    /// Where traces are recorded.
+    trace: Option<Box<Trace>>,
     /// What the head said of drift.
     drift: Option<String>,
     /// The client has been told of the attempts within its stream.
@@ -89,9 +92,14 @@ impl<'a> Drive<'a> {
     ) -> Self {
         let now = gateway.clock.now();
         let met = met(&generation, &plan, now);
+        let settings = &generation.snapshot.telemetry;
+        let headers = &session.req_header().headers;
+        let trace = settings.otlp.as_ref();
+        let trace = trace.map(|_| Box::new(Trace::begin(headers, settings.trace_ratio)));
         Self {
             exchange: Exchange::new(plan, now),
             met,
+            trace,
             gateway,
             session,
             generation,
@@ -164,16 +172,21 @@ impl<'a> Drive<'a> {
         self.forget_held();
         let health = self.generation.health.endpoint(endpoint);
         health.note_asked(self.operation() as u8);
+        let outgoing = self.outgoing(endpoint);
         self.attempt = Some(Attempt::new(
             id,
             endpoint,
             self.generation.clone(),
             self.gateway.connector.clone(),
-            self.outgoing(endpoint),
+            outgoing,
         ));
     }
 
-    fn outgoing(&self, endpoint: EndpointIx) -> Outgoing {
+    fn outgoing(&mut self, endpoint: EndpointIx) -> Outgoing {
+        let traced = self
+            .trace
+            .as_mut()
+            .map(|trace| (trace.attempt(), trace.is_the_clients()));
         let catalog = &self.generation.snapshot.catalog;
         let model = catalog.upstream_name_of(endpoint, self.wild.as_deref());
         let body = self.incoming.request.rewrite(&self.incoming.body, model);
@@ -181,9 +194,22 @@ impl<'a> Drive<'a> {
         let template = upstream.head(self.operation()).clone();
         let own = &template.head().headers;
         let forwarded = self.incoming.forwarded.iter();
-        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name));
+        // A trace of ours takes the place of what the client says of its own.
+        let stays = |name: &HeaderName| match &traced {
+            Some((_, is_the_clients)) => {
+                name != TRACEPARENT && (*is_the_clients || name != TRACESTATE)
+            }
+            None => true,
+        };
+        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name) && stays(name));
+        let mut forwarded: Vec<_> = forwarded.cloned().collect();
+        if let Some((Some(told), _)) = &traced
+            && !own.contains_key(TRACEPARENT)
+        {
+            forwarded.push((HeaderName::from_static(TRACEPARENT), told.clone()));
+        }
         Outgoing {
-            forwarded: forwarded.cloned().collect(),
+            forwarded,
             accept: match self.incoming.request.facts.stream {
                 true => "text/event-stream",
                 false => "application/json",

@@ -13,8 +13,12 @@ use crate::core::time::Time;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
+use crate::edge::sparing::Sparing;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::{self, Skin};
+
+/// Every answer may be.
+static BEYOND: Sparing = Sparing::new();
 
 /// A head with what every answer of the exchange says.
 pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
@@ -79,7 +83,9 @@ fn drift(
     if !words.is_empty() {
         let words = words.join(",");
         let endpoint = generation.id(served);
-        tracing::warn!(endpoint, beyond = %words, "the answer is beyond what the policy lets differ");
+        if let Some(unsaid) = BEYOND.turn() {
+            tracing::warn!(endpoint, beyond = %words, unsaid, "the answer is beyond what the policy lets differ");
+        }
         if !drift.is_empty() {
             drift.push(' ');
         }

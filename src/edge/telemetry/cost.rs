@@ -17,7 +17,8 @@ pub(crate) fn of_answer(generation: &Generation, record: &Record) -> Option<f64>
 pub(crate) fn wasted(generation: &Generation, record: &Record) -> f64 {
     let attempts = record.attempts.iter();
     let wasted = attempts.filter_map(|attempt| of_waste(generation, record, attempt));
-    wasted.sum()
+    // The sum of nothing is -0.0.
+    wasted.fold(0.0, |sum, cost| sum + cost)
 }
 
 /// What an attempt cost that did not answer: as its upstream counted, else the prompt as estimated and a token for each event

@@ -1,5 +1,6 @@
 //! Owns what operators see: metrics, the access log, the latest requests. In reading order: `families`, `process_metrics`, `check_metrics`,
-//! `limit_metrics`, `probe_metrics`, `turn_metrics`, `metrics`, `cost`, `access_log`, `requests`.
+//! `limit_metrics`, `probe_metrics`, `turn_metrics`, `metrics`, `cost`, `access_log`, `requests`,
+//! `traces`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
@@ -12,6 +13,7 @@ mod metrics;
 mod cost;
 mod access_log;
 mod requests;
+mod traces;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
 use crate::core::names::{CallerName, PolicyName};
+use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 
@@ -27,6 +30,8 @@ pub(crate) use check_metrics::CheckMetrics;
 pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
 pub use requests::Names;
 pub(crate) use requests::{Kept, MOST_CONSIDERED, Met, Requests};
+use traces::Traces;
+pub(crate) use traces::{Finished, TRACEPARENT, TRACESTATE, Trace};
 
 /// Where everything observed goes.
 #[derive(Debug)]
@@ -34,6 +39,7 @@ pub struct Telemetry {
     pub metrics: Metrics,
     log: AccessLog,
     pub(crate) requests: Requests,
+    pub(crate) traces: Traces,
 }
 
 /// An exchange's record with what only the edge knows of it.
@@ -58,6 +64,10 @@ pub struct Observed<'a> {
     pub(crate) relayed: Relayed,
     /// What it met when it began, where that is kept.
     pub(crate) met: Option<Met>,
+    /// Where it is part of a trace that is recorded.
+    pub(crate) trace: Option<(Box<Trace>, Arc<Generation>)>,
+    /// As the GenAI conventions name it.
+    pub(crate) operation: &'static str,
     /// What became of the conversation that it is a turn of.
     pub(crate) kept: Option<Became>,
 }
@@ -77,6 +87,7 @@ impl Telemetry {
             metrics: Metrics::new(),
             log,
             requests: Requests::default(),
+            traces: Traces::new(),
         })
     }
 
@@ -101,9 +112,31 @@ impl Telemetry {
         if wanted && !self.log.write(generation, &observed) {
             self.metrics.count_dropped_log_line();
         }
+        self.trace(&mut observed);
         if let Some(met) = observed.met.take() {
             let kept = Kept::of(generation, observed, met);
             self.requests.keep(kept, settings.requests);
         }
+    }
+    /// Queues the spans of an exchange whose trace is recorded.
+    fn trace(&self, observed: &mut Observed<'_>) {
+        let Some((trace, generation)) = observed.trace.take() else {
+            return;
+        };
+        let dropped = self.traces.queue(Box::new(Finished {
+            trace,
+            generation,
+            record: observed.record.clone(),
+            ended: wall_clock(),
+            request_id: observed.request_id.into(),
+            caller: observed.caller.cloned(),
+            client: observed.client,
+            wild: observed.wild.map(Into::into),
+            path: observed.path,
+            operation: observed.operation,
+            status: observed.status,
+            drift: observed.drift.map(Into::into),
+        }));
+        self.metrics.spans_dropped.inc_by(dropped);
     }
 }

@@ -111,6 +111,7 @@ impl Drive<'_> {
             conversations.note(turn, &generation.places, &record, now)
         };
         let kept = self.conversation.as_ref().and_then(noted);
+        let trace = self.trace.take().filter(|trace| trace.is_sampled());
         let observed = Observed {
             record,
             request_id: &self.incoming.ids.request,
@@ -125,6 +126,8 @@ impl Drive<'_> {
             drift: self.drift.as_deref(),
             relayed: self.relayed,
             met: self.met.take(),
+            trace: trace.map(|trace| (trace, generation.clone())),
+            operation: self.operation().as_str(),
             kept,
         };
         self.gateway.telemetry.observe(&self.generation, observed);
