@@ -84,8 +84,8 @@ impl BackgroundService for Exporter {
 impl Exporter {
     async fn send_all(
         &self,
-        queue: &mut Receiver<Box<Finished>>,
-        batch: &mut Vec<Box<Finished>>,
+        queue: &mut Receiver<Finished>,
+        batch: &mut Vec<Finished>,
         collector: &mut Option<Collector>,
     ) {
         loop {
@@ -103,13 +103,8 @@ impl Exporter {
     }
 
     /// Offers a batch so many times.
-    async fn send(
-        &self,
-        batch: Vec<Box<Finished>>,
-        tries: usize,
-        collector: &mut Option<Collector>,
-    ) {
-        let spans: Vec<SpanData> = batch.into_iter().flat_map(|one| one.into_spans()).collect();
+    async fn send(&self, batch: Vec<Finished>, tries: usize, collector: &mut Option<Collector>) {
+        let spans: Vec<SpanData> = batch.into_iter().flat_map(Finished::into_spans).collect();
         if spans.is_empty() {
             return;
         }

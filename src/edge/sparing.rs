@@ -42,13 +42,11 @@ impl Sparing {
             self.said_at
                 .compare_exchange(said_at, now, Relaxed, Relaxed)
         };
-        match is_time && turn().is_ok() {
-            true => Some(self.unsaid.swap(0, Relaxed)),
-            false => {
-                self.unsaid.fetch_add(1, Relaxed);
-                None
-            }
+        if is_time && turn().is_ok() {
+            return Some(self.unsaid.swap(0, Relaxed));
         }
+        self.unsaid.fetch_add(1, Relaxed);
+        None
     }
 }
 

@@ -64,7 +64,7 @@ async fn a_recovered_request_tells_its_whole_story_over_both_protocols() {
     for via in BOTH {
         let before = Instant::now();
         let answer = proxy.call(via, &Request::stream("t/m")).await;
-        let took = before.elapsed().as_millis() as u64;
+        let took = u64::try_from(before.elapsed().as_millis()).unwrap();
         assert_eq!(answer.status, 200, "{via:?}");
         let told = explained(&proxy, id(&answer)).await;
         let same = explained(&proxy, answer.header("x-generation-id").unwrap()).await;

@@ -21,10 +21,13 @@ use crate::raw::{BOTH, PATIENCE, Request};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
+/// The heads and bodies of what came.
+type Taken = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A collector that takes what it is sent, or never answers.
 struct Collector {
     address: SocketAddr,
-    taken: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    taken: Taken,
     _accepting: JoinSet<()>,
 }
 
@@ -82,7 +85,7 @@ impl Collector {
     }
 }
 
-async fn serve(mut stream: TcpStream, taken: Arc<Mutex<Vec<(String, Vec<u8>)>>>, answers: bool) {
+async fn serve(mut stream: TcpStream, taken: Taken, answers: bool) {
     let mut bytes = Vec::new();
     loop {
         while let Some(end) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
@@ -120,7 +123,9 @@ fn about(span: &Span) -> BTreeMap<&str, String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap();
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }
 
 fn parent(flags: &str) -> String {

@@ -123,7 +123,7 @@ impl Telemetry {
         let Some((trace, generation)) = observed.trace.take() else {
             return;
         };
-        let dropped = self.traces.queue(Box::new(Finished {
+        let dropped = self.traces.queue(Finished {
             trace,
             generation,
             record: observed.record.clone(),
@@ -136,7 +136,7 @@ impl Telemetry {
             operation: observed.operation,
             status: observed.status,
             drift: observed.drift.map(Into::into),
-        }));
+        });
         self.metrics.spans_dropped.inc_by(dropped);
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::config::secret::Secret;
 use crate::config::snapshot::Snapshot;
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
@@ -171,7 +172,7 @@ fn secrets(snapshot: &Snapshot, endpoint: EndpointIx) -> impl Iterator<Item = &s
     let provider = &snapshot.catalog.endpoint(endpoint).provider;
     let provider = snapshot.providers.get(provider).into_iter();
     let keys = provider.clone().flat_map(|provider| &provider.keys);
-    let keys = keys.filter_map(|(_, key)| key.as_ref().map(|key| key.expose()));
+    let keys = keys.filter_map(|(_, key)| key.as_ref().map(Secret::expose));
     let headers = provider.flat_map(|provider| &provider.headers);
     let callers = snapshot.callers.iter().map(|caller| caller.key.expose());
     keys.chain(headers.map(|(_, value)| value.as_str()))

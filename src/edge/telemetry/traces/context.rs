@@ -19,7 +19,7 @@ const DASHES: [usize; 3] = [2, 35, 52];
 /// An exchange's place in a trace.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trace {
-    pub(super) trace_id: TraceId,
+    pub(super) id: TraceId,
     /// Of the exchange.
     pub(super) span: SpanId,
     /// The client's.
@@ -38,14 +38,14 @@ impl Trace {
         let attempts = Vec::new();
         match named(headers) {
             Some(parent) => Self {
-                trace_id: parent.trace_id(),
+                id: parent.trace_id(),
                 span,
                 parent: Some(parent.span_id()),
                 is_sampled: parent.is_sampled(),
                 attempts,
             },
             None => Self {
-                trace_id: TraceId::from_bytes(fastrand::u128(1..).to_be_bytes()),
+                id: TraceId::from_bytes(fastrand::u128(1..).to_be_bytes()),
                 span,
                 parent: None,
                 is_sampled: fastrand::f64() < ratio,
@@ -68,7 +68,7 @@ impl Trace {
         let span = SpanId::from_bytes(fastrand::u64(1..).to_be_bytes());
         self.attempts.push(span);
         let flags = u8::from(self.is_sampled);
-        let told = format!("00-{}-{span}-{flags:02x}", self.trace_id);
+        let told = format!("00-{}-{span}-{flags:02x}", self.id);
         HeaderValue::try_from(told).ok()
     }
 }
@@ -118,7 +118,7 @@ mod tests {
     fn a_clients_trace_goes_on_as_it_decided() {
         for (flags, sampled) in [("01", true), ("00", false), ("03", true)] {
             let mut trace = begun(&format!("00-{TRACE}-00f067aa0ba902b7-{flags}"), 0.5);
-            assert_eq!(trace.trace_id.to_string(), TRACE);
+            assert_eq!(trace.id.to_string(), TRACE);
             assert_eq!(trace.parent.unwrap().to_string(), "00f067aa0ba902b7");
             assert_eq!(trace.is_sampled(), sampled, "{flags}");
             let told = trace.attempt().unwrap();
@@ -146,7 +146,7 @@ mod tests {
             let trace = begun(wrong, 1.0);
             assert!(!trace.is_the_clients(), "{wrong}");
             assert!(
-                trace.is_sampled() && trace.trace_id.to_string() != TRACE,
+                trace.is_sampled() && trace.id.to_string() != TRACE,
                 "{wrong}"
             );
         }

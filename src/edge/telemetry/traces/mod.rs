@@ -19,8 +19,8 @@ const QUEUE: usize = 2048;
 /// What waits to be sent.
 #[derive(Debug)]
 pub(crate) struct Traces {
-    finished: Sender<Box<Finished>>,
-    queue: Mutex<Option<Receiver<Box<Finished>>>>,
+    finished: Sender<Finished>,
+    queue: Mutex<Option<Receiver<Finished>>>,
 }
 
 // === impl Traces ===
@@ -35,13 +35,13 @@ impl Traces {
     }
 
     /// Queues an exchange. Returns how many spans found no room.
-    pub(super) fn queue(&self, finished: Box<Finished>) -> u64 {
+    pub(super) fn queue(&self, finished: Finished) -> u64 {
         let refused = self.finished.try_send(finished);
         refused.map_or_else(|back| back.into_inner().spans(), |()| 0)
     }
 
     /// What waits, for the one who sends it; `None` where someone does already.
-    pub(crate) fn take_queue(&self) -> Option<Receiver<Box<Finished>>> {
+    pub(crate) fn take_queue(&self) -> Option<Receiver<Finished>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.take()
     }

@@ -189,7 +189,7 @@ impl Finished {
         (about, failed): (About, Option<&'static str>),
     ) -> SpanData {
         let begun = self.ended - self.record.took + started.since(self.record.started);
-        let (trace, state) = (self.trace.trace_id, TraceState::default());
+        let (trace, state) = (self.trace.id, TraceState::default());
         SpanData {
             span_context: SpanContext::new(trace, own, TraceFlags::SAMPLED, false, state),
             parent_span_id: parent,
