@@ -130,7 +130,8 @@ impl<'a> Drive<'a> {
         loop {
             while let Some(action) = self.exchange.poll() {
                 match action {
-                    Action::Finish(end) => return self.finish(end).await,
+                    // Boxed: it would make room for a second exchange in every open stream.
+                    Action::Finish(end) => return Box::pin(self.finish(end)).await,
                     action => self.perform(action).await,
                 }
             }
