@@ -93,13 +93,14 @@ const ROOMS: &[(&str, &[&str])] = &[
         "config/secret_file", "config/compile", "config/schema",
     ]),
     ("edge/clock", &[]),
+    ("edge/sparing", &["edge/clock"]),
     ("edge/lifecycle", &[]),
     ("edge/dns", &[]),
     ("edge/auth", &[]),
     ("edge/tls", &[]),
     ("edge/balance", &[]),
     ("edge/peer", &["edge/tls", "edge/balance"]),
-    ("edge/routes", &["edge/dns", "edge/balance", "edge/peer"]),
+    ("edge/routes", &["edge/sparing", "edge/dns", "edge/balance", "edge/peer"]),
     ("edge/probe", &["edge/dns", "edge/balance", "edge/peer"]),
     ("edge/template", &[]),
     ("edge/conversations", &[]),
@@ -112,11 +113,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/conversations", "edge/generation"]),
     // It runs what the generation that serves asks for, and shows what comes of it.
     ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
+    // It sends what telemetry has gathered to the collector that the generation names.
+    ("edge/exporter", &["edge/dns", "edge/peer", "edge/generation", "edge/telemetry"]),
     ("edge/planning", &[]),
     // To `conversations`: where a request goes depends on the one that it goes on with.
     ("edge/explain", &["edge/conversations", "edge/planning"]),
     ("edge/proxy", &[
-        "edge/clock", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
+        "edge/clock", "edge/sparing", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
         "edge/template", "edge/conversations", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // It sends what health asks for the way that attempts are sent.
@@ -177,6 +180,11 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         // would bring findings, variables and secrets along.
         &["config", "cmd/mock"],
         "one room reads YAML, so that the unmaintained parser can be replaced in one place",
+    ),
+    (
+        "opentelemetry*",
+        &["edge/telemetry", "edge/exporter"],
+        "what traces are made of stays where they are made and sent",
     ),
     (
         "saphyr_parser",

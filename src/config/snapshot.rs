@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub health: HealthSettings,
     pub retry_budget: BudgetSettings,
     pub store: Store,
-    pub access_log: AccessLog,
+    pub telemetry: Telemetry,
 }
 
 impl Snapshot {
@@ -278,6 +278,13 @@ pub struct BaseUrl {
     pub path: String,
 }
 
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}
+
 impl BaseUrl {
     /// The value of the `Host` header: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
@@ -379,6 +386,18 @@ impl UpstreamTls {
 pub struct Store {
     /// The file that health goes to; `None`: it ends with the process.
     pub health: Option<PathBuf>,
+}
+
+/// What is told about the traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Telemetry {
+    pub access_log: AccessLog,
+    /// Exchanges that operators can look at; 0 = none.
+    pub requests: usize,
+    /// The root of the collector that gets traces; `None`: nobody does.
+    pub otlp: Option<BaseUrl>,
+    /// The part of the traces that begin here that is recorded, 0 to 1.
+    pub trace_ratio: f64,
 }
 
 /// Where the one line of each exchange goes.

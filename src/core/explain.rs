@@ -131,6 +131,41 @@ pub fn first_shares(
     endpoints.zip(shares).collect()
 }
 
+/// One candidate of a plan as a request met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Considered {
+    pub endpoint: EndpointIx,
+    pub verdict: Verdict,
+}
+
+/// What a request meets at `now`: the first `most` candidates of its plan, those of the model asked for first.
+pub fn considered(
+    plan: &Plan,
+    catalog: &Catalog,
+    health: &Health,
+    most: usize,
+    now: Time,
+) -> Vec<Considered> {
+    let scene = Scene {
+        catalog,
+        plan,
+        health,
+        bucket: plan.facts.bucket(),
+        now,
+    };
+    let candidates = plan.legs.iter().map(|leg| leg.candidates.len()).sum();
+    let mut considered = Vec::with_capacity(most.min(candidates));
+    let all = plan.legs.iter().flat_map(|leg| &leg.candidates);
+    considered.extend(all.take(most).map(|candidate| {
+        let view = health.view(candidate.endpoint, scene.bucket, now);
+        Considered {
+            endpoint: candidate.endpoint,
+            verdict: scene.verdict(candidate, &view),
+        }
+    }));
+    considered
+}
+
 /// What an explanation is made with.
 struct Scene<'a> {
     catalog: &'a Catalog,

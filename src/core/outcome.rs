@@ -62,6 +62,19 @@ pub enum Scope {
     Local,
 }
 
+impl Scope {
+    /// The name used for operators.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Endpoint => "endpoint",
+            Scope::Key => "key",
+            Scope::Host => "host",
+            Scope::Request => "request",
+            Scope::Local => "local",
+        }
+    }
+}
+
 impl Class {
     /// Every class, in the order of the list in the documentation.
     pub const ALL: [Class; 28] = [

@@ -264,7 +264,8 @@ impl Telling<'_> {
     }
 }
 
-fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
+/// A verdict's name, and why.
+pub(crate) fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
     match verdict {
         Verdict::Open => ("open", None),
         Verdict::Ramping => (

@@ -19,7 +19,7 @@ use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
 use crate::edge::probe::Probe;
 use crate::edge::routes::Routes;
-use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Telemetry};
+use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Names, Telemetry};
 use crate::edge::template::Template;
 use crate::edge::tls::{FileError, Identity};
 use crate::wire::openai::operation::Operation;
@@ -50,6 +50,7 @@ pub struct Generation {
     identities: Vec<Option<Identity>>,
     upstreams: Vec<Upstream>,
     models: Vec<ModelMetrics>,
+    pub(crate) names: Arc<Names>,
 }
 
 /// Everything about an endpoint that is the same for every attempt.
@@ -121,6 +122,7 @@ impl Generation {
             probes,
             standings,
             conversations,
+            names: Arc::new(Names::of(&snapshot.catalog)),
             places: Places::of(&snapshot.catalog),
             upstreams,
             models,

@@ -1,10 +1,11 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `conversations`,
-//! `generation`, `telemetry`, `checks`, `planning`, `explain`, `proxy`, `prober`, `front`, `admin`, `store`, `plugin` (all
+//! order: `clock`, `sparing`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `conversations`,
+//! `generation`, `telemetry`, `checks`, `exporter`, `planning`, `explain`, `proxy`, `prober`, `front`, `admin`, `store`, `plugin` (all
 //! of it as one value).
 //! Must never decide routing: that is `core`'s.
 
 pub mod clock;
+mod sparing;
 pub mod lifecycle;
 pub mod dns;
 pub mod auth;
@@ -18,6 +19,7 @@ mod conversations;
 pub mod generation;
 pub mod telemetry;
 mod checks;
+mod exporter;
 pub mod planning;
 pub mod explain;
 pub mod proxy;

@@ -19,6 +19,7 @@ use crate::edge::admin::{Admin, Port, Reloads, Sessions};
 use crate::edge::checks::Checks;
 use crate::edge::clock::Clock;
 use crate::edge::dns::Resolver;
+use crate::edge::exporter::Exporter;
 use crate::edge::generation::{BuildError, Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::prober::Prober;
@@ -114,8 +115,8 @@ impl Mainstay {
     }
 
     /// What belongs on the host's server: the operator's port, where the configuration puts it, the active checks
-    /// that a provider's `health_check` asks for, the probes of `health.active_probe`, and what writes health to the file
-    /// of `store.health`.
+    /// that a provider's `health_check` asks for, the probes of `health.active_probe`, what writes health to the file
+    /// of `store.health`, and what sends traces to the collector of `telemetry.otlp`.
     pub fn services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let mut admin = self.admin_service();
         admin.add_tcp(&self.admin_address().to_string());
@@ -124,6 +125,7 @@ impl Mainstay {
             Box::new(self.check_service()),
             Box::new(self.keep_service()),
             Box::new(self.probe_service()),
+            Box::new(self.export_service()),
         ]
     }
 
@@ -144,6 +146,7 @@ impl Mainstay {
             }
         };
         self.current().store(next.clone());
+        telemetry.requests.shrink(next.snapshot.telemetry.requests);
         self.applied.notify_one();
         metrics.forget_removed(&last, &next);
         metrics.observe_reload(Some(next.number));
@@ -230,6 +233,16 @@ impl Mainstay {
             gateway: self.gateway.clone(),
         };
         background_service("active probes", prober)
+    }
+
+    /// Sends traces to the collector that whatever generation serves names.
+    pub(crate) fn export_service(&self) -> GenBackgroundService<Exporter> {
+        let exporter = Exporter {
+            current: self.gateway.current.clone(),
+            telemetry: self.gateway.telemetry.clone(),
+            resolver: self.resolver.clone(),
+        };
+        background_service("traces", exporter)
     }
 
     /// Writes health to its file now, where the configuration names one: the last thing before a process ends, as the

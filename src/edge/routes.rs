@@ -21,11 +21,16 @@ use crate::core::time::Time;
 use crate::edge::balance::{ByHealth, Standing};
 use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Standings, located, peer};
+use crate::edge::sparing::Sparing;
 
 /// How often a route's candidates are listed anew. The resolver knows for itself when to ask DNS.
 const FOLLOW: Duration = Duration::from_secs(5);
 /// Keys of one provider that are told apart at one address.
 const SEATS: usize = 1 << 16;
+
+/// Where nobody is known every request looks again.
+static NO_CANDIDATES: Sparing = Sparing::new();
+static NO_ADDRESS: Sparing = Sparing::new();
 
 /// All routes of a generation, the longest pattern first.
 #[derive(Debug, Default)]
@@ -165,8 +170,10 @@ impl Prepared {
             return;
         }
         self.due.store(now + millis(FOLLOW), Relaxed);
-        if let Err(error) = self.pool.update().await {
-            tracing::warn!(route = self.route.path.as_str(), %error, "no candidates were found");
+        if let Err(error) = self.pool.update().await
+            && let Some(unsaid) = NO_CANDIDATES.turn()
+        {
+            tracing::warn!(route = self.route.path.as_str(), %error, unsaid, "no candidates were found");
         }
     }
 }
@@ -210,11 +217,14 @@ impl Discovery {
         let (host, port) = (&provider.base.host, provider.base.port);
         let found = self.resolver.resolve(host, port).await;
         found.unwrap_or_else(|error| {
-            tracing::warn!(
-                provider = source.name.as_str(),
-                ?error,
-                "no address is known"
-            );
+            if let Some(unsaid) = NO_ADDRESS.turn() {
+                tracing::warn!(
+                    provider = source.name.as_str(),
+                    ?error,
+                    unsaid,
+                    "no address is known"
+                );
+            }
             Vec::new()
         })
     }

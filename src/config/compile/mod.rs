@@ -55,6 +55,6 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
         health: health::compile(&config.health, report),
         retry_budget: health::compile_budget(&config.retry_budget, report),
         store: store::compile(&config.store, report),
-        access_log: telemetry::compile(&config.telemetry, report),
+        telemetry: telemetry::compile(&config.telemetry, report),
     }
 }

@@ -9,7 +9,7 @@ use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
     Admin, Caller, Cors, DialectName, HealthCheck, Holds, Listener, ListenerTls, NamedFile,
-    Provider, Route, Server, Snapshot, Store, UpstreamAuth, UpstreamTls,
+    Provider, Route, Server, Snapshot, Store, Telemetry, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
 use crate::core::health::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -37,7 +37,7 @@ impl Facts {
             health,
             retry_budget,
             store: Store { health: file },
-            access_log,
+            telemetry,
         } = snapshot;
         facts.server(server);
         for caller in callers {
@@ -57,7 +57,20 @@ impl Facts {
         facts.retry_budget(*retry_budget);
         let store = Fields::default().path("health", file.as_deref());
         facts.push(Kind::Store, "", store);
-        let telemetry = Fields::default().shown("access_log", access_log);
+        let Telemetry {
+            access_log,
+            requests,
+            otlp,
+            trace_ratio,
+        } = telemetry;
+        let otlp = otlp
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), ToString::to_string);
+        let telemetry = Fields::default()
+            .shown("access_log", access_log)
+            .plain("requests", requests)
+            .plain("otlp", otlp)
+            .plain("trace_ratio", trace_ratio);
         facts.push(Kind::Telemetry, "", telemetry);
         let certificates = files.iter().filter(|file| file.holds == Holds::Certificate);
         for file in certificates {

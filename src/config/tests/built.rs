@@ -17,7 +17,6 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "policies: { p: { hedge: null } }",
         "policies: { p: { keepalive_after: null } }",
         "store: { records: \"sqlite:///r.db\" }",
-        "telemetry: { otlp: \"http://127.0.0.1:4318\" }",
         "catalog_file: null",
         "anything: {}",
     ];

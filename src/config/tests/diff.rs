@@ -84,6 +84,14 @@ fn what_is_added_and_what_changes_is_told_by_kind_and_name() {
         "telemetry: { access_log: \"off\" }\n",
         &["~ telemetry: access_log json -> off"],
     );
+    check(
+        "telemetry: { requests: 0, otlp: \"http://c:4318/\", trace_ratio: 0.5 }\n",
+        &[
+            "~ telemetry: otlp none -> http://c:4318",
+            "~ telemetry: requests 1000 -> 0",
+            "~ telemetry: trace_ratio 1 -> 0.5",
+        ],
+    );
 }
 
 #[test]

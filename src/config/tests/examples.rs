@@ -160,7 +160,7 @@ fn the_reference_equals_the_defaults() {
     assert_eq!(reference.policies, plain.policies);
     assert_eq!(reference.health, plain.health);
     assert_eq!(reference.retry_budget, plain.retry_budget);
-    assert_eq!(reference.access_log, plain.access_log);
+    assert_eq!(reference.telemetry, plain.telemetry);
     let (reference, plain) = (&reference.providers["openai"], &plain.providers["openai"]);
     assert_eq!(reference.dialects, plain.dialects);
     assert_eq!(reference.auth, plain.auth);

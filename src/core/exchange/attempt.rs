@@ -21,9 +21,12 @@ pub(crate) struct Attempt {
     pub(crate) started: Time,
     /// When the connection was asked for.
     pub(crate) connecting: Time,
-    pub(crate) connected: bool,
+    /// When the connection stood.
+    pub(crate) connected: Option<Time>,
     /// When the whole request was written.
     pub(crate) sent: Option<Time>,
+    /// When the answer's head came.
+    pub(crate) head: Option<Time>,
     /// The request ran out of time before the attempt did: its end says nothing about the endpoint.
     pub(crate) blameless: bool,
     /// Events with content so far.
@@ -116,7 +119,7 @@ impl Attempt {
     /// Begins anew on another connection.
     pub(crate) fn reconnect(&mut self, now: Time) {
         self.connecting = now;
-        self.connected = false;
+        self.connected = None;
         self.sent = None;
     }
 
@@ -155,7 +158,7 @@ impl Attempt {
 
     fn own_due(&self, kind: Kind) -> Due {
         let Some(sent) = self.sent else {
-            return match self.connected {
+            return match self.connected.is_some() {
                 // While the request is being written the upstream's pace decides, under a limit for each write.
                 true => Due::of_attempt(Time::NEVER, Late::Idle),
                 false => Due::of_attempt(self.connecting + self.deadlines.connect, Late::Connect),

@@ -24,7 +24,8 @@ pub(super) fn evidence(failure: Failure) -> Evidence {
     }
 }
 
-fn facts(evidence: &Evidence) -> Option<&ErrorFacts> {
+/// What the upstream said of it.
+pub(super) fn facts(evidence: &Evidence) -> Option<&ErrorFacts> {
     match evidence {
         Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(facts),
         Evidence::Connect(_)

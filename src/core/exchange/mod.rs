@@ -20,17 +20,18 @@ use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::exchange::attempt::{Attempt, Due, RequestLimits, Watch};
 use crate::core::exchange::deadlines::Circumstances;
 use crate::core::health::{Bucket, Ended, Health};
+use crate::core::names::PolicyName;
 use crate::core::outcome::{Class, Evidence, classify};
 use crate::core::plan::{Beyond, Draw, Pick, Plan};
 use crate::core::time::Time;
 
 pub use deadlines::longest_wait;
-use evidence::{asked_to_wait, evidence, verdict};
+use evidence::{asked_to_wait, evidence, facts, verdict};
 pub use input::{
     Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, Scene, StreamEvent, Usage,
     Verdict,
 };
-pub use record::{AttemptRecord, Record, Result};
+pub use record::{AttemptRecord, Record, Result, UnderWay};
 
 /// At most this many attempts of one request are under way at once.
 const LIVE: usize = 2;
@@ -125,14 +126,14 @@ impl Exchange {
             return;
         }
         match input {
-            Input::Connected(id) => self.with(id, |attempt| attempt.connected = true),
+            Input::Connected(id) => self.note(id, scene.now, |attempt| &mut attempt.connected),
             Input::Reconnecting(id) => {
                 self.end_await(id, false, scene);
                 let now = scene.now;
                 self.with(id, |attempt| attempt.reconnect(now));
             }
             Input::Sent(id) => self.on_sent(id, scene),
-            Input::Head(_) => {}
+            Input::Head(id) => self.note(id, scene.now, |attempt| &mut attempt.head),
             Input::Limits(id, quotas) => self.on_limits(id, &quotas, scene),
             Input::Event(id, event) => self.on_event(id, event, scene),
             Input::Answer(id, facts) => self.on_answer(id, facts, scene),
@@ -187,6 +188,11 @@ impl Exchange {
         self.trigger.filter(|_| self.leg > 0)
     }
 
+    /// The policy that decides.
+    pub fn policy(&self) -> &PolicyName {
+        &self.plan.policy.name
+    }
+
     /// The model asked for.
     pub fn asked(&self) -> ModelIx {
         self.plan.legs[0].model
@@ -223,22 +229,6 @@ impl Exchange {
         &self.ended
     }
 
-    /// What became of it. Meaningful once `Action::Finish` was given.
-    pub fn record(&self) -> Record {
-        Record {
-            asked: self.asked(),
-            started: self.started,
-            result: self.result.unwrap_or(Result::ClientGone),
-            served: self.served,
-            attempts: self.ended.clone(),
-            recovery: self.served.map_or(Duration::ZERO, |_| self.recovery()),
-            fallback: self.fallback(),
-            usage: self.usage,
-            malformed: self.malformed,
-            took: self.finished_at.since(self.started),
-        }
-    }
-
     // --- what follows -------------------------------------------------------------------------
 
     /// Every choice is finished, or the end marker came.
@@ -264,7 +254,7 @@ impl Exchange {
     fn finish_answered(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
         if let Some(attempt) = self.take(id) {
             self.usage = attempt.usage;
-            self.log(&attempt, Class::Success, false, scene.now);
+            self.log(&attempt, (Class::Success, None), false, scene.now);
             if let Some(rate) = attempt.rate().filter(|_| !attempt.measured) {
                 scene.health.stream_at(attempt.endpoint, rate, scene.now);
             }
@@ -341,7 +331,8 @@ impl Exchange {
         };
         let trips = scene.health.fail(&ended, scene.rng, scene.now);
         let tripped = attempt.tripped || trips.endpoint || trips.host || trips.key;
-        self.log(&attempt, class, tripped, scene.now);
+        let told = facts(evidence).cloned().map(Box::new);
+        self.log(&attempt, (class, told), tripped, scene.now);
         self.actions.push_back(Action::Cancel(id));
         Some(Failed { attempt, class })
     }
@@ -384,8 +375,9 @@ impl Exchange {
             ),
             started: scene.now,
             connecting: scene.now,
-            connected: false,
+            connected: None,
             sent: None,
+            head: None,
             blameless: false,
             contents: 0,
             measured: false,
@@ -436,25 +428,17 @@ impl Exchange {
         }
     }
 
+    /// Notes when something was seen first.
+    fn note(&mut self, id: AttemptId, now: Time, when: fn(&mut Attempt) -> &mut Option<Time>) {
+        self.with(id, |attempt| {
+            when(attempt).get_or_insert(now);
+        });
+    }
+
     fn take(&mut self, id: AttemptId) -> Option<Attempt> {
         let is_it =
             |slot: &&mut Option<Attempt>| slot.as_ref().is_some_and(|attempt| attempt.id == id);
         self.live.iter_mut().find(is_it).and_then(Option::take)
-    }
-
-    fn log(&mut self, attempt: &Attempt, class: Class, tripped: bool, now: Time) {
-        let sent = attempt.sent.unwrap_or(attempt.started);
-        self.ended.push(AttemptRecord {
-            endpoint: attempt.endpoint,
-            class,
-            started: attempt.started,
-            took: now.since(attempt.started),
-            kind: self.bucket.kind,
-            first_content: attempt.first_content.map(|first| first.since(sent)),
-            first_content_at: attempt.first_content,
-            probe: attempt.probe,
-            tripped,
-        });
     }
 
     /// The attempt waits for its first token no more.

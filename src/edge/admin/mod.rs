@@ -1,12 +1,13 @@
 //! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads,
 //! the status page. Must never show a secret, or answer `/api` without the token where one is set. Beside it:
-//! `reloads`, `reading`, `explain`, `endpoints`, `page` (its files), `origin` and `login` (whose requests are heard),
+//! `reloads`, `reading`, `explain`, `endpoints`, `requests`, `page` (its files), `origin` and `login` (whose requests are heard),
 //! `events` (what an open page is told), `port` (the connections).
 
 mod reloads;
 mod reading;
 mod explain;
 mod endpoints;
+mod requests;
 mod page;
 mod origin;
 mod login;
@@ -85,9 +86,13 @@ impl Admin {
         if path.starts_with("/api/") && !self.is_admitted(session) {
             return text(StatusCode::UNAUTHORIZED, "a token is required\n");
         }
-        if let Some(rest) = endpoints_path(path) {
+        if let Some(rest) = below(path, "/api/endpoints") {
             let generation = self.current.load_full();
             return endpoints::answer(&method, rest, &generation, self.clock.now());
+        }
+        if let (true, Some(rest)) = (reads, below(path, "/api/requests")) {
+            let query = request.uri.query().unwrap_or_default();
+            return requests::answer(rest, query, &self.telemetry.requests);
         }
         match (path, reads, &method) {
             ("/api/reload", _, &Method::POST) => self.reload().await,
@@ -218,9 +223,9 @@ impl Admin {
     }
 }
 
-/// What follows `/api/endpoints` in a path.
-fn endpoints_path(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("/api/endpoints")?;
+/// What follows the beginning of a path.
+fn below<'a>(path: &'a str, beginning: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(beginning)?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 

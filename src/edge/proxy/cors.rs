@@ -13,7 +13,7 @@ use crate::config::snapshot::Cors;
 
 /// Our own headers, and those that an SDK reads to come back later.
 const EXPOSED: &str = "x-request-id, x-generation-id, x-mainstay-endpoint, x-mainstay-model, \
-    x-mainstay-attempts, x-mainstay-recovery-ms, x-mainstay-fallback, x-mainstay-drift, retry-after";
+    x-mainstay-attempts, x-mainstay-recovery-ms, x-mainstay-fallback, x-mainstay-drift, x-mainstay-trace, retry-after";
 /// What Chromium caps at, in seconds: longer is not kept (its `kMaxPreflightCacheTimeout`, read 2026-11).
 const MAX_AGE: &str = "7200";
 /// Headers of an answer that say who may read it.

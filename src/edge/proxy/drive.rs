@@ -1,17 +1,23 @@
 //! Owns the loop of one exchange: does what `core::exchange` asks, tells it what is seen, relays what it
-//! passes on. Must never decide routing, or end a cut answer cleanly.
+//! passes on. Beside it: `ending` (how it ends, and what is told of it). Must never decide routing, or end a cut answer
+//! cleanly.
+
+mod ending;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use http::HeaderName;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::time::Sleep;
 
 use crate::core::catalog::EndpointIx;
-use crate::core::exchange::{Action, AttemptId, End, Exchange, Failure, Input, Scene, Verdict};
+use crate::core::exchange::{Action, AttemptId, Exchange, Failure, Input, Scene, StreamEvent};
+use crate::core::explain::considered;
+use crate::core::plan::Plan;
 use crate::core::time::Time;
 use crate::edge::clock::Clock;
 use crate::edge::conversations::Conversation;
@@ -23,12 +29,10 @@ use crate::edge::proxy::downstream;
 use crate::edge::proxy::head::Content;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
-use crate::edge::proxy::request::{Incoming, path_of};
+use crate::edge::proxy::request::Incoming;
 use crate::edge::proxy::upstream::Outgoing;
-use crate::edge::telemetry::Observed;
-use crate::wire::client_error::ClientError;
+use crate::edge::telemetry::{MOST_CONSIDERED, Met, Relayed, TRACEPARENT, TRACESTATE, Trace};
 use crate::wire::openai::operation::Operation;
-use crate::wire::openai::write::stream_error;
 use crate::wire::rope::Rope;
 
 /// What may be held back beyond three times the request (design section 4).
@@ -62,6 +66,15 @@ pub(crate) struct Drive<'a> {
     outbox: Rope,
     committed: bool,
     status: u16,
+    relayed: Relayed,
+    /// What it met when it began, where that is kept.
+    met: Option<Met>,
+    /// Where traces are recorded.
+    trace: Option<Box<Trace>>,
+    /// What the head said of drift.
+    drift: Option<String>,
+    /// The client has been told of the attempts within its stream.
+    told: bool,
     settled: bool,
     timer: Pin<Box<Sleep>>,
     /// When the timer fires; `NEVER` where it stands far off.
@@ -77,8 +90,16 @@ impl<'a> Drive<'a> {
         incoming: &'a Incoming,
         (Planned { plan, wild }, conversation): (Planned, Option<Conversation>),
     ) -> Self {
+        let now = gateway.clock.now();
+        let met = met(&generation, &plan, now);
+        let settings = &generation.snapshot.telemetry;
+        let headers = &session.req_header().headers;
+        let trace = settings.otlp.as_ref();
+        let trace = trace.map(|_| Box::new(Trace::begin(headers, settings.trace_ratio)));
         Self {
-            exchange: Exchange::new(plan, gateway.clock.now()),
+            exchange: Exchange::new(plan, now),
+            met,
+            trace,
             gateway,
             session,
             generation,
@@ -94,6 +115,9 @@ impl<'a> Drive<'a> {
             outbox: Rope::default(),
             committed: false,
             status: 0,
+            relayed: Relayed::default(),
+            drift: None,
+            told: false,
             settled: false,
             timer: Box::pin(tokio::time::sleep(FAR)),
             armed: Time::NEVER,
@@ -106,7 +130,7 @@ impl<'a> Drive<'a> {
         loop {
             while let Some(action) = self.exchange.poll() {
                 match action {
-                    // Its own, so that an open stream does not carry it.
+                    // Boxed: it would make room for a second exchange in every open stream.
                     Action::Finish(end) => return Box::pin(self.finish(end)).await,
                     action => self.perform(action).await,
                 }
@@ -149,16 +173,21 @@ impl<'a> Drive<'a> {
         self.forget_held();
         let health = self.generation.health.endpoint(endpoint);
         health.note_asked(self.operation() as u8);
+        let outgoing = self.outgoing(endpoint);
         self.attempt = Some(Attempt::new(
             id,
             endpoint,
             self.generation.clone(),
             self.gateway.connector.clone(),
-            self.outgoing(endpoint),
+            outgoing,
         ));
     }
 
-    fn outgoing(&self, endpoint: EndpointIx) -> Outgoing {
+    fn outgoing(&mut self, endpoint: EndpointIx) -> Outgoing {
+        let traced = self
+            .trace
+            .as_mut()
+            .map(|trace| (trace.attempt(), trace.is_the_clients()));
         let catalog = &self.generation.snapshot.catalog;
         let model = catalog.upstream_name_of(endpoint, self.wild.as_deref());
         let body = self.incoming.request.rewrite(&self.incoming.body, model);
@@ -166,9 +195,22 @@ impl<'a> Drive<'a> {
         let template = upstream.head(self.operation()).clone();
         let own = &template.head().headers;
         let forwarded = self.incoming.forwarded.iter();
-        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name));
+        // A trace of ours takes the place of what the client says of its own.
+        let stays = |name: &HeaderName| match &traced {
+            Some((_, is_the_clients)) => {
+                name != TRACEPARENT && (*is_the_clients || name != TRACESTATE)
+            }
+            None => true,
+        };
+        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name) && stays(name));
+        let mut forwarded: Vec<_> = forwarded.cloned().collect();
+        if let Some((Some(told), _)) = &traced
+            && !own.contains_key(TRACEPARENT)
+        {
+            forwarded.push((HeaderName::from_static(TRACEPARENT), told.clone()));
+        }
         Outgoing {
-            forwarded: forwarded.cloned().collect(),
+            forwarded,
             accept: match self.incoming.request.facts.stream {
                 true => "text/event-stream",
                 false => "application/json",
@@ -197,6 +239,8 @@ impl<'a> Drive<'a> {
     fn forget_held(&mut self) {
         self.held = Rope::default();
         self.held_bytes = 0;
+        self.relayed = Relayed::default();
+        self.told = false;
     }
 
     async fn commit(&mut self) {
@@ -204,7 +248,8 @@ impl<'a> Drive<'a> {
         let served = self.attempt.as_ref().map(|attempt| attempt.endpoint);
         let served = served.map(|endpoint| (endpoint, self.wild.as_deref()));
         let told = (&self.exchange, self.gateway.clock.now());
-        reply::describe(&mut head, &self.generation, told, served);
+        self.drift = reply::describe(&mut head, &self.generation, told, served);
+        self.tell_attempts(&mut head);
         self.describe_body(&mut head);
         if self.gateway.lifecycle.is_draining() {
             self.session.set_keepalive(None);
@@ -232,6 +277,7 @@ impl<'a> Drive<'a> {
 
     fn relay(&mut self, id: AttemptId) {
         let piece = std::mem::take(&mut self.latest);
+        self.relayed.events += u64::from(!piece.is_empty());
         if self.committed {
             return self.outbox.append(piece);
         }
@@ -249,6 +295,7 @@ impl<'a> Drive<'a> {
             return None;
         }
         let pieces = std::mem::take(&mut self.outbox).coalesce();
+        self.relayed.bytes += pieces.len() as u64;
         let mut writing = pin!(downstream::write_all(self.session, pieces));
         let (written, slow) = match downstream::poll_once(writing.as_mut()).await {
             Poll::Ready(written) => (written, false),
@@ -304,10 +351,24 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// Tells of the attempts, where the client asked for it, before the end marker.
+    fn before_the_end(&mut self, marker: Rope) -> Rope {
+        let Some(comment) = self.last_words() else {
+            return marker;
+        };
+        let mut pieces = Rope::default();
+        pieces.push(comment);
+        pieces.append(marker);
+        pieces
+    }
+
     fn read_buffered(&mut self) -> Option<Input> {
         let id = self.attempt.as_ref()?.id;
         let piece = self.reader.as_mut()?.next(id)?;
-        self.latest = piece.bytes;
+        self.latest = match &piece.input {
+            Input::Event(_, StreamEvent::Done) => self.before_the_end(piece.bytes),
+            _ => piece.bytes,
+        };
         Some(piece.input)
     }
 
@@ -398,90 +459,26 @@ impl<'a> Drive<'a> {
             }
         }
     }
-
-    // --- the end ------------------------------------------------------------------------------
-
-    async fn finish(mut self, end: End) {
-        match end {
-            End::Complete => self.complete().await,
-            End::Failed(verdict) => self.refuse(&verdict).await,
-            End::Broken(verdict) => self.break_off(&verdict).await,
-            End::ClientGone => {
-                self.settle();
-                downstream::abort(self.session, None).await;
-            }
-        }
-        self.settle();
-    }
-
-    async fn complete(&mut self) {
-        let mut last = std::mem::take(&mut self.outbox);
-        if let Some(marker) = self.reader.as_ref().and_then(Reader::close) {
-            last.push(marker);
-        }
-        if !downstream::finish_with(self.session, last.coalesce()).await {
-            tracing::debug!(request_id = %self.incoming.ids.request, "client left at the end");
-        }
-        self.settle();
-        if let Some(attempt) = self.attempt.take() {
-            attempt.release().await;
-        }
-    }
-
-    async fn refuse(&mut self, verdict: &Verdict) {
-        let error = ClientError::of(verdict);
-        let mut head = reply::head(error.status, &self.incoming.ids);
-        let told = (&self.exchange, self.gateway.clock.now());
-        reply::describe(&mut head, &self.generation, told, None);
-        let written = reply::write_error(self.session, head, &error, self.incoming.skin).await;
-        self.status = written.unwrap_or(0);
-    }
-
-    /// The dialect's error event, then a cut: a client must never take a part for the whole.
-    async fn break_off(&mut self, verdict: &Verdict) {
-        let head = self.reader.as_ref().and_then(Reader::head);
-        let streams = self.incoming.request.facts.stream;
-        let event = head.filter(|_| streams).map(|head| {
-            let error = ClientError::of(verdict);
-            stream_error(&error, self.incoming.skin, self.operation(), head)
-        });
-        self.settle();
-        // What came before the break is the client's.
-        if matches!(self.send_on().await, Some(Input::ClientGone)) {
-            return;
-        }
-        downstream::abort(self.session, event).await;
-    }
-
-    /// Hands the record on, once. An exchange whose future was dropped counts as left by its client.
-    fn settle(&mut self) {
-        if std::mem::replace(&mut self.settled, true) {
-            return;
-        }
-        self.tell(Input::ClientGone);
-        let record = self.exchange.record();
-        let (generation, now) = (&self.generation, self.gateway.clock.now());
-        let conversations = &generation.conversations;
-        let noted = |turn| conversations.note(turn, &generation.places, &record, now);
-        let kept = self.conversation.as_ref().and_then(noted);
-        let observed = Observed {
-            record: &record,
-            request_id: &self.incoming.ids.request,
-            caller: self.incoming.caller.as_ref().map(|caller| &caller.name),
-            client: self.incoming.client,
-            status: self.status,
-            stream: self.incoming.request.facts.stream,
-            path: path_of(self.operation(), self.incoming.skin),
-            kept,
-        };
-        self.gateway.telemetry.observe(&self.generation, &observed);
-    }
 }
 
 impl Drop for Drive<'_> {
     fn drop(&mut self) {
         self.settle();
     }
+}
+
+/// What a request meets that begins now; `None` where nothing is kept of requests.
+fn met(generation: &Generation, plan: &Plan, now: Time) -> Option<Met> {
+    if generation.snapshot.telemetry.requests == 0 {
+        return None;
+    }
+    let (catalog, health) = (&generation.snapshot.catalog, &generation.health);
+    let candidates = considered(plan, catalog, health, MOST_CONSIDERED, now);
+    let all: usize = plan.legs.iter().map(|leg| leg.candidates.len()).sum();
+    Some(Met {
+        more: all - candidates.len(),
+        candidates,
+    })
 }
 
 /// Sets the timer for a deadline. Returns when it will fire.

@@ -1,6 +1,6 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
 //! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `probing`, `connect`,
-//! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
+//! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `told`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod client_address;
 mod cors;
@@ -18,6 +18,7 @@ mod upload;
 mod decode;
 mod reader;
 mod reply;
+mod told;
 mod models;
 mod routes;
 
@@ -150,6 +151,7 @@ impl Gateway {
         let caller = request::caller(generation, headers)?;
         let client = client_address::of(session, &generation.snapshot.server.trusted_proxies);
         let forwarded = request::forwarded(headers);
+        let traced = headers.get(told::HEADER).is_some_and(|asked| asked == "1");
         let mut held = self.lifecycle.hold();
         let body = request::read_body(session, generation, &mut held).await?;
         let request = scan(operation, &body)?;
@@ -162,6 +164,7 @@ impl Gateway {
             body,
             _held: held,
             forwarded,
+            traced,
         })
     }
 }

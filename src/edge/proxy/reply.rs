@@ -13,8 +13,12 @@ use crate::core::time::Time;
 use crate::edge::generation::Generation;
 use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
+use crate::edge::sparing::Sparing;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::{self, Skin};
+
+/// Every answer may be.
+static BEYOND: Sparing = Sparing::new();
 
 /// A head with what every answer of the exchange says.
 pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
@@ -35,13 +39,13 @@ pub(crate) fn insert(head: &mut ResponseHeader, name: &'static str, value: &str)
 }
 
 /// What an answer says of how it came to be (surface, "Answers"): the endpoint that answers, and the model's name
-/// as it was asked for where a wildcard has it.
+/// as it was asked for where a wildcard has it. Returns what it says of drift.
 pub(crate) fn describe(
     head: &mut ResponseHeader,
     generation: &Generation,
     (exchange, now): (&Exchange, Time),
     served: Option<(EndpointIx, Option<&str>)>,
-) {
+) -> Option<String> {
     insert(
         head,
         "x-mainstay-attempts",
@@ -52,9 +56,7 @@ pub(crate) fn describe(
         "x-mainstay-recovery-ms",
         &exchange.recovery().as_millis().to_string(),
     );
-    let Some((served, wild)) = served else {
-        return;
-    };
+    let (served, wild) = served?;
     let catalog = &generation.snapshot.catalog;
     let model = catalog.name_of(catalog.endpoint(served).model, wild);
     insert(head, "x-mainstay-endpoint", generation.id(served));
@@ -62,24 +64,35 @@ pub(crate) fn describe(
     if let Some(class) = exchange.fallback() {
         insert(head, "x-mainstay-fallback", class.as_str());
     }
-    if let Some(meant) = exchange.meant(catalog) {
-        let mut drift = Drift::between(catalog, meant, served).to_string();
-        let beyond = exchange.beyond(served, catalog, &generation.health, now);
-        let words: Vec<&str> = beyond.iter().map(|what| what.as_str()).collect();
-        if !words.is_empty() {
-            let words = words.join(",");
-            let endpoint = generation.id(served);
-            tracing::warn!(endpoint, beyond = %words, "the answer is beyond what the policy lets differ");
-            if !drift.is_empty() {
-                drift.push(' ');
-            }
-            drift.push_str("beyond=");
-            drift.push_str(&words);
+    let drift = drift(generation, (exchange, now), served)?;
+    insert(head, "x-mainstay-drift", &drift);
+    Some(drift)
+}
+
+/// How the endpoint that serves differs from the one that was meant; `None`: in nothing that matters.
+fn drift(
+    generation: &Generation,
+    (exchange, now): (&Exchange, Time),
+    served: EndpointIx,
+) -> Option<String> {
+    let catalog = &generation.snapshot.catalog;
+    let meant = exchange.meant(catalog)?;
+    let mut drift = Drift::between(catalog, meant, served).to_string();
+    let beyond = exchange.beyond(served, catalog, &generation.health, now);
+    let words: Vec<&str> = beyond.iter().map(|what| what.as_str()).collect();
+    if !words.is_empty() {
+        let words = words.join(",");
+        let endpoint = generation.id(served);
+        if let Some(unsaid) = BEYOND.turn() {
+            tracing::warn!(endpoint, beyond = %words, unsaid, "the answer is beyond what the policy lets differ");
         }
         if !drift.is_empty() {
-            insert(head, "x-mainstay-drift", &drift);
+            drift.push(' ');
         }
+        drift.push_str("beyond=");
+        drift.push_str(&words);
     }
+    (!drift.is_empty()).then_some(drift)
 }
 
 /// Writes an error answer. Returns its status, or `None` where the client is gone.

@@ -192,6 +192,8 @@ pub(crate) struct Incoming {
     /// Given back when the exchange is over.
     pub(crate) _held: HeldBytes,
     pub(crate) forwarded: Vec<(HeaderName, HeaderValue)>,
+    /// The client wants to be told of the attempts.
+    pub(crate) traced: bool,
 }
 
 /// Headers that go on to the upstream.

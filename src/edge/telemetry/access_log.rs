@@ -1,9 +1,12 @@
-//! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue.
+//! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue. Beside it: `folding` (what
+//! an outage repeats).
 //! Must never hold content or secrets, or make a request wait for a reader.
+
+mod folding;
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,10 +14,12 @@ use serde::Serialize;
 
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::names::CallerName;
+use crate::core::time::Time;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
-use crate::edge::telemetry::Observed;
+use crate::edge::telemetry::access_log::folding::Folding;
+use crate::edge::telemetry::{Observed, cost};
 
 /// Lines that may wait for the writer before new ones are dropped and counted.
 const QUEUE: usize = 4096;
@@ -26,7 +31,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Writes lines in the background.
 #[derive(Debug)]
 pub struct AccessLog {
-    lines: Option<SyncSender<Vec<u8>>>,
+    lines: Option<SyncSender<folding::Line>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -62,6 +67,10 @@ struct Line<'a> {
     completion_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "is_nothing")]
+    wasted_usd: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sticky: Option<&'static str>,
     attempts: Vec<AttemptLine<'a>>,
@@ -111,7 +120,10 @@ struct RoutedLine<'a> {
 struct AttemptLine<'a> {
     endpoint: &'a str,
     outcome: &'static str,
+    start_ms: u64,
     ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_content_ms: Option<u64>,
     #[serde(skip_serializing_if = "is_false")]
     probe: bool,
 }
@@ -122,6 +134,14 @@ struct AttemptLine<'a> {
 )]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
+fn is_nothing(usd: &f64) -> bool {
+    *usd <= 0.0
 }
 
 impl AccessLog {
@@ -158,12 +178,13 @@ impl AccessLog {
 
     /// Queues the line of an exchange. Returns whether there was room.
     pub(crate) fn write(&self, generation: &Generation, observed: &Observed<'_>) -> bool {
-        self.queue(&describe(generation, observed))
+        let line = describe(generation, observed);
+        self.queue(&line, line.kind())
     }
 
     /// Queues the line of a request that was passed on. Returns whether there was room.
     pub(crate) fn write_routed(&self, generation: u64, routed: &Routed<'_>) -> bool {
-        self.queue(&RoutedLine {
+        let line = RoutedLine {
             time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
             request_id: routed.request_id,
             path: routed.path,
@@ -177,18 +198,19 @@ impl AccessLog {
             generation,
             ms: millis(routed.took),
             tries: routed.tries,
-        })
+        };
+        self.queue(&line, line.kind())
     }
 
-    fn queue(&self, line: &impl Serialize) -> bool {
+    fn queue(&self, line: &impl Serialize, kind: Option<String>) -> bool {
         let Some(lines) = &self.lines else {
             return true;
         };
-        let Ok(mut line) = serde_json::to_vec(line) else {
+        let Ok(mut text) = serde_json::to_vec(line) else {
             return true;
         };
-        line.push(b'\n');
-        lines.try_send(line).is_ok()
+        text.push(b'\n');
+        lines.try_send(folding::Line { text, kind }).is_ok()
     }
 }
 
@@ -209,23 +231,85 @@ impl Drop for AccessLog {
     }
 }
 
-/// Writes what has gathered in one go.
-fn write_all(mut out: impl Write, queue: &Receiver<Vec<u8>>) {
-    let mut lines = Vec::new();
-    while let Ok(line) = queue.recv() {
-        std::thread::sleep(GATHER);
-        lines.clear();
-        lines.extend_from_slice(&line);
-        lines.extend(queue.try_iter().take(QUEUE).flatten());
+/// Writes what has gathered in one go, and what an outage repeats as one line a second.
+fn write_all(mut out: impl Write, queue: &Receiver<folding::Line>) {
+    let (mut text, mut folding) = (Vec::new(), Folding::default());
+    loop {
+        text.clear();
+        let (first, ended) = match receive(queue, folding.due()) {
+            Ok(line) => (Some(line), false),
+            Err(RecvTimeoutError::Timeout) => (None, false),
+            Err(RecvTimeoutError::Disconnected) => (None, true),
+        };
+        if let Some(line) = first {
+            std::thread::sleep(GATHER);
+            let now = Instant::now();
+            folding.take(line, now, &mut text);
+            for line in queue.try_iter().take(QUEUE) {
+                folding.take(line, now, &mut text);
+            }
+        }
+        match ended {
+            true => folding.flush(&mut text),
+            false => folding.end_window(Instant::now(), &mut text),
+        }
         // Nobody reads the log any more: there is no better place to say so.
-        if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
+        let written = out.write_all(&text).and_then(|()| out.flush());
+        if written.is_err() || ended {
             return;
         }
     }
 }
 
-fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a> {
-    let record = observed.record;
+/// The next line, waited for no longer than something else is due.
+fn receive(
+    queue: &Receiver<folding::Line>,
+    due: Option<Instant>,
+) -> Result<folding::Line, RecvTimeoutError> {
+    match due {
+        None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
+    }
+}
+
+// === impl Line ===
+
+impl Line<'_> {
+    /// What it has in common with others that fail in the same way for the same caller; `None` for what did not fail.
+    fn kind(&self) -> Option<String> {
+        if matches!(self.result, "answered") {
+            return None;
+        }
+        let class = self.error.or(self.attempts.last().map(|last| last.outcome));
+        let words = [self.model, self.result, class.unwrap_or_default()];
+        // A name of a key holds no spaces.
+        Some(format!(
+            "{} {}",
+            words.join(" "),
+            self.key.unwrap_or_default()
+        ))
+    }
+}
+
+// === impl RoutedLine ===
+
+impl RoutedLine<'_> {
+    /// As [`Line::kind`]. What a client got from a provider, whatever its status, is told line by line unless the provider
+    /// failed.
+    fn kind(&self) -> Option<String> {
+        let failed = self.status == 0 || self.status >= 500 || self.status == 429;
+        let words = [
+            self.route,
+            self.provider,
+            self.result,
+            self.key.unwrap_or_default(),
+        ];
+        failed.then(|| format!("{} {}", self.status, words.join(" ")))
+    }
+}
+
+fn describe<'a>(generation: &'a Generation, observed: &'a Observed<'_>) -> Line<'a> {
+    let record = &observed.record;
     let catalog = &generation.snapshot.catalog;
     let served = record.served.map(|endpoint| catalog.endpoint(endpoint));
     Line {
@@ -251,21 +335,30 @@ fn describe<'a>(generation: &'a Generation, observed: &Observed<'a>) -> Line<'a>
         fallback: record.fallback.map(crate::core::outcome::Class::as_str),
         prompt_tokens: record.usage.map(|usage| usage.prompt_tokens),
         completion_tokens: record.usage.map(|usage| usage.completion_tokens),
-        cost_usd: cost(generation, record),
+        cost_usd: cost::of_answer(generation, record),
+        wasted_usd: cost::wasted(generation, record),
+        drift: observed.drift,
         sticky: observed.kept.map(Became::as_str),
         attempts: record
             .attempts
             .iter()
-            .map(|attempt| describe_attempt(generation, attempt))
+            .map(|attempt| describe_attempt(generation, record, attempt))
             .collect(),
     }
 }
 
-fn describe_attempt<'a>(generation: &'a Generation, attempt: &AttemptRecord) -> AttemptLine<'a> {
+fn describe_attempt<'a>(
+    generation: &'a Generation,
+    record: &Record,
+    attempt: &AttemptRecord,
+) -> AttemptLine<'a> {
+    let since = |time: Time| millis(time.since(record.started));
     AttemptLine {
         endpoint: generation.id(attempt.endpoint),
         outcome: attempt.class.as_str(),
+        start_ms: since(attempt.started),
         ms: millis(attempt.took),
+        first_content_ms: attempt.first_content_at.map(since),
         probe: attempt.probe,
     }
 }
@@ -277,14 +370,128 @@ fn first_content(record: &Record) -> Option<Duration> {
     answered.next().map(|at| at.since(record.started))
 }
 
-/// USD, where the endpoint's price and the upstream's count are known.
-fn cost(generation: &Generation, record: &Record) -> Option<f64> {
-    let price = generation.snapshot.catalog.endpoint(record.served?).price;
-    let usage = record.usage?;
-    price.prompt.or(price.completion)?;
-    Some(price.of(usage.prompt_tokens, usage.completion_tokens))
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn line() -> Line<'static> {
+        Line {
+            time: String::new(),
+            request_id: "r",
+            path: "/v1/chat/completions",
+            client: Some(IpAddr::from([127, 0, 0, 1])),
+            key: Some("app"),
+            model: "t/m",
+            served_model: Some("t/m"),
+            endpoint: Some("t/m@p/k"),
+            stream: true,
+            status: 200,
+            result: "answered",
+            error: Some("server_error"),
+            generation: 1,
+            ms: 1,
+            first_content_ms: Some(1),
+            recovery_ms: 0,
+            fallback: Some("overloaded"),
+            prompt_tokens: Some(1),
+            completion_tokens: Some(1),
+            cost_usd: Some(1.0),
+            wasted_usd: 1.0,
+            drift: Some("provider"),
+            sticky: Some("kept"),
+            attempts: vec![AttemptLine {
+                endpoint: "t/m@p/k",
+                outcome: "success",
+                start_ms: 0,
+                ms: 1,
+                first_content_ms: Some(1),
+                probe: true,
+            }],
+        }
+    }
+
+    /// The words in backquotes in the first column of a section's tables.
+    fn documented(section: &str) -> BTreeSet<String> {
+        let text = include_str!("../../../docs/operating.md");
+        let start = text.find(section).expect("the section is there");
+        let rest = text.get(start + section.len()..).unwrap_or_default();
+        let section = rest.split("\n## ").next().unwrap_or_default();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn fields(value: &Value, prefix: &str) -> BTreeSet<String> {
+        let object = value.as_object().expect("an object");
+        object.keys().map(|key| format!("{prefix}{key}")).collect()
+    }
+
+    #[test]
+    fn every_field_is_documented_and_every_documented_field_is_there() {
+        let line = serde_json::to_value(line()).unwrap();
+        let routed = RoutedLine {
+            time: String::new(),
+            request_id: "r",
+            path: "/v1/files",
+            client: Some(IpAddr::from([127, 0, 0, 1])),
+            key: Some("app"),
+            route: "/v1/files*",
+            provider: "p",
+            provider_key: Some("k"),
+            status: 200,
+            result: "answered",
+            generation: 1,
+            ms: 1,
+            tries: 1,
+        };
+        let routed = serde_json::to_value(routed).unwrap();
+        let mut there = fields(&line, "");
+        there.extend(fields(&line["attempts"][0], "attempts[]."));
+        there.remove("attempts");
+        there.extend(fields(&routed, ""));
+        there.insert("repeated".to_owned());
+        assert_eq!(there, documented("## Access log"));
+    }
+
+    #[test]
+    fn what_failed_alike_for_one_caller_is_of_one_kind() {
+        let failed = || Line {
+            result: "failed",
+            ..line()
+        };
+        assert_eq!(line().kind(), None, "a success");
+        assert_eq!(failed().kind(), failed().kind());
+        let others = [
+            Line {
+                model: "t/n",
+                ..failed()
+            },
+            Line {
+                result: "broken",
+                ..failed()
+            },
+            Line {
+                error: Some("overloaded"),
+                ..failed()
+            },
+            Line {
+                key: None,
+                ..failed()
+            },
+        ];
+        for other in others {
+            assert_ne!(other.kind(), failed().kind());
+        }
+    }
 }

@@ -68,6 +68,7 @@ pub struct Metrics {
     reload_time: Gauge,
     generation: IntGauge,
     log_dropped: IntCounter,
+    pub(crate) spans_dropped: IntCounter,
     routed: IntCounterVec,
     limits: LimitMetrics,
     pub(crate) checks: CheckMetrics,
@@ -210,6 +211,11 @@ impl Metrics {
                 &registry,
                 "access_log_dropped_total",
                 "Access log lines dropped because their reader was too slow.",
+            ),
+            spans_dropped: counter(
+                &registry,
+                "spans_dropped_total",
+                "Spans dropped because their collector was away or too slow.",
             ),
             routed: counters(
                 &registry,

@@ -1,5 +1,6 @@
-//! Owns what operators see: metrics and the access log. In reading order: `families`, `process_metrics`, `check_metrics`,
-//! `limit_metrics`, `probe_metrics`, `turn_metrics`, `metrics`, `access_log`.
+//! Owns what operators see: metrics, the access log, the latest requests. In reading order: `families`, `process_metrics`, `check_metrics`,
+//! `limit_metrics`, `probe_metrics`, `turn_metrics`, `metrics`, `cost`, `access_log`, `requests`,
+//! `traces`.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
 mod families;
@@ -9,42 +10,74 @@ mod limit_metrics;
 mod probe_metrics;
 mod turn_metrics;
 mod metrics;
+mod cost;
 mod access_log;
+mod requests;
+mod traces;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
-use crate::core::names::CallerName;
+use crate::core::names::{CallerName, PolicyName};
+use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 
 pub use access_log::{AccessLog, Routed};
 pub(crate) use check_metrics::CheckMetrics;
 pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
+pub use requests::Names;
+pub(crate) use requests::{Kept, MOST_CONSIDERED, Met, Requests};
+use traces::Traces;
+pub(crate) use traces::{Finished, TRACEPARENT, TRACESTATE, Trace};
 
 /// Where everything observed goes.
 #[derive(Debug)]
 pub struct Telemetry {
     pub metrics: Metrics,
     log: AccessLog,
+    pub(crate) requests: Requests,
+    pub(crate) traces: Traces,
 }
 
 /// An exchange's record with what only the edge knows of it.
 #[derive(Debug)]
 pub struct Observed<'a> {
-    pub record: &'a Record,
+    pub record: Record,
     pub request_id: &'a str,
+    /// Of the answer.
+    pub(crate) generation_id: &'a str,
     pub caller: Option<&'a CallerName>,
     /// Unknown where the connection has no address.
     pub client: Option<IpAddr>,
     /// The status that the client got; 0 where none was sent.
     pub status: u16,
     pub stream: bool,
-    pub path: &'a str,
+    pub path: &'static str,
+    pub(crate) policy: &'a PolicyName,
+    /// The model's name as it was asked for, where a wildcard has it.
+    pub(crate) wild: Option<&'a str>,
+    /// How the answer differs from the endpoint that was meant.
+    pub(crate) drift: Option<&'a str>,
+    pub(crate) relayed: Relayed,
+    /// What it met when it began, where that is kept.
+    pub(crate) met: Option<Met>,
+    /// Where it is part of a trace that is recorded.
+    pub(crate) trace: Option<(Box<Trace>, Arc<Generation>)>,
+    /// As the GenAI conventions name it.
+    pub(crate) operation: &'static str,
     /// What became of the conversation that it is a turn of.
     pub(crate) kept: Option<Became>,
+}
+
+/// What of an upstream's answer went to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Relayed {
+    pub(crate) bytes: u64,
+    /// Of a stream, comments included.
+    pub(crate) events: u64,
 }
 
 impl Telemetry {
@@ -53,28 +86,57 @@ impl Telemetry {
         Arc::new(Self {
             metrics: Metrics::new(),
             log,
+            requests: Requests::default(),
+            traces: Traces::new(),
         })
     }
 
     /// Takes in what became of a request that was passed on.
     pub fn observe_routed(&self, generation: &Generation, routed: &Routed<'_>) {
         self.metrics.observe_routed(routed);
-        let wanted = generation.snapshot.access_log == Format::Json;
+        let wanted = generation.snapshot.telemetry.access_log == Format::Json;
         if wanted && !self.log.write_routed(generation.number, routed) {
             self.metrics.count_dropped_log_line();
         }
     }
 
     /// Takes in what became of an exchange.
-    pub fn observe(&self, generation: &Generation, observed: &Observed<'_>) {
-        self.metrics.observe(generation, observed.record);
+    pub fn observe(&self, generation: &Generation, mut observed: Observed<'_>) {
+        self.metrics.observe(generation, &observed.record);
         if let Some(kept) = observed.kept {
             let model = generation.model_metrics(observed.record.asked);
             model.turns.count(kept);
         }
-        let wanted = generation.snapshot.access_log == Format::Json;
-        if wanted && !self.log.write(generation, observed) {
+        let settings = &generation.snapshot.telemetry;
+        let wanted = settings.access_log == Format::Json;
+        if wanted && !self.log.write(generation, &observed) {
             self.metrics.count_dropped_log_line();
         }
+        self.trace(&mut observed);
+        if let Some(met) = observed.met.take() {
+            let kept = Kept::of(generation, observed, met);
+            self.requests.keep(kept, settings.requests);
+        }
+    }
+    /// Queues the spans of an exchange whose trace is recorded.
+    fn trace(&self, observed: &mut Observed<'_>) {
+        let Some((trace, generation)) = observed.trace.take() else {
+            return;
+        };
+        let dropped = self.traces.queue(Finished {
+            trace,
+            generation,
+            record: observed.record.clone(),
+            ended: wall_clock(),
+            request_id: observed.request_id.into(),
+            caller: observed.caller.cloned(),
+            client: observed.client,
+            wild: observed.wild.map(Into::into),
+            path: observed.path,
+            operation: observed.operation,
+            status: observed.status,
+            drift: observed.drift.map(Into::into),
+        });
+        self.metrics.spans_dropped.inc_by(dropped);
     }
 }

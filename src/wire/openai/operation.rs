@@ -27,6 +27,15 @@ impl Operation {
         self as usize
     }
 
+    /// The name that telemetry has for it: that of the GenAI conventions.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Operation::Chat => "chat",
+            Operation::Completions => "text_completion",
+            Operation::Embeddings => "embeddings",
+        }
+    }
+
     /// What stands after the root of an API, a provider's as well as ours.
     pub const fn path(self) -> &'static str {
         match self {

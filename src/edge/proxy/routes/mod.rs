@@ -23,6 +23,7 @@ use crate::edge::generation::Generation;
 use crate::edge::proxy::{
     Gateway, client_address, cors, downstream, refuse, reply, request, tell_options,
 };
+use crate::edge::sparing::Sparing;
 use crate::edge::telemetry::Routed;
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::write::Skin;
@@ -33,6 +34,8 @@ use request::{AwaitedHead, Ids};
 
 pub use passing::Passing;
 
+/// Every request of a route may.
+static FAILED: Sparing = Sparing::new();
 /// What a page may ask of a route: what its provider takes is the provider's to say.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
@@ -406,6 +409,14 @@ impl ProxyHttp for Gateway {
         _context: ProxyWarnLogContext,
     ) -> bool {
         // The access log and the metrics hold every try.
+        true
+    }
+
+    /// A failed request is one line of the access log; why is said now and then.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Self::CTX, error: &Error) -> bool {
+        if let Some(unsaid) = FAILED.turn() {
+            tracing::warn!(%error, unsaid, "a request of a route failed");
+        }
         true
     }
 
