@@ -30,7 +30,7 @@ pub use input::{
     Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, Scene, StreamEvent, Usage,
     Verdict,
 };
-pub use record::{AttemptRecord, Record, Result};
+pub use record::{AttemptRecord, GAP_BOUNDS, Gaps, Record, Result};
 
 /// At most this many attempts of one request are under way at once.
 const LIVE: usize = 2;
@@ -227,6 +227,8 @@ impl Exchange {
     pub fn record(&self) -> Record {
         Record {
             asked: self.asked(),
+            policy: self.plan.policy.clone(),
+            prompt_estimate: self.plan.facts.prompt_tokens(),
             started: self.started,
             result: self.result.unwrap_or(Result::ClientGone),
             served: self.served,
@@ -394,6 +396,7 @@ impl Exchange {
             tripped: false,
             first_content: None,
             last_content: scene.now,
+            gaps: Gaps::default(),
             finished: None,
             usage: None,
         };
@@ -443,18 +446,8 @@ impl Exchange {
     }
 
     fn log(&mut self, attempt: &Attempt, class: Class, tripped: bool, now: Time) {
-        let sent = attempt.sent.unwrap_or(attempt.started);
-        self.ended.push(AttemptRecord {
-            endpoint: attempt.endpoint,
-            class,
-            started: attempt.started,
-            took: now.since(attempt.started),
-            kind: self.bucket.kind,
-            first_content: attempt.first_content.map(|first| first.since(sent)),
-            first_content_at: attempt.first_content,
-            probe: attempt.probe,
-            tripped,
-        });
+        let record = AttemptRecord::of(attempt, self.bucket.kind, class, now);
+        self.ended.push(AttemptRecord { tripped, ..record });
     }
 
     /// The attempt waits for its first token no more.
