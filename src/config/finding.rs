@@ -182,7 +182,7 @@ error: unknown provider \"opena\"
                 column,
                 snippet: snippet.to_owned(),
             };
-            assert_eq!(&snippet[place.span()], expected, "{snippet}");
+            assert_eq!(snippet.get(place.span()), Some(expected), "{snippet}");
         };
         check("    base_ulr: x", 5, "base_ulr");
         check("{ key: \"${A, B}\", name: b }", 8, "\"${A, B}\"");

@@ -407,7 +407,7 @@ fn and<'a>([endpoint, model, provider]: [Label<'a>; 3], more: Label<'a>) -> [Lab
     [endpoint, model, provider, more]
 }
 
-fn moved<'a>([endpoint, model, provider]: [Label<'a>; 3], reason: Reason) -> [Label<'a>; 5] {
+fn moved([endpoint, model, provider]: [Label<'_>; 3], reason: Reason) -> [Label<'_>; 5] {
     let (to, reason) = (Label::of(reason.to()), Label::of(reason));
     [endpoint, model, provider, to, reason]
 }
