@@ -25,3 +25,11 @@ metrics-pictures: ## the same, and draw docs/img/*.svg from it
 	$(CARGO) build --locked --bin mainstay
 	tools=$(METRICS_TOOLS) && \
 		$(PYTHON) tests/metrics/run.py --tools $$tools --pictures docs/img
+
+.PHONY: dashboards-types
+dashboards-types: ## the dashboards against the types of @grafana/schema (npm)
+	mkdir -p target/grafana-types
+	cp tests/grafana/package.json tests/grafana/package-lock.json target/grafana-types
+	cd target/grafana-types && npm ci --no-audit --no-fund --ignore-scripts
+	node tests/grafana/check.mjs conf/grafana/dashboards target/grafana-types
+	cd target/grafana-types && node_modules/.bin/tsc --noEmit --strict --skipLibCheck --module nodenext --target es2022 boards.ts
