@@ -77,7 +77,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config/expand", &["config/trail", "config/report"]),
     ("config/scalar", &["config/secret"]),
     ("config/raw", &["config/secret", "config/scalar"]),
-    ("config/decode", &["config/trail", "config/report", "config/raw"]),
+    ("config/decode", &["config/trail", "config/snippet", "config/report", "config/raw"]),
     ("config/secret_file", &[
         "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar", "config/raw",
     ]),

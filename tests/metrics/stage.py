@@ -50,7 +50,7 @@ models:
   acme/keyed:
     endpoints: [{{ provider: delta, price: {{ prompt: 1, completion: 4 }} }}]
     fallbacks: [acme/small]
-retry_budget: {{ per_success: 0.05, floor_per_second: 0.2 }}
+retry_budget: {{ per_success: 0.05, floor_per_second: 0.1 }}
 policies:
   default: {{ timeouts: {{ first_token: 900ms, answer: 1500ms }}, patience: {patience} }}
 health:
