@@ -57,7 +57,7 @@ EXPECTED = {
     ("what-clients-feel", "Time to first token", "A"): ("large", RISES),
     ("what-clients-feel", "Time to first token", "B"): ("large", RISES),
     ("what-clients-feel", "Whole answer", "A"): ("large", RISES),
-    ("what-clients-feel", "Attempts a request", "A"): ("alone", RISES),
+    ("what-clients-feel", "Attempts a request", "A"): ("keyed", RISES),
     ("what-clients-feel", "Fallbacks by trigger", "A"): ("acme/solo → acme/large", RISES),
     ("what-clients-feel", "Drift", "A"): ("model", RISES),
     ("what-clients-feel", "Retry budget", "A"): ("alone", FALLS),
