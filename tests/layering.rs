@@ -109,13 +109,15 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/dns", "edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/probe", "edge/template",
         "edge/conversations",
     ]),
-    // To `conversations`: what became of one is a label.
-    ("edge/telemetry", &["edge/clock", "edge/lifecycle", "edge/conversations", "edge/generation"]),
+    ("edge/planning", &[]),
+    // To `conversations`: what became of one is a label. To `planning`: shares are those of requests without a client.
+    ("edge/telemetry", &[
+        "edge/clock", "edge/lifecycle", "edge/conversations", "edge/generation", "edge/planning",
+    ]),
     // It runs what the generation that serves asks for, and shows what comes of it.
     ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
     // It sends what telemetry has gathered to the collector that the generation names.
     ("edge/exporter", &["edge/dns", "edge/peer", "edge/generation", "edge/telemetry"]),
-    ("edge/planning", &[]),
     // To `conversations`: where a request goes depends on the one that it goes on with.
     ("edge/explain", &["edge/conversations", "edge/planning"]),
     ("edge/proxy", &[
@@ -125,7 +127,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // It sends what health asks for the way that attempts are sent.
     ("edge/prober", &["edge/generation", "edge/proxy"]),
     // Connections become requests there, and both say how long a head may be and take.
-    ("edge/front", &["edge/clock", "edge/lifecycle", "edge/proxy"]),
+    ("edge/front", &["edge/clock", "edge/lifecycle", "edge/telemetry", "edge/proxy"]),
     ("edge/admin", &[
         "edge/clock", "edge/lifecycle", "edge/auth", "edge/conversations", "edge/generation", "edge/telemetry",
         "edge/planning", "edge/explain",

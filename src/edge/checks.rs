@@ -81,7 +81,7 @@ impl Checks {
 /// Checks all servers of a provider, again and again.
 async fn watch(probe: Arc<Probe>, telemetry: Arc<Telemetry>) {
     let mut watched = Watched {
-        provider: probe.provider.to_string(),
+        provider: probe.provider.clone(),
         metrics: &telemetry.metrics.checks,
         servers: HashMap::new(),
     };
@@ -106,7 +106,7 @@ async fn watch(probe: Arc<Probe>, telemetry: Arc<Telemetry>) {
 
 /// The servers of one provider under watch. When it goes, they count as up again, and their series end.
 struct Watched<'a> {
-    provider: String,
+    provider: ProviderName,
     metrics: &'a CheckMetrics,
     servers: HashMap<SocketAddr, Server>,
 }
@@ -126,7 +126,7 @@ impl Watched<'_> {
         }
         for at in addresses {
             self.servers.entry(*at).or_insert_with(|| {
-                self.metrics.show(&self.provider, &at.to_string(), true);
+                self.metrics.show(&self.provider, *at, true);
                 Server {
                     verdict: probe.verdict(*at),
                     failures: 0,
@@ -139,7 +139,6 @@ impl Watched<'_> {
         let Some(server) = self.servers.get_mut(&at) else {
             return;
         };
-        let provider = self.provider.as_str();
         server.failures = match &answer {
             Ok(()) => 0,
             Err(_) => server.failures.saturating_add(1),
@@ -147,8 +146,9 @@ impl Watched<'_> {
         let (was_down, is_down) = (server.verdict.is_down(), server.failures >= FAILURES);
         server.verdict.set(!is_down);
         let address = at.to_string();
-        self.metrics.count(provider, answer.is_ok());
-        self.metrics.show(provider, &address, !is_down);
+        self.metrics.count(&self.provider, answer.is_ok());
+        self.metrics.show(&self.provider, at, !is_down);
+        let provider = self.provider.as_str();
         match answer {
             Err(error) if is_down && !was_down => {
                 tracing::warn!(provider, address, %error, "address fails its health check");
@@ -170,7 +170,7 @@ impl Drop for Watched<'_> {
     }
 }
 
-fn forget(metrics: &CheckMetrics, provider: &str, at: SocketAddr, server: &Server) {
+fn forget(metrics: &CheckMetrics, provider: &ProviderName, at: SocketAddr, server: &Server) {
     server.verdict.set(true);
-    metrics.forget(provider, &at.to_string());
+    metrics.forget(provider, at);
 }

@@ -115,7 +115,7 @@ impl Exporter {
             None => false,
         };
         if !sent {
-            self.telemetry.metrics.spans_dropped.inc_by(count);
+            self.telemetry.metrics.count_dropped_spans(count);
         }
     }
 

@@ -101,16 +101,15 @@ impl Generation {
         let conversations = previous.map_or_else(Arc::default, |old| old.conversations.clone());
         let routes = Routes::build(&snapshot, resolver, &standings)?;
         let probes = probes(&snapshot, resolver, &standings)?;
-        let upstreams = catalog
-            .endpoints()
-            .iter()
+        let upstreams = (0..catalog.endpoints().len())
+            .map(EndpointIx::new)
             .map(|endpoint| upstream(&snapshot, endpoint, &standings, telemetry))
             .collect::<Result<_, _>>()?;
         let listeners = snapshot.server.listen.iter();
         let identities = listeners.map(identity).collect::<Result<_, _>>()?;
-        let names = catalog.models().iter();
-        let models = names
-            .map(|model| telemetry.metrics.model(model.name.as_str()))
+        let models = (0..catalog.models().len()).map(ModelIx::new);
+        let models = models
+            .map(|model| telemetry.metrics.model(&snapshot, model))
             .collect();
         Ok(Self {
             number: previous.map_or(1, |old| old.number + 1),
@@ -205,13 +204,12 @@ fn probes(
 
 fn upstream(
     snapshot: &Snapshot,
-    endpoint: &Endpoint,
+    at: EndpointIx,
     standings: &Arc<Standings>,
     telemetry: &Telemetry,
 ) -> Result<Upstream, BuildError> {
+    let endpoint = snapshot.catalog.endpoint(at);
     let provider = &snapshot.providers[&endpoint.provider];
-    let model = snapshot.catalog.model(endpoint.model).name.as_str();
-    let labels = [endpoint.id.as_str(), model, endpoint.provider.as_str()];
     let header_error = |what: &str| PeerError::Header {
         provider: endpoint.provider.to_string(),
         what: what.to_owned(),
@@ -219,7 +217,7 @@ fn upstream(
     Ok(Upstream {
         place: place(&endpoint.provider, provider, standings)?,
         heads: heads(provider, endpoint).map_err(|what| header_error(&what))?,
-        metrics: telemetry.metrics.endpoint(&labels),
+        metrics: telemetry.metrics.endpoint(snapshot, at),
     })
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 pub struct Lifecycle {
     connections: AtomicUsize,
     exchanges: AtomicUsize,
+    streams: AtomicUsize,
     held_bytes: AtomicU64,
     draining: AtomicBool,
     handed_over: AtomicBool,
@@ -35,6 +36,19 @@ impl Lifecycle {
     /// Exchanges under way.
     pub fn exchanges(&self) -> usize {
         self.exchanges.load(Relaxed)
+    }
+
+    /// Those whose clients asked for a stream.
+    pub fn streams(&self) -> usize {
+        self.streams.load(Relaxed)
+    }
+
+    /// Counts a stream until the guard is dropped.
+    pub fn stream(self: &Arc<Self>) -> OpenStream {
+        self.streams.fetch_add(1, Relaxed);
+        OpenStream {
+            lifecycle: self.clone(),
+        }
     }
 
     /// Bytes of request bodies held at this moment.
@@ -113,6 +127,18 @@ impl Drop for InFlight {
         if self.lifecycle.exchanges.fetch_sub(1, Relaxed) == 1 {
             self.lifecycle.idle.notify_waiters();
         }
+    }
+}
+
+/// An exchange under way whose client asked for a stream.
+#[derive(Debug)]
+pub struct OpenStream {
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.lifecycle.streams.fetch_sub(1, Relaxed);
     }
 }
 

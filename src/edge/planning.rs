@@ -2,12 +2,16 @@
 //! which policy decides, and the words for who is left out. The same for a request and for an explanation. Must never
 //! start an attempt.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::snapshot::{Caller, Snapshot};
-use crate::core::catalog::{Catalog, ModelIx, Resolved};
+use crate::core::catalog::{Catalog, EndpointIx, ModelIx, Resolved};
+use crate::core::explain::first_shares;
+use crate::core::health::Health;
 use crate::core::plan::{Beyond, Plan, Reject, RequestFacts};
 use crate::core::policy::{Policy, Unmet};
+use crate::core::time::Time;
 
 /// A plan, and what the request called its model.
 #[derive(Debug)]
@@ -56,6 +60,30 @@ pub fn plan(
 pub fn plan_for(snapshot: &Snapshot, model: ModelIx, facts: RequestFacts) -> Plan {
     let policy = policy(snapshot, None, model);
     Plan::new(&snapshot.catalog, model, facts, policy, |_| true)
+}
+
+/// The endpoints' parts of the first attempts that streams without anything special would make now, model by model,
+/// counted over draws: so many for all endpoints together, at most so many for one model, and never less than one each.
+pub fn shares(
+    snapshot: &Snapshot,
+    health: &Health,
+    (budget, most): (u32, u32),
+    now: Time,
+) -> HashMap<EndpointIx, f32> {
+    let catalog = &snapshot.catalog;
+    let endpoints = u32::try_from(catalog.endpoints().len().max(1)).unwrap_or(u32::MAX);
+    let draws = (budget / endpoints).clamp(1, most);
+    let of_model = |model: ModelIx| {
+        let facts = RequestFacts {
+            model: catalog.model(model).name.to_string(),
+            stream: true,
+            ..RequestFacts::default()
+        };
+        let plan = plan_for(snapshot, model, facts);
+        first_shares(&plan, catalog, health, draws, now)
+    };
+    let models = (0..catalog.models().len()).map(ModelIx::new);
+    models.flat_map(of_model).collect()
 }
 
 /// A key's policy wins over a model's, a model's over the default (surface).

@@ -117,7 +117,7 @@ async fn is_cancelled(kind: Option<Kind>, request: &Request, tokens: usize) {
     let gauge = |name: &str| metrics.sum(name, &[]);
     assert!(gauge("mainstay_held_body_bytes").abs() < 0.1);
     assert!(gauge("mainstay_endpoint_in_flight").abs() < 0.1);
-    let trips = gauge("mainstay_endpoint_trips_total");
+    let trips = metrics.sum("mainstay_endpoint_transitions_total", &[("to", "open")]);
     assert!(
         trips.abs() < 0.1,
         "a client's leaving was held against the endpoint"

@@ -7,6 +7,7 @@
 mod harness;
 mod config;
 mod metrics;
+mod metric_series;
 mod answer;
 mod raw;
 mod h2c;

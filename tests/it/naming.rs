@@ -162,6 +162,7 @@ async fn what_a_provider_never_had_does_not_make_it_sick() {
     }
     let metrics = proxy.metrics().await.0;
     let series = metrics.lines().filter(|line| !line.starts_with('#'));
-    let mut trips = series.filter(|line| line.contains("trips_total"));
+    let mut trips =
+        series.filter(|line| line.contains("transitions_total") && line.contains("to=\"open\""));
     assert!(trips.all(|line| line.ends_with(" 0")), "{metrics}");
 }

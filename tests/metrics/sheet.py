@@ -3,7 +3,7 @@
 import re
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 580, 240, 46, 34, 46, 56
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 580, 272, 46, 34, 46, 88
 HEAD = 56
 PALETTE = ["#56A64B", "#E0A800", "#3274D9", "#FF780A", "#A352CC", "#C4162A", "#37872D", "#8AB8FF", "#B877D9"]
 PARTS = [("before", "healthy"), ("status", "503"), ("silence", "silent"), ("after", "recovery")]

@@ -1,7 +1,8 @@
 """The stage: two scriptable providers, Mainstay before them and a Prometheus that looks on, all on 127.0.0.1.
 
-`alpha` is the provider that will fall ill, `beta` the one that holds. Of the four models one has both, one only
-alpha and a fallback, one only alpha and none (it must fail), one only beta.
+`alpha` is the provider that will fall ill, `beta` the one that holds, slower and at twenty times the price. `gamma` will say
+that it is asked too much, `delta` that it does not know the key. Of the models one has alpha and beta, one only alpha and a
+fallback, one only alpha and none (it must fail), one only beta, and gamma and delta have one each, with a fallback.
 """
 
 import http.client
@@ -16,8 +17,11 @@ import time
 
 HOST = "127.0.0.1"
 # Model and its share of the requests.
-MODELS = {"acme/large": 0.5, "acme/solo": 0.25, "acme/small": 0.15, "acme/alone": 0.1}
-HEALTHY = {"alpha": {"first_token": "120ms", "jitter": 0.3}, "beta": {"first_token": "160ms", "jitter": 0.3}}
+MODELS = {"acme/large": 0.45, "acme/solo": 0.2, "acme/small": 0.1, "acme/alone": 0.1, "acme/capped": 0.1,
+          "acme/keyed": 0.05}
+PACE = {"jitter": 0.3, "pace": "2ms"}
+HEALTHY = {"alpha": {"first_token": "120ms", **PACE}, "beta": {"first_token": "160ms", **PACE},
+           "gamma": {"first_token": "120ms", **PACE}, "delta": {"first_token": "120ms", **PACE}}
 
 # Durations of health are scaled, so that minutes of an incident pass in seconds.
 CONFIG = """
@@ -28,15 +32,29 @@ server:
 providers:
   alpha: {{ base_url: "http://127.0.0.1:{alpha}/v1", auth: none }}
   beta: {{ base_url: "http://127.0.0.1:{beta}/v1", auth: none }}
+  gamma: {{ base_url: "http://127.0.0.1:{gamma}/v1", auth: none }}
+  delta: {{ base_url: "http://127.0.0.1:{delta}/v1", keys: [{{ value: key-of-delta }}] }}
 models:
-  acme/large: {{ endpoints: [{{ provider: alpha }}, {{ provider: beta }}] }}
-  acme/solo: {{ endpoints: [{{ provider: alpha }}], fallbacks: [acme/large] }}
-  acme/small: {{ endpoints: [{{ provider: beta }}] }}
-  acme/alone: {{ endpoints: [{{ provider: alpha }}] }}
+  acme/large:
+    endpoints:
+      - {{ provider: alpha, price: {{ prompt: 1, completion: 4 }} }}
+      - {{ provider: beta, price: {{ prompt: 20, completion: 80 }} }}
+  acme/solo:
+    endpoints: [{{ provider: alpha, price: {{ prompt: 1, completion: 4 }} }}]
+    fallbacks: [acme/large]
+  acme/small: {{ endpoints: [{{ provider: beta, price: {{ prompt: 20, completion: 80 }} }}] }}
+  acme/alone: {{ endpoints: [{{ provider: alpha, price: {{ prompt: 1, completion: 4 }} }}] }}
+  acme/capped:
+    endpoints: [{{ provider: gamma, price: {{ prompt: 1, completion: 4 }} }}]
+    fallbacks: [acme/small]
+  acme/keyed:
+    endpoints: [{{ provider: delta, price: {{ prompt: 1, completion: 4 }} }}]
+    fallbacks: [acme/small]
+retry_budget: {{ per_success: 0.05, floor_per_second: 0.1 }}
 policies:
   default: {{ timeouts: {{ first_token: 900ms, answer: 1500ms }}, patience: {patience} }}
 health:
-  rest: {{ connect: 1s, server_error: 2s, timeout: 2s }}
+  rest: {{ connect: 1s, server_error: 2s, timeout: 2s, auth: 2s }}
   probe_share: 0.2
   probe_fast: {{ below: 250ms, every: 1s }}
   ramp: 3s
@@ -79,7 +97,7 @@ class Stage:
     def __init__(self, mainstay, tools, rules, folder):
         self.folder = pathlib.Path(folder)
         self.processes = []
-        names = ["alpha", "beta", "data", "admin", "prometheus"]
+        names = ["alpha", "beta", "gamma", "delta", "data", "admin", "prometheus"]
         self.ports = dict(zip(names, free_ports(len(names))))
         self.config = self.folder / "mainstay.yaml"
         self.mainstay, self.tools, self.rules = mainstay, pathlib.Path(tools), pathlib.Path(rules)
@@ -153,9 +171,10 @@ class Stage:
         fresh.rename(self.config)
 
     def scaled_rules(self):
-        """The committed rules with seconds for minutes."""
+        """The committed rules with seconds for minutes, hours and the day."""
         text = self.rules.read_text(encoding="utf-8")
-        text = re.sub(r"\[5m\]", "[10s]", text)
+        for window, scaled in {"5m": "10s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "40s"}.items():
+            text = text.replace(f"[{window}]", f"[{scaled}]").replace(f"offset {window}", f"offset {scaled}")
         text = re.sub(r"\bfor: \d+m", "for: 3s", text)
         text = re.sub(r"\binterval: 15s", "interval: 1s", text)
         path = self.folder / "rules.yaml"
@@ -169,8 +188,8 @@ class Stage:
 class Traffic:
     """Steady clients: threads that each begin two exchanges a second, JSON and streams in turn."""
 
-    def __init__(self, port, threads=6, pause=0.5):
-        self.port, self.pause = port, pause
+    def __init__(self, port, threads=6, pause=0.5, prompt="hello"):
+        self.port, self.pause, self.prompt = port, pause, prompt
         self.over = threading.Event()
         self.counts, self.lock = {}, threading.Lock()
         self.threads = [threading.Thread(target=self.client, args=(seed,)) for seed in range(threads)]
@@ -199,7 +218,7 @@ class Traffic:
             self.over.wait(max(0.0, self.pause - (time.monotonic() - began)))
 
     def exchange(self, model, stream):
-        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "hello"}]}
+        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": self.prompt}]}
         try:
             return request(self.port, "POST", "/v1/chat/completions", body)[0]
         except (OSError, http.client.HTTPException) as error:

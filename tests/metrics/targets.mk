@@ -4,15 +4,16 @@ PYTHON ?= python3
 METRICS_TOOLS = $$(tests/metrics/prometheus.sh $(CURDIR)/target/prometheus)
 
 .PHONY: dashboards
-dashboards: ## write the Grafana dashboard from conf/grafana/generate.py
+dashboards: ## write the dashboards and docs/metrics.md from the registry
+	MAINSTAY_WRITE_METRICS=1 $(CARGO) test --locked --quiet --lib telemetry::listing_tests::the_list
 	$(PYTHON) conf/grafana/generate.py
 
 .PHONY: metrics-check
-metrics-check: ## dashboard, scrape configuration and alert rules, without traffic
+metrics-check: ## dashboards, metrics page, runbook, scrape configuration and alert rules, without traffic
 	$(PYTHON) conf/grafana/generate.py --check
 	tools=$(METRICS_TOOLS) && \
 		$$tools/promtool check config conf/prometheus/prometheus.yml && \
-		$$tools/promtool test rules conf/prometheus/tests/mainstay_test.yaml
+		$$tools/promtool test rules conf/prometheus/tests/*.yaml
 
 .PHONY: metrics-test
 metrics-test: metrics-check ## every panel and alert against a real Prometheus, before and during an incident
@@ -20,7 +21,15 @@ metrics-test: metrics-check ## every panel and alert against a real Prometheus, 
 	tools=$(METRICS_TOOLS) && $(PYTHON) tests/metrics/run.py --tools $$tools
 
 .PHONY: metrics-pictures
-metrics-pictures: ## the same, and draw docs/img/upstream-health.svg from it
+metrics-pictures: ## the same, and draw docs/img/*.svg from it
 	$(CARGO) build --locked --bin mainstay
 	tools=$(METRICS_TOOLS) && \
-		$(PYTHON) tests/metrics/run.py --tools $$tools --picture docs/img/upstream-health.svg
+		$(PYTHON) tests/metrics/run.py --tools $$tools --pictures docs/img
+
+.PHONY: dashboards-types
+dashboards-types: ## the dashboards against the types of @grafana/schema (npm)
+	mkdir -p target/grafana-types
+	cp tests/grafana/package.json tests/grafana/package-lock.json target/grafana-types
+	cd target/grafana-types && npm ci --no-audit --no-fund --ignore-scripts
+	node tests/grafana/check.mjs conf/grafana/dashboards target/grafana-types
+	cd target/grafana-types && node_modules/.bin/tsc --noEmit --strict --skipLibCheck --module nodenext --target es2022 boards.ts

@@ -126,7 +126,7 @@ fn dashboard_and_alert_rules_know_the_outcome_classes() {
     );
     let mut named = words_after(rules, "outcome=~\"");
     named.extend(words_after(rules, "trigger!=\""));
-    assert_eq!(named.len(), 4);
+    assert_eq!(named.len(), 7);
     assert!(named.is_subset(&all), "{named:?}");
 }
 

@@ -3,6 +3,7 @@
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::deadlines::{Deadlines, TAIL};
 use crate::core::exchange::input::{AttemptId, Usage};
+use crate::core::exchange::record::Gaps;
 use crate::core::health::{Kind, Mark};
 use crate::core::outcome::Late;
 use crate::core::time::Time;
@@ -41,6 +42,7 @@ pub(crate) struct Attempt {
     /// When the first content came.
     pub(crate) first_content: Option<Time>,
     pub(crate) last_content: Time,
+    pub(crate) gaps: Gaps,
     /// When every choice had its finish reason.
     pub(crate) finished: Option<Time>,
     pub(crate) usage: Option<Usage>,

@@ -31,7 +31,7 @@ pub use input::{
     Action, AnswerFacts, AttemptId, End, Failure, Input, Progress, Scene, StreamEvent, Usage,
     Verdict,
 };
-pub use record::{AttemptRecord, Record, Result, UnderWay};
+pub use record::{AttemptRecord, GAP_BOUNDS, Gaps, Record, Result, UnderWay};
 
 /// At most this many attempts of one request are under way at once.
 const LIVE: usize = 2;
@@ -386,6 +386,7 @@ impl Exchange {
             tripped: false,
             first_content: None,
             last_content: scene.now,
+            gaps: Gaps::default(),
             finished: None,
             usage: None,
         };

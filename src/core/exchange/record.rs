@@ -2,6 +2,7 @@
 //! Must never hold content or secrets of the client's. What an upstream said of a failure is kept in its own words, and is
 //! nobody's to show as it is: they may repeat either.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::catalog::{EndpointIx, ModelIx};
@@ -10,7 +11,36 @@ use crate::core::exchange::attempt::Attempt;
 use crate::core::exchange::input::Usage;
 use crate::core::health::Kind;
 use crate::core::outcome::{Class, ErrorFacts};
+use crate::core::policy::Policy;
 use crate::core::time::Time;
+
+/// Upper bounds of what the silences between contents are counted by; what is longer has a place of its own. Usual
+/// models send 20 to 200 tokens a second; a second is a stall to whoever reads along.
+pub const GAP_BOUNDS: [Duration; 7] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+];
+
+/// The silences between an attempt's contents, counted by their length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Each up to its bound and beyond the one before; the last ones have none.
+    pub counts: [u32; GAP_BOUNDS.len() + 1],
+    pub sum: Duration,
+}
+
+impl Gaps {
+    pub(crate) fn note(&mut self, gap: Duration) {
+        let place = GAP_BOUNDS.iter().position(|bound| gap <= *bound);
+        self.counts[place.unwrap_or(GAP_BOUNDS.len())] += 1;
+        self.sum += gap;
+    }
+}
 
 /// One attempt that is over.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +65,7 @@ pub struct AttemptRecord {
     pub tripped: bool,
     /// Events with content that came.
     pub contents: u32,
+    pub gaps: Gaps,
     pub usage: Option<Usage>,
     /// What the upstream said of its failure, unmasked.
     pub told: Option<Box<ErrorFacts>>,
@@ -75,6 +106,7 @@ impl Result {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub asked: ModelIx,
+    pub policy: Arc<Policy>,
     /// Tokens of the prompt, estimated from its size.
     pub prompt_estimate: u64,
     pub started: Time,
@@ -98,6 +130,7 @@ impl Exchange {
     pub fn record(&self) -> Record {
         Record {
             asked: self.asked(),
+            policy: self.plan.policy.clone(),
             prompt_estimate: self.plan.facts.prompt_tokens(),
             started: self.started,
             result: self.result.unwrap_or(Result::ClientGone),
@@ -143,6 +176,7 @@ impl Exchange {
             probe: attempt.probe,
             tripped,
             contents: attempt.contents,
+            gaps: attempt.gaps,
             usage: attempt.usage,
             told,
         });

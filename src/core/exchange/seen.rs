@@ -48,6 +48,9 @@ impl Exchange {
         self.with(id, |attempt| {
             if progress.content {
                 first = attempt.first_content.is_none();
+                if !first {
+                    attempt.gaps.note(now.since(attempt.last_content));
+                }
                 attempt.first_content.get_or_insert(now);
                 attempt.last_content = now;
                 attempt.contents = attempt.contents.saturating_add(1);

@@ -31,6 +31,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every one, at its own position.
+    pub const ALL: [State; 4] = [State::Closed, State::Open, State::HalfOpen, State::Ramp];
+
     /// The name used in metrics and the admin API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -83,6 +86,8 @@ pub(crate) struct Breaker {
     pub(crate) trips: u64,
     /// When a closed breaker's endpoint failed last, unless it has answered since.
     pub(crate) doubted: Option<Time>,
+    /// How often it has entered each state, in the order of [`State::ALL`].
+    pub(crate) entered: [u32; State::ALL.len()],
     /// An operator has taken the endpoint out. It changes no state and no state changes it.
     pub(crate) drained: bool,
 }
@@ -230,6 +235,7 @@ impl Breaker {
 
     fn enter(&mut self, state: State, now: Time) {
         self.state = state;
+        self.entered[state as usize] = self.entered[state as usize].wrapping_add(1);
         self.since = now;
         self.failures = 0;
         self.probing = false;

@@ -1,28 +1,25 @@
 //! Owns the operator's view of every endpoint, and the hand that takes one out or lets it in again.
 //! Must never show a secret, or keep a request waiting: it reads words and locks only what outcomes take briefly.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use crate::core::catalog::{EndpointIx, Model, ModelIx};
-use crate::core::explain::first_shares;
+use crate::core::catalog::EndpointIx;
 use crate::core::health::{Kind, Past, Quantiles, Remaining, Uptime};
 use crate::core::nearest::did_you_mean;
-use crate::core::plan::RequestFacts;
 use crate::core::time::Time;
 use crate::edge::admin::{json, text};
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::Generation;
-use crate::edge::planning::plan_for;
+use crate::edge::planning::shares;
 
-/// Draws that the shares of a model are counted over: twice in three times they are off by less than 2.5 points.
-const DRAWS: u32 = 400;
-/// Draws of one answer, over all endpoints of all models; a model of many gets fewer, and never less than one each.
-const BUDGET: u32 = 400_000;
+/// Draws of one answer, over all endpoints of all models, and those that the shares of a model are counted over: twice in
+/// three times they are off by less than 2.5 points. A model of many gets fewer.
+const DRAWS: (u32, u32) = (400_000, 400);
 
 /// One endpoint as operators see it.
 #[derive(Debug, Serialize)]
@@ -154,7 +151,7 @@ fn set(encoded: &str, drained: bool, generation: &Generation, now: Time) -> Resp
 }
 
 pub(super) fn list(generation: &Generation, now: Time) -> Vec<EndpointAnswer<'_>> {
-    let shares = shares(generation, now);
+    let shares = shares(&generation.snapshot, &generation.health, DRAWS, now);
     let endpoints = generation.endpoints();
     endpoints
         .map(|endpoint| {
@@ -162,32 +159,6 @@ pub(super) fn list(generation: &Generation, now: Time) -> Vec<EndpointAnswer<'_>
             describe(generation, endpoint, share, now)
         })
         .collect()
-}
-
-/// Model by model, as streams without anything special would be sent now.
-fn shares(generation: &Generation, now: Time) -> HashMap<EndpointIx, f32> {
-    let snapshot = &generation.snapshot;
-    let endpoints = snapshot.catalog.endpoints().len().max(1);
-    let affordable = BUDGET / u32::try_from(endpoints).unwrap_or(u32::MAX);
-    let draws = affordable.clamp(1, DRAWS);
-    let of_model = |(position, model): (usize, &Model)| {
-        let ix = ModelIx::new(position);
-        let facts = RequestFacts {
-            model: model.name.to_string(),
-            stream: true,
-            ..RequestFacts::default()
-        };
-        let plan = plan_for(snapshot, ix, facts);
-        first_shares(
-            &plan,
-            &generation.snapshot.catalog,
-            &generation.health,
-            draws,
-            now,
-        )
-    };
-    let models = snapshot.catalog.models().iter().enumerate();
-    models.flat_map(of_model).collect()
 }
 
 fn describe(

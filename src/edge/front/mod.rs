@@ -12,7 +12,7 @@ use std::io;
 use std::net::TcpListener as Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora::apps::HttpServerApp;
@@ -26,11 +26,14 @@ use tokio::task::JoinSet;
 
 use crate::edge::lifecycle::Place;
 use crate::edge::proxy::Gateway;
+use crate::edge::telemetry::Telemetry;
 
 use connection::{Arrival, Terms, serve};
 
 /// How long nothing is accepted where the process has no descriptor left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(200);
+/// How often the event loop's lag is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// At most one line about refused connections in this time.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -88,6 +91,8 @@ impl Service for Front {
         shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_lag(self.doorman.gateway.telemetry.clone()));
         let mut doors = JoinSet::new();
         for Entrance { listener, tls } in self.entrances.drain(..) {
             let tls = tls.map(|settings| Arc::new(settings.build()));
@@ -100,6 +105,7 @@ impl Service for Front {
             });
         }
         while doors.join_next().await.is_some() {}
+        watch.abort_all();
         // Wakes connections that wait for their next request.
         self.doorman.proxy.http_cleanup().await;
     }
@@ -166,7 +172,7 @@ impl Doorman {
     }
 
     fn note_refusal(&self, most: usize) {
-        self.gateway.telemetry.metrics.connections_refused.inc();
+        self.gateway.telemetry.metrics.count_refused_connection();
         let unsaid = self.unsaid.fetch_add(1, Relaxed) + 1;
         let now = self.gateway.clock.now().as_micros() / 1000 + 1;
         let said_at = self.said_at.load(Relaxed);
@@ -185,6 +191,16 @@ impl Doorman {
                 "connections were refused"
             );
         }
+    }
+}
+
+/// Looks how late a timer fires among the connections' tasks: what holds a thread up shows here before clients say so.
+async fn watch_lag(telemetry: Arc<Telemetry>) {
+    loop {
+        let due = Instant::now() + LOOK_AGAIN;
+        tokio::time::sleep_until(due.into()).await;
+        let late = Instant::now().saturating_duration_since(due);
+        telemetry.metrics.observe_lag(late);
     }
 }
 

@@ -132,6 +132,8 @@ impl Gateway {
         let headers = &session.req_header().headers;
         match plan(&generation, &incoming, headers, self.clock.now()) {
             Ok(turn) => {
+                let streams = incoming.request.facts.stream;
+                let _open = streams.then(|| self.lifecycle.stream());
                 let drive = Drive::new(self, session, generation, &incoming, turn);
                 Box::pin(drive.run()).await;
             }

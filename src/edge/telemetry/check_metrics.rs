@@ -1,67 +1,71 @@
 //! Owns the families of active checks. Its addresses come from the configuration or DNS, and end with the watch on
 //! them. Must never outlive a check.
 
-use prometheus::{IntCounterVec, IntGaugeVec, Registry};
+use std::net::SocketAddr;
 
-use crate::edge::telemetry::families::{counters, int_gauges};
-
-/// What becomes of an active check.
-const RESULTS: [&str; 2] = ["passed", "failed"];
+use crate::core::names::ProviderName;
+use crate::edge::telemetry::families::{Counters, Families, IntGauges};
+use crate::edge::telemetry::labels::{Address, Label, Passed};
 
 /// The series of all checks.
 #[derive(Debug)]
 pub(crate) struct CheckMetrics {
-    up: IntGaugeVec,
-    results: IntCounterVec,
+    up: IntGauges<2>,
+    results: Counters<2>,
 }
 
 impl CheckMetrics {
-    pub(super) fn new(registry: &Registry) -> Self {
+    pub(super) fn new(families: &mut Families) -> Self {
         Self {
-            up: int_gauges(
-                registry,
+            up: families.int_gauges(
                 "address_up",
                 "Whether a provider's server passes its active health checks.",
-                &["provider", "address"],
+                ["provider", "address"],
             ),
-            results: counters(
-                registry,
+            results: families.counters(
                 "health_checks_total",
                 "Active health checks of a provider's servers, by result.",
-                &["provider", "result"],
+                ["provider", "result"],
             ),
         }
     }
 
     /// The checks of a provider begin.
-    pub(crate) fn begin(&self, provider: &str) {
-        for result in RESULTS {
-            let _at_zero = self.results.with_label_values(&[provider, result]);
+    pub(crate) fn begin(&self, provider: &ProviderName) {
+        for result in Passed::ALL {
+            let labels = [Label::checked(provider), Label::of(*result)];
+            let _at_zero = self.results.with(labels);
         }
     }
 
     /// A server was checked.
-    pub(crate) fn count(&self, provider: &str, has_passed: bool) {
-        let [passed, failed] = RESULTS;
-        let result = if has_passed { passed } else { failed };
-        self.results.with_label_values(&[provider, result]).inc();
+    pub(crate) fn count(&self, provider: &ProviderName, has_passed: bool) {
+        let result = match has_passed {
+            true => Passed::Passed,
+            false => Passed::Failed,
+        };
+        let labels = [Label::checked(provider), Label::of(result)];
+        self.results.with(labels).inc();
     }
 
     /// What its checks say together.
-    pub(crate) fn show(&self, provider: &str, address: &str, is_up: bool) {
-        let gauge = self.up.with_label_values(&[provider, address]);
+    pub(crate) fn show(&self, provider: &ProviderName, at: SocketAddr, is_up: bool) {
+        let address = Address::new(at);
+        let gauge = self.up.with([Label::checked(provider), address.label()]);
         gauge.set(i64::from(is_up));
     }
 
     /// A server is not watched any more.
-    pub(crate) fn forget(&self, provider: &str, address: &str) {
-        self.up.remove_label_values(&[provider, address]).ok();
+    pub(crate) fn forget(&self, provider: &ProviderName, at: SocketAddr) {
+        let address = Address::new(at);
+        self.up.forget([Label::checked(provider), address.label()]);
     }
 
     /// The checks of a provider end.
-    pub(crate) fn end(&self, provider: &str) {
-        for result in RESULTS {
-            self.results.remove_label_values(&[provider, result]).ok();
+    pub(crate) fn end(&self, provider: &ProviderName) {
+        for result in Passed::ALL {
+            let labels = [Label::checked(provider), Label::of(*result)];
+            self.results.forget(labels);
         }
     }
 }

@@ -1,19 +1,24 @@
-//! Owns what operators see: metrics, the access log, the latest requests. In reading order: `families`, `process_metrics`, `check_metrics`,
-//! `limit_metrics`, `probe_metrics`, `turn_metrics`, `metrics`, `cost`, `access_log`, `requests`,
-//! `traces`.
+//! Owns what operators see: metrics, the access log, the latest requests, traces. In reading order: `labels`, `families`,
+//! `tallied`, then what is told: `process_metrics`, `check_metrics`, `probe_metrics`, `cost`, `endpoint_metrics`,
+//! `model_metrics`, and all of it: `metrics`; `access_log`, `requests`, `traces`. `listing_tests` writes down what there
+//! is, for documents and dashboards.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
+mod labels;
 mod families;
+mod tallied;
 mod process_metrics;
 mod check_metrics;
-mod limit_metrics;
 mod probe_metrics;
-mod turn_metrics;
+mod endpoint_metrics;
+mod model_metrics;
 mod metrics;
 mod cost;
 mod access_log;
 mod requests;
 mod traces;
+#[cfg(test)]
+mod listing_tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -93,7 +98,7 @@ impl Telemetry {
 
     /// Takes in what became of a request that was passed on.
     pub fn observe_routed(&self, generation: &Generation, routed: &Routed<'_>) {
-        self.metrics.observe_routed(routed);
+        self.metrics.observe_routed(&generation.snapshot, routed);
         let wanted = generation.snapshot.telemetry.access_log == Format::Json;
         if wanted && !self.log.write_routed(generation.number, routed) {
             self.metrics.count_dropped_log_line();
@@ -105,7 +110,7 @@ impl Telemetry {
         self.metrics.observe(generation, &observed.record);
         if let Some(kept) = observed.kept {
             let model = generation.model_metrics(observed.record.asked);
-            model.turns.count(kept);
+            model.count_turn(kept);
         }
         let settings = &generation.snapshot.telemetry;
         let wanted = settings.access_log == Format::Json;
@@ -137,6 +142,6 @@ impl Telemetry {
             status: observed.status,
             drift: observed.drift.map(Into::into),
         });
-        self.metrics.spans_dropped.inc_by(dropped);
+        self.metrics.count_dropped_spans(dropped);
     }
 }

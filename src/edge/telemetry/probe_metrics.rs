@@ -1,34 +1,30 @@
 //! Owns the counts of probes of our own. Must never hold what a client's request did.
 
-use prometheus::{Counter, IntCounterVec, Registry};
+use prometheus::Counter;
 
-use crate::edge::telemetry::families::{counters, float_counter};
-
-/// What becomes of a probe.
-const RESULTS: [&str; 2] = ["passed", "failed"];
+use crate::edge::telemetry::families::{Counters, Families};
+use crate::edge::telemetry::labels::{Label, Passed};
 
 /// All probes, of whatever endpoint.
 #[derive(Debug)]
 pub(crate) struct ProbeMetrics {
-    results: IntCounterVec,
+    results: Counters<1>,
     cost: Counter,
 }
 
 impl ProbeMetrics {
-    pub(super) fn new(registry: &Registry) -> Self {
-        let results = counters(
-            registry,
+    pub(super) fn new(families: &mut Families) -> Self {
+        let results = families.counters(
             "probes_total",
             "Requests and connections of our own to open endpoints, by result.",
-            &["result"],
+            ["result"],
         );
-        for result in RESULTS {
-            let _at_zero = results.with_label_values(&[result]);
+        for result in Passed::ALL {
+            let _at_zero = results.with([Label::of(*result)]);
         }
         Self {
             results,
-            cost: float_counter(
-                registry,
+            cost: families.float_counter(
                 "probes_cost_usd_total",
                 "What those cost, as far as their answers told and prices are known.",
             ),
@@ -37,9 +33,11 @@ impl ProbeMetrics {
 
     /// A probe is over.
     pub(crate) fn count(&self, has_passed: bool) {
-        let [passed, failed] = RESULTS;
-        let result = if has_passed { passed } else { failed };
-        self.results.with_label_values(&[result]).inc();
+        let result = match has_passed {
+            true => Passed::Passed,
+            false => Passed::Failed,
+        };
+        self.results.with([Label::of(result)]).inc();
     }
 
     /// One was billed, in USD.

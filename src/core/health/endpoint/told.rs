@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::EndpointHealth;
+use crate::core::health::State;
 use crate::core::health::bucket::Bucket;
 use crate::core::health::latency::Latency;
 use crate::core::health::memory::{EndpointMemory, SpeedMemory, duration};
@@ -60,6 +61,27 @@ impl EndpointHealth {
     /// The belief alone, for an operator.
     pub fn expected_success(&self, now: Time) -> f32 {
         self.words.posterior().expect(now)
+    }
+
+    /// The masses of recent success and failure that the belief is made of, for an operator.
+    pub fn evidence(&self, now: Time) -> (f32, f32) {
+        let posterior = self.words.posterior().at(now);
+        (posterior.success, posterior.failure)
+    }
+
+    /// Tokens a second expected of the next stream, for an operator.
+    pub fn throughput(&self, now: Time) -> Option<f32> {
+        self.words.throughput().expect(now)
+    }
+
+    /// Until when a Retry-After keeps requests away, for an operator.
+    pub fn blocked_until(&self) -> Time {
+        self.words.blocked_until()
+    }
+
+    /// How often its own breaker has entered a state since the endpoint is known.
+    pub fn entered(&self, state: State) -> u32 {
+        self.lock().breaker.entered[state as usize]
     }
 
     /// The learnt limit on requests a second, for an operator.

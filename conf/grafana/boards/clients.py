@@ -1,0 +1,96 @@
+"""What clients feel: success, what recovery cost them, speed, and the objective."""
+
+from .parts import (
+    BLUE, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, explain, override, quantile, rate, target,
+    timeseries,
+)
+
+# The objective of the alerts: 99.9 % of requests answered whole.
+BUDGET = 0.001
+
+
+def panels():
+    recovered = (f"sum(rate(mainstay_recovered_requests_total{{{MODEL}}}{RANGE})) "
+                 f"/ sum(rate(mainstay_requests_total{{{MODEL}}}{RANGE}))")
+    right = {"custom__axisPlacement": "right"}
+    succeeded = (f'sum by (model) (rate(mainstay_requests_total{{{MODEL}, result="answered"}}{RANGE})) / '
+                 f'sum by (model) (rate(mainstay_requests_total{{{MODEL}, result!="client_gone"}}{RANGE}))')
+    burn = "max by (model) (job_model:mainstay_requests_failed:ratio_rate{}{{" + MODEL + "}}) / " + str(BUDGET)
+    each = (f"sum by (model) (rate(mainstay_request_attempts_sum{{{MODEL}}}{RANGE})) / "
+            f"sum by (model) (rate(mainstay_request_attempts_count{{{MODEL}}}{RANGE}))")
+    return [
+        timeseries(
+            "Success",
+            "Start here: the part of requests that were answered whole, those aside whose clients left. Callers' own bad "
+            "requests count as failed here, and not in the objective. Click a line to see where its next request would go.",
+            [target(succeeded, "{{model}}")], "percentunit", high=1, links=[explain()],
+            thresholds=[{"color": RED, "value": None}, {"color": GREEN, "value": 1 - BUDGET}]),
+        timeseries(
+            "Requests by result",
+            "What clients got. failed: an error answer (callers' own bad requests included). broken: an answer that "
+            "began and was cut, with an error. client_gone: hung up. Red or orange here is what users notice; all "
+            "green while panels above are red is recovery at work.",
+            [target(rate("mainstay_requests_total", MODEL, "result"), "{{result}}")],
+            "reqps", stack=True,
+            overrides=[colour("answered", GREEN), colour("failed", RED), colour("broken", ORANGE),
+                       colour("client_gone", GREY)]),
+        timeseries(
+            "Burn of the error budget",
+            "How many times faster than allowed the objective's 0.1 % is spent, over five minutes and over an hour. Above "
+            "14.4 in both, the month's budget is gone in two days and somebody is woken. Needs the recording rules.",
+            [target(burn.format("5m"), "{{model}} 5m", "A"), target(burn.format("1h"), "{{model}} 1h", "B")], "short",
+            thresholds=[{"color": GREEN, "value": None}, {"color": ORANGE, "value": 6}, {"color": RED, "value": 14.4}],
+            overrides=[override(("byRegexp", "/ 1h$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+        timeseries(
+            "Recovered, and time lost",
+            "Left: share of requests answered only after at least one failed attempt. Right: what that cost them, "
+            "95th percentile. Share up and time low: fast refusals, little harm. Time at many seconds: attempts die "
+            "of timeouts; a shorter `first_token` would move on sooner.",
+            [target(recovered, "recovered", "A"),
+             target(quantile(0.95, "mainstay_recovery_seconds", MODEL, ""), "time lost p95", "B")],
+            "percentunit",
+            overrides=[colour("recovered", BLUE),
+                       override(("byName", "time lost p95"), unit="s",
+                                color={"mode": "fixed", "fixedColor": ORANGE}, **right)]),
+        timeseries(
+            "Time to first token",
+            "From the attempt that answered, over all endpoints of a model: median and 95th percentile. What was lost to "
+            "failed attempts comes on top: the panel before.",
+            [target(quantile(0.5, "mainstay_first_content_seconds", MODEL + ', kind="stream"', "model"),
+                    "{{model}} p50", "A"),
+             target(quantile(0.95, "mainstay_first_content_seconds", MODEL + ', kind="stream"', "model"),
+                    "{{model}} p95", "B")],
+            "s", overrides=[override(("byRegexp", "/ p50$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+        timeseries(
+            "Whole answer",
+            "From the begin of the attempt that answered to the end of its answer, 95th percentile. It moves with the "
+            "length of answers, too.",
+            [target(quantile(0.95, "mainstay_attempt_seconds", MODEL, "model"), "{{model}}")], "s"),
+        timeseries(
+            "Attempts a request",
+            "1 is a quiet day. At 2 every request fails once before it is answered, and upstreams bear twice the load.",
+            [target(each, "{{model}}")], "short", low=None),
+        timeseries(
+            "Fallbacks by trigger",
+            "Requests that another model answered, and the class of failure that moved them. Answers here differ in "
+            "quality and price from what was asked for. context_too_long is no incident: prompts outgrow the model. "
+            "Anything else that lasts: mend the asked model's endpoints.",
+            [target(rate("mainstay_fallbacks_total", MODEL, "model, served, trigger"),
+                    "{{model}} → {{served}}: {{trigger}}")],
+            "reqps", stack=True),
+        timeseries(
+            "Drift",
+            "Answers that differ from what was meant, by what differs: provider and price are usual in a failover, model "
+            "in a fallback. data_collection, zdr and region matter to whoever promised them.",
+            [target(f"sum by (in) (rate(mainstay_drift_total{{{MODEL}}}{RANGE}))", "{{in}}")], "reqps"),
+        timeseries(
+            "Retry budget",
+            "Extra attempts that a model's pool can pay for. Near 0, what fails first fails for the client: nearly "
+            "everything is failing, and more attempts would only add load.",
+            [target(f"min by (model) (mainstay_retry_budget_tokens{{{MODEL}}})", "{{model}}")], "short",
+            links=[explain()]),
+    ]
+
+
+BOARD = dashboard("mainstay-clients", "what clients feel",
+                  "Success, what recovery cost, speed, and the objective.", panels())

@@ -1,0 +1,197 @@
+"""What dashboards are made of: panels, queries, colours, marks and menus. It names no dashboard."""
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+MODEL = 'model=~"$model"'
+ENDPOINT = 'model=~"$model", provider=~"$provider", endpoint=~"$endpoint"'
+RANGE = "[$__rate_interval]"
+
+# Blind to red and green or not: the states also differ in lightness and are named.
+GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = (
+    "#56A64B", "#F2CC0C", "#FF9830", "#C4162A", "#A352CC", "#3274D9", "#8E8E8E")
+STATES = [("closed", GREEN), ("ramp", YELLOW), ("half open", ORANGE), ("open", RED),
+          ("drained", GREY)]
+
+# Outcome classes by who can do something about them.
+OUTCOMES = [
+    ("success", GREEN),
+    ("auth_rejected|quota_exhausted|payment_required|forbidden|model_unavailable", BLUE),
+    ("rate_limited", YELLOW),
+    ("connect_failed|dns_failed|tls_failed", ORANGE),
+    ("server_error|overloaded|connection_lost|malformed_response|error_in_200|empty_completion|stream_broken", RED),
+    ("first_token_timeout|answer_timeout|stalled", PURPLE),
+    ("context_too_long|content_filtered|refused|unsupported_parameter|invalid_request|client_gone|superseded"
+     "|local_fault", GREY),
+]
+
+
+def target(expr, legend, ref="A"):
+    return {"refId": ref, "datasource": SOURCE, "editorMode": "code", "expr": expr,
+            "legendFormat": legend, "range": True, "instant": False}
+
+
+def override(matcher, **properties):
+    """What differs for the series that the matcher (kind, options) names."""
+    kind, options = matcher
+    return {"matcher": {"id": kind, "options": options},
+            "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()]}
+
+
+def colour(name, value):
+    return override(("byName", name), color={"mode": "fixed", "fixedColor": value})
+
+
+def timeseries(title, description, targets, unit, *, links=(), stack=False, bars=False, low=0, high=None,
+               thresholds=None, overrides=()):
+    custom = {
+        "drawStyle": "bars" if bars else "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "fillOpacity": 70 if bars else 30 if stack else 0,
+        "showPoints": "never",
+        "spanNulls": False,
+        "stacking": {"mode": "normal" if stack else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if thresholds else "off"},
+    }
+    defaults = {
+        "unit": unit,
+        "links": list(links),
+        "color": {"mode": "palette-classic"},
+        "custom": custom,
+        "thresholds": {"mode": "absolute", "steps": thresholds or [{"color": GREEN, "value": None}]},
+    }
+    if low is not None:
+        defaults["min"] = low
+    if high is not None:
+        defaults["max"] = high
+    return {
+        "type": "timeseries", "title": title, "description": description, "targets": targets,
+        "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
+        "options": {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        },
+    }
+
+
+def state_timeline(title, description, targets, states):
+    options = {str(code): {"text": text, "color": value, "index": code} for code, (text, value) in enumerate(states)}
+    steps = [{"color": value, "value": code or None} for code, (_, value) in enumerate(states)]
+    return {
+        "type": "state-timeline", "title": title, "description": description, "targets": targets,
+        "fieldConfig": {
+            "defaults": {
+                "color": {"mode": "thresholds"},
+                "custom": {"fillOpacity": 80, "lineWidth": 0},
+                "mappings": [{"type": "value", "options": options}],
+                "thresholds": {"mode": "absolute", "steps": steps},
+            },
+            "overrides": [],
+        },
+        "options": {
+            "mergeValues": True, "showValue": "auto", "alignValue": "left", "rowHeight": 0.85,
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+    }
+
+
+def state_code():
+    """0 closed, 1 ramp, 2 half open, 3 open, 4 drained; of several instances the worst."""
+    terms = [f'{code} * mainstay_endpoint_state{{{ENDPOINT}, state="{state}"}}'
+             for code, state in ((1, "ramp"), (2, "half_open"), (3, "open"), (4, "drained"))]
+    return "max by (endpoint) (" + " or ".join(terms) + ")"
+
+
+def rate(metric, labels, by):
+    return f"sum by ({by}) (rate({metric}{{{labels}}}{RANGE}))"
+
+
+def quantile(q, metric, labels, by):
+    by = f"{by}, le" if by else "le"
+    return f"histogram_quantile({q}, sum by ({by}) (rate({metric}_bucket{{{labels}}}{RANGE})))"
+
+
+def annotations():
+    def marks(name, value, expr, title, text):
+        return {"name": name, "enable": True, "hide": False, "iconColor": value, "datasource": SOURCE,
+                "expr": expr, "step": "", "titleFormat": title, "textFormat": text, "useValueForTime": False}
+
+    built_in = {"builtIn": 1, "datasource": {"type": "grafana", "uid": "-- Grafana --"}, "enable": True, "hide": True,
+                "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts", "type": "dashboard"}
+    return {"list": [
+        built_in,
+        marks("Reloads", BLUE, f"sum by (result) (increase(mainstay_config_reloads_total{RANGE})) > 0",
+              "configuration {{result}}", "{{result}}"),
+        marks("Trips", RED, f'sum by (endpoint, reason) (increase(mainstay_endpoint_transitions_total{{{ENDPOINT}, to="open"}}{RANGE})) > 0',
+              "breaker tripped: {{reason}}", "{{endpoint}}"),
+    ]}
+
+
+def variables():
+    everything = {"text": ["All"], "value": ["$__all"], "selected": True}
+
+    def label(name, matchers):
+        query = f"label_values(mainstay_endpoint_state{matchers}, {name})"
+        # `.*` and not the list: endpoints that a reload removed stay in sight.
+        return {"name": name, "label": name.capitalize(), "type": "query", "datasource": SOURCE,
+                "query": {"query": query, "refId": name}, "refresh": 2, "sort": 1,
+                "multi": True, "includeAll": True, "allValue": ".*", "current": everything,
+                "hide": 0, "options": [], "regex": "", "skipUrlSync": False}
+
+    return {"list": [
+        {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus", "refresh": 1,
+         "hide": 0, "includeAll": False, "multi": False, "options": [], "regex": "",
+         "skipUrlSync": False},
+        label("model", ""),
+        label("provider", '{model=~"$model"}'),
+        label("endpoint", '{model=~"$model", provider=~"$provider"}'),
+        {"name": "admin", "label": "Admin port", "type": "textbox", "query": "http://127.0.0.1:8081", "hide": 0,
+         "current": {"text": "http://127.0.0.1:8081", "value": "http://127.0.0.1:8081", "selected": True},
+         "options": [], "skipUrlSync": False},
+    ]}
+
+
+def placed(panels_in_order):
+    """Two columns of panels, eight rows high, read line by line; ids in that order."""
+    for position, panel in enumerate(panels_in_order):
+        column, line = position % 2, position // 2
+        yield {"id": position + 1, "gridPos": {"x": 12 * column, "y": 8 * line, "w": 12, "h": 8},
+               "datasource": SOURCE, **panel}
+
+
+def explain(label="model"):
+    """From a series to where a request for its model would go now."""
+    return {"title": "Where would a request for ${__field.labels." + label + "} go now?", "targetBlank": True,
+            "url": "${admin}/api/explain?model=${__field.labels." + label + ":percentencode}"}
+
+
+def dashboard(uid, title, description, panels):
+    link = {"type": "link", "icon": "external link", "tooltip": "", "tags": [], "asDropdown": False,
+            "targetBlank": True, "includeVars": False, "keepTime": False}
+    return {
+        "uid": uid,
+        "id": None,
+        "title": f"Mainstay: {title}",
+        "description": description,
+        "tags": ["mainstay"],
+        "schemaVersion": 39,
+        "version": 1,
+        "editable": True,
+        "graphTooltip": 1,
+        "timezone": "",
+        "time": {"from": "now-1h", "to": "now"},
+        "refresh": "10s",
+        "fiscalYearStartMonth": 0,
+        "liveNow": False,
+        "weekStart": "",
+        "links": [
+            {**link, "type": "dashboards", "title": "Mainstay", "tags": ["mainstay"], "url": "", "icon": "dashboard",
+             "includeVars": True, "keepTime": True, "targetBlank": False},
+            {**link, "title": "Explain the model", "url": "${admin}/api/explain?model=${model:percentencode}"},
+            {**link, "title": "All endpoints", "url": "${admin}/api/endpoints"},
+        ],
+        "templating": variables(),
+        "annotations": annotations(),
+        "panels": list(placed(panels)),
+    }

@@ -1,0 +1,59 @@
+"""The proxy itself: what it holds, how late it is, and what it runs."""
+
+from .parts import BLUE, GREEN, RANGE, RED, colour, dashboard, override, target, timeseries
+
+
+def panels():
+    right = {"custom__axisPlacement": "right"}
+    lag = "histogram_quantile({}, sum by (le) (rate(mainstay_event_loop_lag_seconds_bucket" + RANGE + ")))"
+    return [
+        timeseries(
+            "Configuration",
+            "Bars: reloads, applied or refused. Line, right: 1 while the file on disk is what serves. At 0 the file "
+            "was refused and the last good one serves on; the log and /api/status name file, line and column. Did the "
+            "trouble begin at a bar? Then undo that change first.",
+            [target(f"sum by (result) (increase(mainstay_config_reloads_total{RANGE}))", "{{result}}", "A"),
+             target("min(mainstay_config_last_reload_successful)", "file in force", "B")],
+            "short", bars=True,
+            overrides=[colour("applied", BLUE), colour("refused", RED),
+                       override(("byName", "file in force"), color={"mode": "fixed", "fixedColor": GREEN}, max=1,
+                                custom__drawStyle="line", custom__lineInterpolation="stepAfter",
+                                custom__fillOpacity=0, **right)]),
+        timeseries(
+            "Generation",
+            "Number of the configuration that serves, by instance. Instances apart for long: one does not see the file.",
+            [target("max by (instance) (mainstay_config_generation)", "{{instance}}")], "short"),
+        timeseries(
+            "Connections and exchanges",
+            "Clients' connections, exchanges under way, and those of them that are streams. All climb together when an "
+            "upstream is silent; connections alone: clients that keep too many.",
+            [target("sum(mainstay_downstream_connections)", "connections", "A"),
+             target("sum(mainstay_exchanges_in_flight)", "exchanges", "B"),
+             target("sum(mainstay_streams_in_flight)", "streams", "C")], "short"),
+        timeseries(
+            "Bodies held",
+            "Bytes of request bodies that are kept for another attempt. At server.max_inflight_bytes requests get 503.",
+            [target("sum(mainstay_held_body_bytes)", "held")], "bytes"),
+        timeseries(
+            "Event loop lag",
+            "How late a timer fired among the data threads' tasks, median and 99th percentile. Milliseconds are usual; "
+            "more means that the machine is too small or something holds a thread up: every request is that much later.",
+            [target(lag.format(0.5), "p50", "A"), target(lag.format(0.99), "p99", "B")], "s"),
+        timeseries(
+            "CPU",
+            "Cores in use.",
+            [target(f"sum by (instance) (rate(process_cpu_seconds_total{RANGE}))", "{{instance}}")], "short"),
+        timeseries(
+            "Memory, and descriptors",
+            "Resident memory, and right: open file descriptors. Memory that climbs with held bodies falls with them.",
+            [target("sum by (instance) (process_resident_memory_bytes)", "{{instance}} memory", "A"),
+             target("sum by (instance) (process_open_fds)", "{{instance}} descriptors", "B")], "bytes",
+            overrides=[override(("byRegexp", "/ descriptors$/"), unit="short", **right)]),
+        timeseries(
+            "Scrape",
+            "What writing the metrics took. It runs beside the requests; a second is too long for the scrape's timeout.",
+            [target("max by (instance) (mainstay_scrape_seconds)", "{{instance}}")], "s"),
+    ]
+
+
+BOARD = dashboard("mainstay-proxy", "the proxy itself", "What it holds, how late it is, and what it runs.", panels())

@@ -1,0 +1,104 @@
+"""Upstream health: which provider is ill, and what Mainstay does about it."""
+
+from .parts import (
+    BLUE, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW, dashboard, explain, override,
+    quantile, rate, state_code, state_timeline, target, timeseries,
+)
+
+
+def panels():
+    share = (f"{rate('mainstay_attempts_total', ENDPOINT, 'endpoint')} / ignoring (endpoint) group_left () "
+             f"sum(rate(mainstay_attempts_total{{{ENDPOINT}}}{RANGE}))")
+    right = {"custom__axisPlacement": "right"}
+    return [
+        state_timeline(
+            "Endpoint state",
+            "Start here. Red (open): not used, except for single probes (half open). Yellow (ramp): coming back, with "
+            "a growing share. One red row: an endpoint, and others answer. Every row of a provider red: the provider, "
+            "its host or its key. Every row of a model red: the model lives off its fallbacks, or fails.",
+            [target(state_code(), "{{endpoint}}")], STATES),
+        timeseries(
+            "Health",
+            "What the next attempt on an endpoint is expected to succeed with, learnt from real traffic. It falls "
+            "before the breaker opens: a line that sags for minutes without opening is a provider that is partly ill. "
+            "Rate limits (429) do not count here.",
+            [target(f"min by (endpoint, model) (mainstay_endpoint_health_ratio{{{ENDPOINT}}})", "{{endpoint}}")],
+            "percentunit", high=1, links=[explain()],
+            thresholds=[{"color": RED, "value": None}, {"color": ORANGE, "value": 0.5},
+                        {"color": GREEN, "value": 0.9}]),
+        timeseries(
+            "What health is made of",
+            "The weighed successes and failures of about the last half minute, endpoint by endpoint. Both near 0: it gets "
+            "no traffic, and its health is a prior, not a finding. Failures alone: it is tried and fails.",
+            [target(f'max by (endpoint, part) (mainstay_endpoint_health_evidence{{{ENDPOINT}}})', "{{endpoint}} {{part}}")],
+            "short", overrides=[override(("byRegexp", "/ failure$/"), color={"mode": "fixed", "fixedColor": RED})]),
+        timeseries(
+            "Share of attempts",
+            "Where the attempts go. A sick endpoint's band should shrink within seconds and grow back in steps. If it "
+            "keeps its share while its health is low, it is the only one left. Look at who carries the rest: can that "
+            "account bear the load, and its price?",
+            [target(share, "{{endpoint}}")], "percentunit", stack=True, high=1),
+        timeseries(
+            "Share by choice",
+            "Where the next request's first attempt would go, from Mainstay itself: it falls with the first failures, "
+            "before the attempts show it, and tells of endpoints that nobody asks for at the moment.",
+            [target(f"avg by (endpoint, model) (mainstay_endpoint_share_ratio{{{ENDPOINT}}})", "{{endpoint}}")],
+            "percentunit", high=1, links=[explain()]),
+        timeseries(
+            "Time to first token",
+            "From the request sent to the first content of a stream: median and 95th percentile by endpoint, of "
+            "attempts that got that far. Both up on one endpoint: it is slow or overloaded. Only p95 up: part of it "
+            "is. All up at once: look at this machine and its network first. A line that ends has no answers left.",
+            [target(quantile(0.5, "mainstay_first_content_seconds", ENDPOINT + ', kind="stream"', "endpoint"),
+                    "{{endpoint}} p50", "A"),
+             target(quantile(0.95, "mainstay_first_content_seconds", ENDPOINT + ', kind="stream"', "endpoint"),
+                    "{{endpoint}} p95", "B")],
+            "s", overrides=[override(("byRegexp", "/ p50$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+        timeseries(
+            "Silence between tokens",
+            "95th percentile of the silence between one piece of a stream and the next. Up on one endpoint: it stalls, "
+            "though its first token is quick. Above a second readers notice.",
+            [target(quantile(0.95, "mainstay_content_gap_seconds", ENDPOINT, "endpoint"), "{{endpoint}}")], "s"),
+        timeseries(
+            "Attempts by outcome",
+            "What providers did to single attempts; clients did not see most of it. The colour names the remedy. Blue: "
+            "the key, its account or its rights. Yellow: too much for its rate limit. Orange: the host or the way "
+            "there. Red (errors) and purple (silence): theirs, see their status page. Grey: the request, the client, "
+            "or (local_fault) this machine.",
+            [target(rate("mainstay_attempts_total", ENDPOINT, "outcome"), "{{outcome}}")],
+            "reqps", stack=True,
+            overrides=[override(("byRegexp", f"/^({classes})$/"), color={"mode": "fixed", "fixedColor": value})
+                       for classes, value in OUTCOMES]),
+        timeseries(
+            "In flight",
+            "Attempts under way. A line that climbs while traffic does not is an endpoint that accepts and stays silent.",
+            [target(f"sum by (endpoint) (mainstay_endpoint_in_flight{{{ENDPOINT}}})", "{{endpoint}}")], "short"),
+        timeseries(
+            "Moves by reason",
+            "Moves of breakers. To open: host, key, silence, missing (the model is not there) and error say who must act. "
+            "half open: probed; ramp: it answered; closed: the ramp is over. Open again and again every few seconds: "
+            "probes fail, it is still down. A few far apart: it flaps.",
+            [target(f"sum by (endpoint, to, reason) (increase(mainstay_endpoint_transitions_total{{{ENDPOINT}}}{RANGE})) "
+                    "> 0", "{{endpoint}} {{to}}: {{reason}}")],
+            "short", bars=True, stack=True,
+            overrides=[override(("byRegexp", f"/: {reason}$/"), color={"mode": "fixed", "fixedColor": value})
+                       for reason, value in (("host", ORANGE), ("key", BLUE), ("silence", PURPLE), ("missing", GREY),
+                                             ("error", RED), ("probed", YELLOW), ("answered", GREEN))]),
+        timeseries(
+            "Blocked, and rate caps",
+            "Lines: how much longer a Retry-After keeps requests away. Dashed, right: requests a second that were learnt "
+            "to be taken. Blocked most of the time: the limit is too small for its share; another key or endpoint helps.",
+            [target(f"max by (endpoint) (mainstay_endpoint_blocked_seconds{{{ENDPOINT}}})", "{{endpoint}} blocked", "A"),
+             target(f"min by (endpoint) (mainstay_endpoint_rate_cap{{{ENDPOINT}}})", "{{endpoint}} cap", "B")],
+            "s", overrides=[override(("byRegexp", "/ cap$/"), unit="reqps", custom__lineStyle={
+                "fill": "dash", "dash": [6, 4]}, **right)]),
+        timeseries(
+            "Speed",
+            "Tokens a second that the next stream is expected to bring. A fall without failures is a provider under load; "
+            "policies that weigh throughput move away by themselves.",
+            [target(f"min by (endpoint) (mainstay_endpoint_tokens_per_second{{{ENDPOINT}}})", "{{endpoint}}")], "short"),
+    ]
+
+
+BOARD = dashboard("mainstay-upstream-health", "upstream health",
+                  "Which provider is ill, and what Mainstay does about it.", panels())
