@@ -82,7 +82,7 @@ EXPECTED = {
     ("the-proxy-itself", "Event loop lag", "B"): ("p99", MOVES),
     ("the-proxy-itself", "CPU", "A"): ("127.0.0.1", MOVES),
     ("the-proxy-itself", "Memory, and descriptors", "A"): ("memory", MOVES),
-    ("the-proxy-itself", "Memory, and descriptors", "B"): ("descriptors", RISES),
+    ("the-proxy-itself", "Memory, and descriptors", "B"): ("descriptors", MOVES),
     ("the-proxy-itself", "Scrape", "A"): ("127.0.0.1", MOVES),
     ("rules", "Rule", "job_model_provider_endpoint:mainstay_endpoint_usable:max"): ("@alpha", FALLS),
     ("rules", "Rule", "job_model:mainstay_requests:rate5m"): ("acme", MOVES),
