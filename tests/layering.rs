@@ -46,8 +46,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core/health", &["core/time", "core/outcome", "core/quota", "core/catalog"]),
     // To `drift`: what a policy lets differ is judged where candidates are left out.
     ("core/plan", &["core/time", "core/quota", "core/catalog", "core/policy", "core/drift", "core/health"]),
+    // To `names`: whose policy decides is told with what became of it.
     ("core/exchange", &[
-        "core/time", "core/outcome", "core/quota", "core/timeouts", "core/catalog", "core/policy", "core/health",
+        "core/names", "core/time", "core/outcome", "core/quota", "core/timeouts", "core/catalog", "core/policy", "core/health",
         "core/plan",
     ]),
 
@@ -135,7 +136,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What it keeps is of the generation that serves, in the wall clock's time.
     ("edge/store", &["edge/clock", "edge/generation", "edge/lifecycle"]), // a process that was succeeded writes no more
     ("edge/plugin", &[
-        "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks",
+        "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks", "edge/exporter",
         "edge/proxy", "edge/prober", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),
