@@ -116,7 +116,8 @@ fn start(upstream: &Upstream, room: &Path) -> anyhow::Result<(Proxy, Operator)> 
     let (address, admin) = (free()?, free()?);
     let server = format!(
         "server: {{ listen: [\"{address}\"], admin: {{ listen: \"{admin}\" }} }}\n\
-         aliases: {{ bench/model: bench/model-0 }}\n"
+         aliases: {{ bench/model: bench/model-0 }}\n\
+         policies: {{ default: {{ timeouts: {{ idle: 1h, total: 1h }} }} }}\n"
     );
     let text = |price| {
         format!(
