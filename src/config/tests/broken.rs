@@ -972,3 +972,42 @@ fn a_doubt_about_an_endpoint_says_which_rule_leaves_it_out() {
         "{hint}"
     );
 }
+
+/// What a first file gets wrong: the hint alone leads to the fix.
+#[test]
+fn a_hint_says_what_to_do_about_indentation_and_lists() {
+    let hint = |text: &str, message: &str| {
+        let error = read(text).unwrap_err();
+        let found = error
+            .findings()
+            .iter()
+            .find(|one| one.message.contains(message));
+        let found = found.unwrap_or_else(|| panic!("{error}"));
+        found.hint.clone().unwrap_or_default()
+    };
+    let field_of_models = "\
+providers:
+  a: { base_url: https://x.test, auth: none }
+models:
+  a/b:
+  endpoints: [{ provider: a }]
+";
+    let told = hint(
+        field_of_models,
+        "expected a map of model settings, found a list",
+    );
+    assert!(
+        told.contains("\"endpoints\" for one of `models`") && told.contains("indent"),
+        "{told}"
+    );
+    let no_list = BASE.replace("[{ provider: openai }]", "{ provider: openai }");
+    assert!(hint(&no_list, "expected a list, found a map").contains("`- `"));
+    let askew = with("server:\n   threads: 1\n  drain: 1s\n");
+    assert!(hint(&askew, "not valid YAML").contains("same column"));
+    let unquoted = BASE.replace("sk-test", "${A_KEY}");
+    let error = read(&unquoted).unwrap_err().to_string();
+    assert!(
+        error.contains("value: ${A_KEY}"),
+        "the variable is no secret: {error}"
+    );
+}
