@@ -235,18 +235,22 @@ impl Operator {
 fn tell(number: usize, seen: &mut Seen) -> anyhow::Result<(f64, Duration)> {
     seen.quiet.sort_unstable();
     seen.reloading.sort_unstable();
-    let at = |all: &[Duration], share: f64| {
-        let place = (all.len() as f64 * share) as usize;
+    // The request that so many of a hundred are not slower than.
+    let at = |all: &[Duration], percent: usize| {
+        let place = all.len() * percent / 100;
         all.get(place.min(all.len().saturating_sub(1)))
             .copied()
             .context("no request was made")
     };
     let (quiet, reloading) = (&seen.quiet, &seen.reloading);
     let (p50, p99) = (
-        (at(quiet, 0.5)?, at(reloading, 0.5)?),
-        (at(quiet, 0.99)?, at(reloading, 0.99)?),
+        (at(quiet, 50)?, at(reloading, 50)?),
+        (at(quiet, 99)?, at(reloading, 99)?),
     );
-    let over = (at(quiet, 1.0)? - p50.0, at(reloading, 1.0)? - p50.1);
+    let over = (
+        at(quiet, 100)?.saturating_sub(p50.0),
+        at(reloading, 100)?.saturating_sub(p50.1),
+    );
     let ratio = p99.1.as_secs_f64() / p99.0.as_secs_f64();
     let ms = |(one, other): (Duration, Duration)| {
         format!(
