@@ -109,6 +109,13 @@ bench-compare: prereqs nginx ## what a request costs beside nginx and bare Pingo
 	@ulimit -n 16384 2>/dev/null; \
 	set -x; "$${CARGO_TARGET_DIR:-target}/release/compare" $(OPTIONS)
 
+# Seconds with reloads beside quiet ones, under the same load. OPTIONS=--quick takes half a minute.
+.PHONY: bench-reload
+bench-reload: prereqs ## what reloads cost the requests beside them, and what one takes (docs/bench.md)
+	$(CARGO) build --locked --release --features compare --bins
+	@ulimit -n 16384 2>/dev/null; \
+	set -x; "$${CARGO_TARGET_DIR:-target}/release/compare" --reloads $(OPTIONS)
+
 # Counted, not timed: nearly the same on every machine, however busy, and held against bounds.
 .PHONY: bench-instructions
 bench-instructions: prereqs ## how many instructions a request takes, beside bare Pingora (needs valgrind)

@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Asks once and reads the whole answer.
-    async fn ask(&mut self, request: &Request) -> anyhow::Result<()> {
+    pub(crate) async fn ask(&mut self, request: &Request) -> anyhow::Result<()> {
         self.answer.clear();
         self.socket.write_all(&request.0).await?;
         self.read_to_end().await

@@ -1,6 +1,7 @@
 //! What Mainstay costs beside nginx and bare Pingora: CPU of each proxy's process, memory of an open stream,
 //! latency that is added, in interleaved rounds before one local upstream. In reading order: the runs, then
-//! `load`, `upstream`, `proxies`, `bare`, `report`, and `instructions`, which counts instead of timing. How to read it is in `docs/bench.md`.
+//! `load`, `upstream`, `proxies`, `bare`, `report`, `instructions`, which counts instead of timing, `reloads`, what a
+//! reload costs requests, and `building`, what it costs itself. How to read it is in `docs/bench.md`.
 //! Must never load anything but 127.0.0.1, or leave a process behind.
 
 #![expect(
@@ -15,6 +16,8 @@ mod proxies;
 mod bare;
 mod report;
 mod instructions;
+mod reloads;
+mod building;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -83,15 +86,19 @@ fn main() -> anyhow::Result<()> {
     if args.iter().any(|arg| arg == "--instructions") {
         return runtime.block_on(instructions::compare());
     }
+    if args.iter().any(|arg| arg == "--reloads") {
+        building::measure()?;
+        return runtime.block_on(reloads::measure(quick));
+    }
     let size = if quick { &QUICK } else { &FULL };
     runtime.block_on(compare(size, other.map(PathBuf::from)))
 }
 
 /// A folder of this run's own; gone at its end.
-struct Room(PathBuf);
+pub(crate) struct Room(pub(crate) PathBuf);
 
 impl Room {
-    fn make() -> anyhow::Result<Self> {
+    pub(crate) fn make() -> anyhow::Result<Self> {
         let name = format!("mainstay-compare-{}", std::process::id());
         let room = std::env::temp_dir().join(name);
         std::fs::create_dir(&room)?;
@@ -186,7 +193,7 @@ async fn memory(
     Ok(())
 }
 
-fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits
         .lines()

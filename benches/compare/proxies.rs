@@ -98,15 +98,26 @@ impl Proxy {
         run: Run<'_>,
     ) -> anyhow::Result<Self> {
         let (address, admin) = (free()?, free()?);
-        let room = room.join(name.replace(' ', "-"));
-        // A folder of its own: it is watched for changes of the file.
-        std::fs::create_dir_all(room.join("conf"))?;
-        let conf = room.join("conf/mainstay.yaml");
         let text = format!(
             "server: {{ listen: [\"{address}\"], admin: {{ listen: \"{admin}\" }}, threads: 1 }}\n\
              providers: {{ bench: {{ base_url: \"http://{upstream}/v1\", auth: none }} }}\n\
              models: {{ bench/model: {{ endpoints: [{{ provider: bench }}] }} }}\n"
         );
+        let room = room.join(name.replace(' ', "-"));
+        Self::mainstay_of(name, program, (address, &text), &room, run)
+    }
+
+    /// Mainstay with this configuration, which listens at `address`, in `conf/mainstay.yaml` of a new folder.
+    pub(crate) fn mainstay_of(
+        name: &'static str,
+        program: &Path,
+        (address, text): (SocketAddr, &str),
+        room: &Path,
+        run: Run<'_>,
+    ) -> anyhow::Result<Self> {
+        // A folder of its own: it is watched for changes of the file.
+        std::fs::create_dir_all(room.join("conf"))?;
+        let conf = room.join("conf/mainstay.yaml");
         std::fs::write(&conf, text)?;
         let log = File::create(room.join("access.log"))?;
         let mut command = run.command(program);
@@ -183,7 +194,7 @@ impl Drop for Proxy {
 }
 
 /// A port that nobody listens on.
-fn free() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

@@ -70,7 +70,8 @@ fn tell(at: &Trail, message: &str, value: &Value, report: &mut Report<'_>) {
     if found.is_some_and(|found| is_long_text(found) || may_hold_credential(found)) {
         report.hide(at);
     }
-    report.error_with(at, refusal(message, found), hint_for(message, found));
+    let hint = hint_for(message, found).or_else(|| misplaced(at, message, found));
+    report.error_with(at, refusal(message, found), hint);
     report.settle(at);
 }
 
@@ -103,8 +104,24 @@ fn hint_for(message: &str, found: Option<&Value>) -> Option<String> {
     if is_scalar && message.ends_with("expected text") {
         return Some("put it in quotes".to_owned());
     }
+    if message.ends_with("expected a list") && found.is_some() {
+        return Some("begin each entry with `- `, or put [ ] around them".to_owned());
+    }
     let is_duration = message.contains("expected a duration");
     (is_scalar && is_duration).then(|| "write the unit, such as 30s".to_owned())
+}
+
+/// What stands where a provider, model or policy is expected is most often a setting of the one above, too far left.
+fn misplaced(at: &Trail, message: &str, found: Option<&Value>) -> Option<String> {
+    let [Step::Key(section), Step::Key(_)] = at.steps() else {
+        return None;
+    };
+    let is_entry = message.contains("expected a map of ");
+    let is_other = found.is_some_and(|found| !found.is_mapping() && !found.is_null());
+    let name = shown_key(at);
+    (is_entry && is_other).then(|| {
+        format!("this takes \"{name}\" for one of `{section}`; if it is a setting of the one above, indent it further")
+    })
 }
 
 fn kind(value: Option<&Value>) -> &'static str {

@@ -97,7 +97,13 @@ impl<'a> Report<'a> {
     pub(super) fn syntax_error(&mut self, spot: Spot, message: String) {
         let cause = snippet::unquoted_variable(&self.source.text, spot);
         let spot = cause.unwrap_or(spot);
-        let hint = cause.map(|_| "put quotes around it: \"${NAME}\"".to_owned());
+        let hint = match cause {
+            Some(_) => "put quotes around it: \"${NAME}\"",
+            None => {
+                "names of one map begin in the same column, behind spaces; brackets and quotes are closed"
+            }
+        };
+        let hint = Some(hint.to_owned());
         let message = match cause {
             Some(_) => "`${` must be quoted inside {} and []".to_owned(),
             None => message,

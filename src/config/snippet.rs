@@ -64,11 +64,16 @@ fn masked(line: &str, secrets: impl Iterator<Item = (usize, usize)>) -> String {
             .iter()
             .any(|(from, to)| (*from..*to).contains(&column))
     };
-    let show = |(index, character): (usize, char)| match hides(index + 1) {
-        true if !character.is_whitespace() => MASK,
-        _ => character,
+    // The beginning of a variable is no secret, and what a finding may be about.
+    let next = line.chars().skip(1).map(Some).chain([None]);
+    let show = |(index, (character, next)): (usize, (char, Option<char>))| {
+        let begins_variable = character == '$' && next == Some('{');
+        match hides(index + 1) {
+            true if !character.is_whitespace() && !begins_variable => MASK,
+            _ => character,
+        }
     };
-    line.chars().enumerate().map(show).collect()
+    line.chars().zip(next).enumerate().map(show).collect()
 }
 
 /// Where the line at the spot has `${` outside of quotes and comments.

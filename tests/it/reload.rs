@@ -1,10 +1,11 @@
 //! A changed file takes effect without a restart; one that cannot be used changes nothing and is named.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mainstay::cmd::mock::Script;
+use mainstay::cmd::mock::{Kind, Script};
 
-use crate::harness::{Config, Proxy, eventually, fast, mock, run};
+use crate::harness::{Config, Proxy, eventually, failing, fast, mock, run};
 use crate::raw::{self, BOTH, Ended, H1, Request, Via};
 
 const BROKEN: &str = "server: { listen: [127.0.0.1:0] }\nproviders: { one: { base_ulr: x } }\n";
@@ -264,8 +265,12 @@ async fn a_rotated_credential_file_is_used_without_a_restart() {
     let config = config.model("t/m", &["one"]).text();
     let proxy = Proxy::start(&config);
     assert!(serves(&proxy, "t/m").await);
+    let begun = Instant::now();
     store("..2", "sk-second\n");
     until(&proxy, "rotated", |config| config["generation"] == 2).await;
+    // It takes a tenth of a second; two are promised, and a busy machine gets four. The poll would take ten.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
     assert!(serves(&proxy, "t/m").await);
     let received = mock.received();
     let sent: Vec<_> = received
@@ -340,4 +345,97 @@ async fn a_removed_key_is_refused_from_then_on() {
     proxy.signal("HUP");
     until(&proxy, "applied", |config| config["generation"] == 2).await;
     assert_eq!(proxy.call(Via::H2, &ask()).await.status, 401);
+}
+
+/// The state and the failures of every endpoint, by its id.
+async fn states(proxy: &Proxy) -> BTreeMap<String, (String, String)> {
+    let shown = proxy.admin_get("/api/endpoints").await.json();
+    let all = shown.as_array().unwrap().iter();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    all.map(|one| {
+        (
+            text(&one["id"]),
+            (text(&one["state"]), one["failures"].to_string()),
+        )
+    })
+    .collect()
+}
+
+/// A breaker that tripped belongs to its endpoint, host or key: prices and new keys are no reason to forget it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_and_a_new_key_leave_every_breaker_as_it_was() {
+    let refusing = mock(failing(Kind::status(401))).await;
+    let broken = mock(failing(Kind::status(503))).await;
+    let good = mock(fast()).await;
+    let config = |price: u8, keys: &str| {
+        let model = format!(
+            "endpoints: [{{ provider: refusing }}, {{ provider: broken }}, \
+             {{ provider: good, price: {{ prompt: {price}, completion: 1 }} }}]"
+        );
+        Config::new()
+            .provider_with("refusing", refusing.addr(), &format!("keys: [{keys}]"))
+            .provider("broken", broken.addr())
+            .provider("good", good.addr())
+            .raw_model("t/m", &model)
+            // It rests as long as this test takes.
+            .top("health: { trip_after: 1, rest: { server_error: 1h }, probe_share: 0, probe_fast: { below: 0s } }")
+            .text()
+    };
+    let one = "{ name: old, value: sk-old-1 }";
+    let proxy = Proxy::start_unwatched(&config(1, one));
+    for _ in 0..2 {
+        assert!(serves(&proxy, "t/m").await);
+    }
+    let before = states(&proxy).await;
+    assert_eq!(before["t/m@refusing/old"].0, "open", "{before:?}");
+    assert_eq!(before["t/m@broken/default"].0, "open", "{before:?}");
+    assert_eq!(before["t/m@good/default"].0, "closed", "{before:?}");
+    proxy.write_config(&config(2, one));
+    proxy.signal("HUP");
+    until(&proxy, "applied", |config| config["generation"] == 2).await;
+    assert_eq!(states(&proxy).await, before);
+
+    proxy.write_config(&config(
+        2,
+        &format!("{one}, {{ name: new, value: sk-new-1 }}"),
+    ));
+    proxy.signal("HUP");
+    until(&proxy, "a new key", |config| config["generation"] == 3).await;
+    let mut after = states(&proxy).await;
+    let new = after.remove("t/m@refusing/new").unwrap();
+    assert_eq!((new.0.as_str(), new.1.as_str()), ("closed", "{}"));
+    assert_eq!(after, before);
+    let trips = [("endpoint", "t/m@broken/default")];
+    let trips = proxy
+        .metrics()
+        .await
+        .sum("mainstay_endpoint_trips_total", &trips);
+    assert!((trips - 1.0).abs() < 0.1, "{trips}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_endpoint_finishes_what_it_carries() {
+    let slow = Script {
+        pace: Duration::from_millis(20),
+        ..fast()
+    };
+    let (goes, stays) = (mock(slow).await, mock(fast()).await);
+    let config = Config::new().provider("stays", stays.addr());
+    let both = config
+        .clone()
+        .provider("goes", goes.addr())
+        .model("t/m", &["goes", "stays"]);
+    let proxy = Proxy::start_unwatched(&both.text());
+    let mut client = H1::connect(proxy.data).await;
+    client.send(&Request::stream("t/m")).await;
+    let mut under_way = client.head().await;
+    assert!(client.chunk(&mut under_way).await);
+    proxy.write_config(&config.model("t/m", &["stays"]).text());
+    proxy.signal("HUP");
+    until(&proxy, "applied", |config| config["generation"] == 2).await;
+    assert!(serves(&proxy, "t/m").await);
+    assert_eq!((goes.received().len(), stays.received().len()), (1, 1));
+    client.body(&mut under_way).await;
+    assert_eq!(under_way.end, Ended::Whole);
+    assert_eq!(under_way.content(), Script::default().answer());
 }

@@ -2,6 +2,8 @@
 //! that cannot be used leaves the old generation serving. Must never drop a request. Beside it: `triggers`.
 
 mod triggers;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use crate::config::diff::Diff;
 use crate::config::{self, ConfigError, Loaded};
 use crate::edge::admin::Reloaded;
+use crate::edge::generation::Generation;
 use crate::edge::plugin::{Applied, Mainstay};
 use crate::edge::tls::Shown;
 
@@ -27,6 +30,9 @@ pub(crate) struct Reloader {
     shown: Arc<Shown>,
     /// The hash of what was tried last, good or bad.
     tried: String,
+    /// Generations that served before, as long as requests finish on them. Held, so that the last of those requests
+    /// does not free a whole generation on a thread that others wait for: that is done here.
+    retired: Vec<Arc<Generation>>,
 }
 
 impl Reloader {
@@ -37,6 +43,7 @@ impl Reloader {
             mainstay,
             shown,
             tried,
+            retired: Vec::new(),
         }
     }
 
@@ -50,6 +57,7 @@ impl Reloader {
             drop(generation);
             let trigger = triggers.next().await;
             let reloaded = self.look(&trigger);
+            self.free_unused();
             if let (Trigger::Operator(request), Some(reloaded)) = (trigger, reloaded) {
                 // Who asked may have gone.
                 let _gone = request.send(reloaded);
@@ -69,6 +77,12 @@ impl Reloader {
             }
             Err(error) => self.unusable(&error, trigger),
         }
+    }
+
+    /// Frees what no request uses any more; time is a trigger too, so that none is kept for long.
+    fn free_unused(&mut self) {
+        self.retired
+            .retain(|generation| Arc::strong_count(generation) > 1);
     }
 
     fn serving(&self) -> String {
@@ -114,11 +128,12 @@ impl Reloader {
         }
     }
 
-    fn apply(&self, loaded: Loaded, trigger: &Trigger) -> Reloaded {
+    fn apply(&mut self, loaded: Loaded, trigger: &Trigger) -> Reloaded {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
         let warnings = loaded.warnings.clone();
+        let last = self.mainstay.current().load_full();
         let Applied {
             generation,
             changes,
@@ -134,6 +149,7 @@ impl Reloader {
                 };
             }
         };
+        self.retired.push(last);
         self.shown
             .replace(self.mainstay.current().load_full().identities());
         say_applied(generation, &changes, trigger);

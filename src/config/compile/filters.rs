@@ -274,30 +274,20 @@ fn check_windows(catalog: &Catalog, report: &mut Report<'_>) {
     }
 }
 
-/// Models without any full price whose policy decides by price. Where some endpoints have one, `models` warns.
+/// Models without any full price whose policy decides by price, be it their own or that of a key that may use them.
+/// Where some endpoints have one, `models` warns.
 fn check_unpriced(config: &raw::Config, catalog: &Catalog, report: &mut Report<'_>) {
     for model in catalog.models() {
-        let name = model
-            .policy
-            .as_ref()
-            .map_or(Snapshot::DEFAULT_POLICY, PolicyName::as_str);
-        let mut policies = config.policies.0.iter();
-        let Some((_, policy)) = policies.find(|(known, _)| known == name) else {
-            continue;
-        };
-        let needs = if policy.sort.0 == COST {
-            "`sort: cost`"
-        } else if policy.max_cost.is_some() {
-            "`max_cost`"
-        } else if policy.degrade.max_price_ratio.is_some() && !model.fallbacks.is_empty() {
-            "`max_price_ratio`"
-        } else {
-            continue;
-        };
         let price = |ix: &EndpointIx| catalog.endpoint(*ix).price.typical();
         if model.endpoints.iter().any(|ix| price(ix).is_some()) {
             continue;
         }
+        let mut deciding = deciding(config, model).into_iter();
+        let Some((name, needs)) =
+            deciding.find_map(|name| Some((name, needs_prices(config, name, model)?)))
+        else {
+            continue;
+        };
         let at = Trail::top("models")
             .key(model.name.as_str())
             .key("endpoints");
@@ -305,5 +295,36 @@ fn check_unpriced(config: &raw::Config, catalog: &Catalog, report: &mut Report<'
             format!("no endpoint has a full price, which {needs} of the policy \"{name}\" needs");
         let hint = "write `prompt` and `completion` in USD per million tokens; 0 = free".to_owned();
         report.warn(&at, message, hint);
+    }
+}
+
+/// The names of the policies that may decide for requests for the model.
+fn deciding<'c>(config: &'c raw::Config, model: &'c Model) -> Vec<&'c str> {
+    let own = model.policy.as_ref();
+    let own = own.map_or(Snapshot::DEFAULT_POLICY, PolicyName::as_str);
+    let may_use = |key: &&raw::auth::CallerKey| {
+        let allowed = |pattern: &Text| match pattern.0.strip_suffix('*') {
+            Some(stem) => model.name.as_str().starts_with(stem),
+            None => model.name.as_str() == pattern.0,
+        };
+        key.models.0.is_empty() || key.models.0.iter().any(allowed)
+    };
+    let keys = config.auth.keys.0.iter().filter(may_use);
+    let of_keys = keys.filter_map(|key| Some(key.policy.as_ref()?.0.as_str()));
+    [own].into_iter().chain(of_keys).collect()
+}
+
+/// The field of the policy that decides by price, if any does.
+fn needs_prices(config: &raw::Config, policy: &str, model: &Model) -> Option<&'static str> {
+    let mut policies = config.policies.0.iter();
+    let (_, policy) = policies.find(|(known, _)| known == policy)?;
+    if policy.sort.0 == COST {
+        Some("`sort: cost`")
+    } else if policy.max_cost.is_some() {
+        Some("`max_cost`")
+    } else if policy.degrade.max_price_ratio.is_some() && !model.fallbacks.is_empty() {
+        Some("`max_price_ratio`")
+    } else {
+        None
     }
 }

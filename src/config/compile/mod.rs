@@ -3,7 +3,7 @@
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
 //! `callers`, `providers`, `base_url`, `addresses`, `health_check`, `headers`,
 //! `keys`, `tls`, `models`, `aliases`, `chains`, `sticky`, `policies`, `health`, `routes`,
-//! `store`, `telemetry`.
+//! `store`, `telemetry`, `reach`.
 
 use crate::config::raw;
 use crate::config::report::Report;
@@ -31,6 +31,7 @@ mod health;
 mod routes;
 mod store;
 mod telemetry;
+mod reach;
 
 /// Checks the configuration and resolves everything in it.
 pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot {
@@ -42,7 +43,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
     filters::check(config, &catalog, report);
     let routes = routes::compile(config, report);
     let callers = callers::compile(config, report);
-    Snapshot {
+    let snapshot = Snapshot {
         server: server::compile(config, report),
         callers,
         providers: providers
@@ -56,5 +57,10 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
         retry_budget: health::compile_budget(&config.retry_budget, report),
         store: store::compile(&config.store, report),
         telemetry: telemetry::compile(&config.telemetry, report),
+    };
+    // What was refused stands in it as something else, of which nothing follows.
+    if !report.has_errors() {
+        reach::check(config, &snapshot, report);
     }
+    snapshot
 }

@@ -895,6 +895,12 @@ fn doubts_about_chains_prices_and_regions() {
         &with("policies: { default: { max_cost: 1 } }\n"),
         &[unpriced],
     );
+    let thrifty = "auth: { keys: [{ name: k, key: x, policy: thrifty }] }\n\
+                   policies: { thrifty: { sort: cost } }\n";
+    let unpriced = "which `sort: cost` of the policy \"thrifty\" needs";
+    check(&with(thrifty), &[unpriced]);
+    let not_here = thrifty.replace("policy:", "models: [openai/x*], policy:");
+    check(&with(&not_here), &["no model matches"]);
     let nowhere = "no provider has the region \"eu\"";
     check(
         &with("policies: { default: { require: { region: [eu] } } }\n"),
@@ -904,5 +910,104 @@ fn doubts_about_chains_prices_and_regions() {
     check(
         &with("policies: { default: { degrade: { models: [x/*] } } }\n"),
         &[nobody],
+    );
+}
+
+#[test]
+fn doubts_about_endpoints_that_no_request_can_reach() {
+    let two = BASE.replace(
+        "models:\n",
+        "  other: { base_url: https://x.test, auth: none, zdr: true }\nmodels:\n",
+    );
+    let two = two.replace(
+        "[{ provider: openai }]",
+        "[{ provider: openai }, { provider: other, tag: b }]",
+    );
+    let doubts = |lines: &str, expected: &[&str]| {
+        let found = lines_of(&format!("{two}{lines}"));
+        assert_eq!(found.len(), expected.len(), "{lines}: {found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{expected} in {found}");
+        }
+    };
+    let policy =
+        |require: &str| format!("policies: {{ default: {{ require: {{ {require} }} }} }}\n");
+    doubts("", &[]);
+    let endpoint = "no request can reach this endpoint";
+    let model = "no request can reach the model \"openai/gpt-5-mini\"";
+    doubts(&policy("zdr: true"), &[&format!("5:36 {endpoint}")]);
+    doubts(&policy("ignore: [other]"), &[&format!("5:58 {endpoint}")]);
+    doubts(&policy("only: [other]"), &[endpoint]);
+    doubts(
+        &policy("data_collection: deny"),
+        &[&format!("5:24 {model}")],
+    );
+    doubts(&policy("ignore: [openai, other]"), &[model]);
+    // A policy that nobody has decides nothing; one of a key, of another model, or of a chain lets it be reached.
+    let strict = "{ require: { zdr: true } }";
+    doubts(&format!("policies: {{ nobodys: {strict} }}\n"), &[]);
+    let keyed = format!(
+        "policies: {{ default: {strict}, loose: {{ attempts: 2 }} }}\n\
+         auth: {{ keys: [{{ name: k, key: x, policy: loose }}] }}\n"
+    );
+    doubts(&keyed, &[]);
+    let chained = format!(
+        "  a/x: {{ endpoints: [{{ provider: other }}], fallbacks: [openai/gpt-5-mini], policy: loose }}\n\
+         policies: {{ default: {strict}, loose: {{ attempts: 2 }} }}\n"
+    );
+    doubts(&chained, &[]);
+}
+
+fn lines_of(text: &str) -> Vec<String> {
+    lines(&load(text).warnings)
+}
+
+#[test]
+fn a_doubt_about_an_endpoint_says_which_rule_leaves_it_out() {
+    let text = with("policies: { default: { require: { zdr: true } } }\n");
+    let warnings = load(&text).warnings;
+    let hint = warnings[0].hint.as_deref().unwrap();
+    assert!(
+        hint.contains("`require.zdr` of the policy \"default\""),
+        "{hint}"
+    );
+}
+
+/// What a first file gets wrong: the hint alone leads to the fix.
+#[test]
+fn a_hint_says_what_to_do_about_indentation_and_lists() {
+    let hint = |text: &str, message: &str| {
+        let error = read(text).unwrap_err();
+        let found = error
+            .findings()
+            .iter()
+            .find(|one| one.message.contains(message));
+        let found = found.unwrap_or_else(|| panic!("{error}"));
+        found.hint.clone().unwrap_or_default()
+    };
+    let field_of_models = "\
+providers:
+  a: { base_url: https://x.test, auth: none }
+models:
+  a/b:
+  endpoints: [{ provider: a }]
+";
+    let told = hint(
+        field_of_models,
+        "expected a map of model settings, found a list",
+    );
+    assert!(
+        told.contains("\"endpoints\" for one of `models`") && told.contains("indent"),
+        "{told}"
+    );
+    let no_list = BASE.replace("[{ provider: openai }]", "{ provider: openai }");
+    assert!(hint(&no_list, "expected a list, found a map").contains("`- `"));
+    let askew = with("server:\n   threads: 1\n  drain: 1s\n");
+    assert!(hint(&askew, "not valid YAML").contains("same column"));
+    let unquoted = BASE.replace("sk-test", "${A_KEY}");
+    let error = read(&unquoted).unwrap_err().to_string();
+    assert!(
+        error.contains("value: ${A_KEY}"),
+        "the variable is no secret: {error}"
     );
 }

@@ -1,5 +1,5 @@
 //! Owns the tests of whole files: `broken` (what is said about which file), `built` (what loads and what is
-//! not built yet), `diff`, `examples` (the files in `conf/`), `secrets`, `schema`, `hostile`.
+//! not built yet), `diff`, `examples` (the files in `conf/`), `secrets`, `schema`, `observed` (a test for each setting), `hostile`.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,7 @@ mod diff;
 mod examples;
 mod secrets;
 mod schema;
+mod observed;
 mod hostile;
 
 /// A configuration to which cases add their own lines.
