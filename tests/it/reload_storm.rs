@@ -87,7 +87,9 @@ impl Load {
         let json = client(Via::H1, "t/m", false, NOW_AND_THEN);
         let slow = client(Via::H1, "t/slow", true, Duration::ZERO);
         let kinds = asking.repeat(CLIENTS).into_iter();
-        let kinds = kinds.chain([json; CONNECTIONS]).chain([slow; STREAMS]);
+        let kinds = kinds
+            .chain(std::iter::repeat_n(json, CONNECTIONS))
+            .chain(std::iter::repeat_n(slow, STREAMS));
         let address = proxy.data;
         let clients = kinds
             .map(|kind| tokio::spawn(kind.ask(address, load.stop.clone(), load.answered.clone())));

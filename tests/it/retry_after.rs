@@ -57,9 +57,14 @@ async fn waits(what: &str, told: Told<'_>, least: f64, most: f64) {
     assert!(took >= least && took < most + 2.5, "{what}: {took} s");
 }
 
+#[expect(clippy::disallowed_methods, reason = "a provider's own clock")]
+fn date_in(seconds: u64) -> String {
+    httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn x07_a_wait_within_patience_is_waited_for_however_it_is_said() {
-    let in_three = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+    let in_three = date_in(3);
     let both = [
         ("retry-after", "1".to_owned()),
         ("retry-after-ms", "0".to_owned()),
@@ -88,7 +93,7 @@ async fn x07_a_wait_within_patience_is_waited_for_however_it_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn x07_a_wait_beyond_patience_is_told_at_once() {
-    let late = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    let late = date_in(3600);
     for (what, value) in [("seconds", "3600".to_owned()), ("a date", late)] {
         let headers = header("retry-after", value);
         let (answer, took, asked) = refused_once(Told {
