@@ -405,11 +405,11 @@ async fn a_price_and_a_new_key_leave_every_breaker_as_it_was() {
     let new = after.remove("t/m@refusing/new").unwrap();
     assert_eq!((new.0.as_str(), new.1.as_str()), ("closed", "{}"));
     assert_eq!(after, before);
-    let trips = [("endpoint", "t/m@broken/default")];
+    let trips = [("endpoint", "t/m@broken/default"), ("to", "open")];
     let trips = proxy
         .metrics()
         .await
-        .sum("mainstay_endpoint_trips_total", &trips);
+        .sum("mainstay_endpoint_transitions_total", &trips);
     assert!((trips - 1.0).abs() < 0.1, "{trips}");
 }
 
