@@ -17,6 +17,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest answer that is read: some hundred bytes an endpoint.
 const LARGEST: usize = 64 << 20;
 
+/// What an admin port is shown; the same for every verb that asks one.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct TokenArgs {
+    /// The admin port's token.
+    #[arg(
+        long,
+        env = "MAINSTAY_ADMIN_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    token: Option<String>,
+}
+
+impl TokenArgs {
+    pub(crate) fn get(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+}
+
 /// Asks one admin port.
 #[derive(Debug)]
 pub(crate) struct AdminClient {

@@ -83,13 +83,7 @@ pub enum Verdict {
 impl Explanation {
     /// Explains what a request would meet at `now`.
     pub fn of(plan: &Plan, catalog: &Catalog, health: &Health, now: Time) -> Self {
-        let scene = Scene {
-            catalog,
-            plan,
-            health,
-            bucket: plan.facts.bucket(),
-            now,
-        };
+        let scene = Scene::new(plan, catalog, health, now);
         let shares = scene.shares(&[]);
         let first = scene.likeliest(&shares);
         let tried: Vec<EndpointIx> = first.into_iter().collect();
@@ -118,13 +112,7 @@ pub fn first_shares(
     draws: u32,
     now: Time,
 ) -> Vec<(EndpointIx, f32)> {
-    let scene = Scene {
-        catalog,
-        plan,
-        health,
-        bucket: plan.facts.bucket(),
-        now,
-    };
+    let scene = Scene::new(plan, catalog, health, now);
     let shares = scene.shares_of(0, &[], draws);
     let candidates = plan.legs[0].candidates.iter();
     let endpoints = candidates.map(|candidate| candidate.endpoint);
@@ -146,13 +134,7 @@ pub fn considered(
     most: usize,
     now: Time,
 ) -> Vec<Considered> {
-    let scene = Scene {
-        catalog,
-        plan,
-        health,
-        bucket: plan.facts.bucket(),
-        now,
-    };
+    let scene = Scene::new(plan, catalog, health, now);
     let candidates = plan.legs.iter().map(|leg| leg.candidates.len()).sum();
     let mut considered = Vec::with_capacity(most.min(candidates));
     let all = plan.legs.iter().flat_map(|leg| &leg.candidates);
@@ -175,7 +157,17 @@ struct Scene<'a> {
     now: Time,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    fn new(plan: &'a Plan, catalog: &'a Catalog, health: &'a Health, now: Time) -> Self {
+        Self {
+            catalog,
+            plan,
+            health,
+            bucket: plan.facts.bucket(),
+            now,
+        }
+    }
+
     /// The part of each candidate of each leg in many draws.
     fn shares(&self, tried: &[EndpointIx]) -> Vec<Vec<f32>> {
         (0..self.plan.legs.len())

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use crate::cmd::admin_client::TokenArgs;
 use crate::config::diff::Diff;
 use crate::config::{self, ConfigError, Loaded};
 
@@ -31,14 +32,8 @@ pub(crate) struct CheckArgs {
     /// Also say what would change in a running process, asked at its admin port, such as http://127.0.0.1:8081.
     #[arg(long, value_name = "URL")]
     against: Option<String>,
-    /// The admin port's token.
-    #[arg(
-        long,
-        env = "MAINSTAY_ADMIN_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN"
-    )]
-    token: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -59,7 +54,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         (Err(error), Format::Text) => return Err(error.into()),
         (Err(error), Format::Json) => return refuse(&path, &error),
     };
-    let token = args.token.as_deref();
+    let token = args.token.get();
     let against = args.against.as_deref();
     let changes = against
         .map(|url| against::changes(url, token, &loaded))

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::cmd::admin_client::AdminClient;
+use crate::cmd::admin_client::{AdminClient, TokenArgs};
 use crate::config;
 use crate::core::health::Health;
 use crate::core::time::Time;
@@ -30,14 +30,8 @@ pub(crate) struct ExplainArgs {
     /// The admin port of a running process, such as http://127.0.0.1:8081: with what it has learnt.
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
-    /// The admin port's token.
-    #[arg(
-        long,
-        env = "MAINSTAY_ADMIN_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN"
-    )]
-    token: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// A chat request as JSON; - is standard input.
     #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
@@ -118,7 +112,7 @@ fn by_file(file: Option<&Path>, model: Option<&str>, body: &Bytes) -> anyhow::Re
 }
 
 fn ask(url: &str, args: &ExplainArgs, body: Bytes) -> anyhow::Result<Answer> {
-    let client = AdminClient::of(url, args.token.as_deref())?;
+    let client = AdminClient::of(url, args.token.get())?;
     let mut path = "/api/explain".to_owned();
     if let Some(model) = &args.model {
         let model = url::form_urlencoded::byte_serialize(model.as_bytes());

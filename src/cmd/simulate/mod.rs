@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::cmd::admin_client::AdminClient;
+use crate::cmd::admin_client::{AdminClient, TokenArgs};
 use crate::cmd::simulate::bars::Bars;
 use crate::cmd::simulate::choice::Choice;
 use crate::cmd::simulate::file::File;
@@ -69,14 +69,8 @@ pub(crate) struct SimulateArgs {
     /// The admin port of a running process, such as http://127.0.0.1:8081, that has measured the speeds.
     #[arg(long, value_name = "URL", requires = "config")]
     admin: Option<String>,
-    /// The admin port's token.
-    #[arg(
-        long,
-        env = "MAINSTAY_ADMIN_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN"
-    )]
-    token: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// A policy: of the configuration, or a built-in sort; may be given more than once to compare [default: the
     /// model's own with a configuration, adaptive without].
     #[arg(long = "policy", value_name = "P")]
@@ -263,7 +257,7 @@ fn staged(
 fn speeds(args: &SimulateArgs, snapshot: &Snapshot) -> anyhow::Result<Speeds> {
     let read = |path| Speeds::read(path, &snapshot.catalog);
     let given = args.latency.as_deref().map(read).transpose()?;
-    let ask = |url: &str| Speeds::ask(&AdminClient::of(url, args.token.as_deref())?);
+    let ask = |url: &str| Speeds::ask(&AdminClient::of(url, args.token.get())?);
     let measured = args.admin.as_deref().map(ask).transpose()?;
     Ok(given.unwrap_or_default().or(measured.unwrap_or_default()))
 }
