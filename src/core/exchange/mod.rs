@@ -259,7 +259,8 @@ impl Exchange {
                 scene.health.stream_at(attempt.endpoint, rate, scene.now);
             }
             let health = scene.health;
-            health.complete(attempt.endpoint, attempt.per_event(), scene.now);
+            let per_event = attempt.per_event();
+            health.complete(attempt.endpoint, attempt.started, per_event, scene.now);
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);

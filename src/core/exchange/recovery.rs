@@ -203,8 +203,12 @@ impl Exchange {
         let layers = self.plan.policy.layers;
         let failover = step.failover && layers.failover;
         let mut next = None;
+        // A model whose endpoints fail one after the other is likelier to fail again than the chain is.
+        if step.transient && !step.wait && self.failed_twice() && self.chain_needs_the_last(scene) {
+            next = self.fall_back(step.fallback, false, scene);
+        }
         if failover {
-            next = self.draw_in(self.leg, false, scene);
+            next = next.or_else(|| self.draw_in(self.leg, false, scene));
         }
         let lull = match step.transient && failover {
             true => self.lull(failed.attempt.endpoint, scene),
@@ -430,6 +434,16 @@ impl Exchange {
     fn can_pay(&self, class: Class, target: EndpointIx, scene: &Scene<'_>) -> bool {
         let asked = self.asked();
         class.scope() == Scope::Request || scene.health.pay_for(asked, target, scene.now)
+    }
+
+    /// The present model has failed the request at least twice, and its endpoints' limits are not why.
+    fn failed_twice(&self) -> bool {
+        let here = &self.plan.legs[self.leg].candidates;
+        let its = self.ended.iter().filter(|ended| {
+            let of_leg = here.iter().any(|one| one.endpoint == ended.endpoint);
+            of_leg && ended.class != Class::RateLimited
+        });
+        its.count() >= 2
     }
 
     fn chain_needs_the_last(&self, scene: &Scene<'_>) -> bool {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::core::catalog::EndpointIx;
-use crate::core::health::breaker::{Breaker, State};
+use crate::core::health::breaker::Breaker;
 use crate::core::health::endpoint::Verdict;
 use crate::core::health::{Bucket, Health, Kind, Slot};
 use crate::core::outcome::{Class, Scope};
@@ -93,7 +93,8 @@ impl Health {
                 slot.own.fail(&self.settings, requests, &verdict);
             }
         }
-        self.tell_gates(slot, &verdict);
+        let recovered = self.tell_gates(slot, &verdict);
+        self.forgive(slot, &recovered, now);
     }
 
     /// Whether real traffic leaves the probing to us.
@@ -117,7 +118,7 @@ impl Health {
 }
 
 fn bars(gate: &Breaker) -> bool {
-    matches!(gate.state, State::Open | State::HalfOpen)
+    gate.is_barring()
 }
 
 fn is_of_request(class: Class) -> bool {

@@ -134,6 +134,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it keeps ordinary traffic away.
+    pub(crate) fn is_barring(&self) -> bool {
+        matches!(self.state, State::Open | State::HalfOpen)
+    }
+
     /// Notes that a probe is under way.
     pub(crate) fn begin_probe(&mut self, now: Time, actively: bool) {
         if self.state == State::Open {

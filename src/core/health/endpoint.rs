@@ -37,6 +37,8 @@ pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 const LONGEST_QUEUE: Duration = Duration::from_millis(500);
 /// How much a stream's own count moves the tokens in an event.
 const PER_EVENT_GAIN: f32 = 0.1;
+/// An endpoint that was trusted so before its host or key failed is trusted anew when they are back.
+const WELL: f32 = 0.9;
 /// Those who wait alone, or for somebody else to notice a stall, look again so often.
 const LISTEN_AGAIN: Duration = Duration::from_millis(250);
 
@@ -109,6 +111,10 @@ struct Inner {
     doubted_at: u64,
     /// Streams in a row that broke; a first token alone does not end the row.
     broken: f32,
+    /// It rests for streams that broke: whether it is well again shows at a stream's end.
+    breaks: bool,
+    /// The belief before the first failure that its host or key is to blame for, which they may take back.
+    before_gate: Option<Posterior>,
 }
 
 impl EndpointHealth {
@@ -184,7 +190,8 @@ impl EndpointHealth {
         inner.consecutive = 0.0;
         inner.cap.answered(now);
         inner.ok_start[at] = inner.ok_start[at].max(Some(started));
-        let counts = started >= inner.breaker.tripped;
+        let told = !(inner.breaks && bucket.kind == Kind::Stream && inner.breaker.is_barring());
+        let counts = told && started >= inner.breaker.tripped;
         if counts && inner.breaker.succeed(settings, now) {
             inner.posterior = inner.posterior.recovered(now);
         } else {
@@ -283,11 +290,23 @@ impl EndpointHealth {
             .store_blocked(until.max(self.words.blocked_until()));
     }
 
-    /// A stream ended whole, with so many tokens for each event with content.
-    pub(crate) fn complete(&self, per_event: Option<f32>, now: Time) {
+    /// A stream that began then ended whole, with so many tokens for each event with content.
+    pub(crate) fn complete(
+        &self,
+        settings: &HealthSettings,
+        started: Time,
+        per_event: Option<f32>,
+        now: Time,
+    ) {
         self.past().succeeded(now);
         let mut inner = self.lock();
         inner.broken = 0.0;
+        if inner.breaks && inner.breaker.is_barring() && started >= inner.breaker.tripped {
+            if inner.breaker.succeed(settings, now) {
+                inner.posterior = inner.posterior.recovered(now);
+            }
+            self.publish(&inner);
+        }
         if let Some(per_event) = per_event {
             let known = match inner.per_event > 0.0 {
                 true => inner.per_event,
@@ -312,6 +331,25 @@ impl EndpointHealth {
     pub(crate) fn trust_again(&self, now: Time) {
         let mut inner = self.lock();
         inner.posterior = inner.posterior.blameless(now);
+        inner.before_gate = None;
+        inner.consecutive = 0.0;
+        self.publish(&inner);
+    }
+
+    /// Its host or key is back, as another endpoint's requests have shown: what was held against this one for it is
+    /// taken back.
+    pub(crate) fn forgive(&self, now: Time) {
+        let mut inner = self.lock();
+        let Some(before) = inner.before_gate.take() else {
+            return;
+        };
+        inner.posterior = match before.expect(before.updated) >= WELL {
+            true => inner.posterior.blameless(now),
+            false => Posterior {
+                slow: inner.posterior.slow,
+                ..before.at(now)
+            },
+        };
         inner.consecutive = 0.0;
         self.publish(&inner);
     }
@@ -420,6 +458,7 @@ impl Inner {
                 now,
             };
             self.breaker.trip(effect.rest, settings, &cause);
+            self.breaks = false;
             self.consecutive = 0.0;
         }
         trips
@@ -448,6 +487,9 @@ impl Inner {
             // Something that started later succeeded: the endpoint lives, this one was unlucky (3.2).
             self.posterior.observe(0.0, 0.25, verdict.now);
             return false;
+        }
+        if verdict.class.scope() != Scope::Endpoint {
+            self.before_gate.get_or_insert(self.posterior);
         }
         self.posterior.observe(0.0, effect.failure, verdict.now);
         self.consecutive += effect.consecutive;
@@ -487,6 +529,7 @@ impl Inner {
         let trips = self.breaker.trips_on(effect.rest, worn, verdict.started);
         if trips {
             self.breaker.trip(effect.rest, settings, &verdict.cause());
+            self.breaks = verdict.class == Class::StreamBroken;
             self.consecutive = 0.0;
             self.broken = 0.0;
         }

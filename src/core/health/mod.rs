@@ -415,6 +415,22 @@ impl Health {
         if recovered.host == Heard::Recovered || recovered.key == Heard::Recovered {
             slot.own.trust_again(now);
         }
+        self.forgive(slot, &recovered, now);
+    }
+
+    /// What a host or key was to blame for is held against nobody who shares it, once it is back.
+    fn forgive(&self, by: &Slot, heard: &Gates, now: Time) {
+        let is_back = |heard: Heard| heard == Heard::Recovered;
+        if !is_back(heard.host) && !is_back(heard.key) {
+            return;
+        }
+        for other in &self.slots {
+            let host = is_back(heard.host) && Arc::ptr_eq(&other.host, &by.host);
+            let key = is_back(heard.key) && Arc::ptr_eq(&other.key, &by.key);
+            if host || key {
+                other.own.forgive(now);
+            }
+        }
     }
 
     /// A stream brought so many tokens a second.
@@ -422,10 +438,11 @@ impl Health {
         self.slot(endpoint).own.stream_at(rate, now);
     }
 
-    /// A stream came to its whole end. `per_event`: the tokens that the upstream counted for each event with
-    /// content, where it said.
-    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>, now: Time) {
-        self.slot(endpoint).own.complete(per_event, now);
+    /// A stream that began then came to its whole end. `per_event`: the tokens that the upstream counted for each event
+    /// with content, where it said.
+    pub fn complete(&self, endpoint: EndpointIx, started: Time, per_event: Option<f32>, now: Time) {
+        let own = &self.slot(endpoint).own;
+        own.complete(&self.settings, started, per_event, now);
     }
 
     /// An attempt left a silent endpoint, of which health has heard from somebody else already: operators are shown
@@ -452,6 +469,7 @@ impl Health {
         }
         let endpoint = slot.own.fail(&self.settings, requests, &verdict);
         let gates = self.tell_gates(slot, &verdict);
+        self.forgive(slot, &gates, now);
         Trips {
             endpoint,
             host: gates.host == Heard::Tripped,

@@ -17,7 +17,10 @@ pub(crate) fn key(standing: &Standing, share: Option<f32>, uniform: f32) -> f32 
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "at most a hundred thousand")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "at most a hundred thousand"
+)]
 fn wins(share: f32, uniform: f32) -> f32 {
     race(1.0 / f64::from(share), uniform).min(1e5) as f32
 }

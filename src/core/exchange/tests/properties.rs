@@ -169,7 +169,6 @@ fn every_policy_ranks_every_standing() {
             latency: maybe(&mut rng, 600.0),
             whole: rng.bool(),
             usual_latency: maybe(&mut rng, 600.0),
-            whole: rng.bool(),
             throughput: maybe(&mut rng, 1000.0),
             usual_throughput: maybe(&mut rng, 1000.0),
             expected: rng.f32(),
