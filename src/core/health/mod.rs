@@ -286,7 +286,9 @@ impl Health {
         let since_probe = |rest: Duration| probed.is_none_or(|last| now.since(last) >= rest);
         let opened = barring().map(|gate| gate.since).max().unwrap_or(now);
         let requests = requests.saturating_sub(slot.own.probed_at()) as f32;
-        requests * self.settings.probe_share >= 1.0
+        let apart = barring().map(|gate| gate.slow_probes_apart(now)).max();
+        let paid = requests * self.settings.probe_share >= 1.0;
+        paid && since_probe(apart.unwrap_or_default())
             || now.since(opened) >= PROBE_AT_LATEST
             || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
     }
