@@ -86,9 +86,18 @@ KNOWN = conf/scenarios/known-misses.json
 .PHONY: simulate
 simulate: prereqs ## incident scenarios through the routing code, held against their bars
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 10 --bars conf/scenarios/bars.json --known $(KNOWN)
-	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 --policy adaptive --policy ordered \
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 \
 		--bars conf/scenarios/realistic.json --known $(KNOWN)
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/low-traffic.json --seeds 10 --bars conf/scenarios/low-traffic.json --known $(KNOWN)
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/random.json --seeds 3 --policy adaptive --policy ordered --policy pin:A \
+		--bars conf/scenarios/random.json --known $(KNOWN)
+
+# `simulate` compares with the two that are ever the best; this shows that no other is.
+FIXED = cost ordered latency throughput even pin:A pin:B pin:C pin:D
+.PHONY: simulate-random
+simulate-random: prereqs ## fifty random incident programs against every fixed policy (RUNS=10, minutes)
+	$(CARGO) run --locked --quiet --release -- simulate conf/scenarios/random.json --seeds $(or $(RUNS),10) --policy adaptive \
+		$(addprefix --policy ,$(FIXED)) --bars conf/scenarios/random.json --known $(KNOWN)
 
 # The same without the tables.
 .PHONY: simulate-check

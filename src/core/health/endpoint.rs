@@ -430,6 +430,12 @@ impl EndpointHealth {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Both locks, for a test of who needs neither.
+    #[cfg(test)]
+    pub(crate) fn guards(&self) -> impl Sized {
+        (self.lock(), self.past())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -507,6 +507,16 @@ impl Health {
         &self.settings
     }
 
+    /// Does something while every lock of health is taken.
+    #[cfg(test)]
+    pub(crate) fn while_locked<R>(&self, act: impl FnOnce() -> R) -> R {
+        let _endpoints: Vec<_> = self.slots.iter().map(|slot| slot.own.guards()).collect();
+        let gates = self.hosts.iter().chain(&self.keys);
+        let _gates: Vec<_> = gates.map(|gate| gate.guards()).collect();
+        let _pools: Vec<_> = self.pools.iter().map(|pool| pool.guards()).collect();
+        act()
+    }
+
     fn slot(&self, endpoint: EndpointIx) -> &Slot {
         &self.slots[endpoint.get()]
     }
