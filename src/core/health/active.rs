@@ -94,7 +94,7 @@ impl Health {
             }
         }
         let recovered = self.tell_gates(slot, &verdict);
-        self.forgive(slot, &recovered, now);
+        self.forgive(slot, recovered, now);
     }
 
     /// Whether real traffic leaves the probing to us.

@@ -417,11 +417,11 @@ impl Health {
         if recovered.host == Heard::Recovered || recovered.key == Heard::Recovered {
             slot.own.trust_again(now);
         }
-        self.forgive(slot, &recovered, now);
+        self.forgive(slot, recovered, now);
     }
 
     /// What a host or key was to blame for is held against nobody who shares it, once it is back.
-    fn forgive(&self, by: &Slot, heard: &Gates, now: Time) {
+    fn forgive(&self, by: &Slot, heard: Gates, now: Time) {
         let is_back = |heard: Heard| heard == Heard::Recovered;
         if !is_back(heard.host) && !is_back(heard.key) {
             return;
@@ -471,7 +471,7 @@ impl Health {
         }
         let endpoint = slot.own.fail(&self.settings, requests, &verdict);
         let gates = self.tell_gates(slot, &verdict);
-        self.forgive(slot, &gates, now);
+        self.forgive(slot, gates, now);
         Trips {
             endpoint,
             host: gates.host == Heard::Tripped,
