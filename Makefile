@@ -89,7 +89,7 @@ simulate: prereqs ## incident scenarios through the routing code, held against t
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 \
 		--bars conf/scenarios/realistic.json --known $(KNOWN)
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/low-traffic.json --seeds 10 --bars conf/scenarios/low-traffic.json --known $(KNOWN)
-	$(CARGO) run --locked --quiet -- simulate conf/scenarios/random.json --seeds 3 --policy adaptive --policy ordered --policy pin:A \
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/random.json --seeds 5 --policy adaptive --policy ordered --policy pin:A \
 		--bars conf/scenarios/random.json --known $(KNOWN)
 
 # `simulate` compares with the two that are ever the best; this shows that no other is.
