@@ -11,7 +11,7 @@ const STREAM_WEIGHT: f32 = 20.0;
 const FAILURE_WEIGHT: f32 = 6.0;
 /// What a second costs that a whole JSON answer takes: as much as a second of a stream of 300 tokens, which is what it
 /// consists of. With a first token's weight, JSON bought speed at prices that no stream paid (`mixed_steady`: 1.20 times
-/// the cheapest, with this 1.07).
+/// the cheapest, with this 1.08).
 const ANSWER_WEIGHT: f32 = STREAM_WEIGHT / 300.0;
 /// How sharply traffic prefers the smallest loss. With 12 (3.3 and section 6) 21 of 50 random programs had more than 1.2
 /// times the regret of the best fixed policy, by what the draw left to the second best in calm; with 16 4, with 20 one,
