@@ -123,6 +123,13 @@ bench-instructions: prereqs ## how many instructions a request takes, beside bar
 	$(CARGO) build --locked --release --features compare --bins
 	"$${CARGO_TARGET_DIR:-target}/release/compare" --instructions
 
+# The same count of Mainstay alone, with every part of telemetry on and off.
+.PHONY: bench-telemetry
+bench-telemetry: prereqs ## how many instructions of a request are telemetry (docs/bench.md; needs valgrind)
+	@$(call has,valgrind) || { echo "bench-telemetry: needs valgrind; install it first" >&2; exit 1; }
+	$(CARGO) build --locked --release --features compare --bins
+	"$${CARGO_TARGET_DIR:-target}/release/compare" --telemetry
+
 # A program to compare with, not a need: without it the comparison goes on. It is never started as a service.
 .PHONY: nginx
 nginx:

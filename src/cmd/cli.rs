@@ -112,6 +112,8 @@ fn start_log(filter: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell standard error that standard error cannot be written, and panic.
+        .log_internal_errors(false)
         .with_target(false);
     let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => log.try_init(),

@@ -1,22 +1,26 @@
 """Draws each panel's data as one small chart of an SVG sheet, in the dashboard's order and colours."""
 
+import math
 import re
+import time
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 580, 272, 46, 34, 46, 88
 HEAD = 56
 PALETTE = ["#56A64B", "#E0A800", "#3274D9", "#FF780A", "#A352CC", "#C4162A", "#37872D", "#8AB8FF", "#B877D9"]
 PARTS = [("before", "healthy"), ("status", "503"), ("silence", "silent"), ("after", "recovery")]
+TOLD = ("Drawn by tests/metrics from the panels' own queries against a real Prometheus during a scripted incident of "
+        "provider alpha. Not a screenshot of Grafana.")
 
 
-def draw(dashboard, results, windows):
+def draw(dashboard, results, windows, told=TOLD):
+    """`windows`: when each of PARTS began, and the end; one with `before` and `end` alone shows the time instead."""
     rows = (len(dashboard["panels"]) + 1) // 2
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {HEAD + rows * HEIGHT}" '
            'font-family="Helvetica, Arial, sans-serif" font-size="11">',
            '<rect width="100%" height="100%" fill="#fff"/>',
            f'<text x="14" y="24" font-size="17" font-weight="bold">{escape(dashboard["title"])}</text>',
-           '<text x="14" y="43" fill="#666">Drawn by tests/metrics from the panels\' own queries against a real '
-           'Prometheus during a scripted incident of provider alpha. Not a screenshot of Grafana.</text>']
+           f'<text x="14" y="43" fill="#666">{escape(told)}</text>']
     for position, panel in enumerate(dashboard["panels"]):
         own = [result for result in results if result["panel"] == panel["title"]]
         x, y = WIDTH * (position % 2), HEAD + HEIGHT * (position // 2)
@@ -65,6 +69,8 @@ class Chart:
         return LEFT + (WIDTH - LEFT - RIGHT) * (moment - start) / (end - start)
 
     def background(self):
+        if "after" not in self.windows:
+            return self.clock()
         tints = {"status": "#C4162A", "silence": "#A352CC"}
         ends = [start for start, _ in PARTS[1:]] + ["end"]
         for (start, label), end in zip(PARTS, ends):
@@ -72,6 +78,14 @@ class Chart:
             if start in tints:
                 self.rect(left, TOP, right - left, HEIGHT - TOP - BOTTOM, tints[start], 0.07)
             self.text((left + right) / 2, HEIGHT - BOTTOM + 13, label, 'fill="#888" text-anchor="middle"')
+
+    def clock(self):
+        start, end = self.windows["before"], self.windows["end"]
+        for moment in range(math.ceil(start / 10) * 10, int(end) + 1, 10):
+            x = self.x(moment)
+            self.out.append(f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#eee" stroke-width="0.7"/>')
+            told = time.strftime("%H:%M:%S", time.gmtime(moment))
+            self.text(x, HEIGHT - BOTTOM + 13, told, 'fill="#888" text-anchor="middle" font-size="9"')
 
     def states(self):
         looks = self.defaults["mappings"][0]["options"]

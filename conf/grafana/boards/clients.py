@@ -89,6 +89,27 @@ def panels():
             "everything is failing, and more attempts would only add load.",
             [target(f"min by (model) (mainstay_retry_budget_tokens{{{MODEL}}})", "{{model}}")], "short",
             links=[explain()]),
+        timeseries(
+            "Refused before routing",
+            "Requests that got an error before any endpoint was considered; no other panel counts them. busy is ours: bodies "
+            "or exchanges at their limit. key, not_allowed, model, request: the callers'; a jump is a deployment of theirs, or a "
+            "key that was taken out here. `/api/requests` has the latest of them.",
+            [target("sum by (cause) (rate(mainstay_refused_requests_total" + RANGE + "))", "{{cause}}")],
+            "reqps", stack=True, overrides=[colour("busy", RED)]),
+        timeseries(
+            "Conversations",
+            "Answered turns of conversations: new, kept where the turn before went (its prompt cache is there), or moved. Many "
+            "moved: an endpoint is ill, and prompts are paid for in full again.",
+            [target(rate("mainstay_sticky_total", MODEL, "result"), "{{result}}")], "reqps", stack=True,
+            overrides=[colour("kept", GREEN), colour("new", GREY), colour("moved", ORANGE)]),
+        timeseries(
+            "Routes",
+            "What is passed on by path (files, audio, realtime), by the class of the status that clients got. 5xx and none are "
+            "failures; there is no fallback here.",
+            [target("sum by (route, status) (rate(mainstay_route_requests_total" + RANGE + "))", "{{route}} {{status}}")],
+            "reqps", stack=True,
+            overrides=[override(("byRegexp", f"/ {status}$/"), color={"mode": "fixed", "fixedColor": value})
+                       for status, value in (("2xx", GREEN), ("3xx", GREEN), ("4xx", GREY), ("5xx", RED), ("none", RED))]),
     ]
 
 

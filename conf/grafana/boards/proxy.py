@@ -53,6 +53,18 @@ def panels():
             "Scrape",
             "What writing the metrics took. It runs beside the requests; a second is too long for the scrape's timeout.",
             [target("max by (instance) (mainstay_scrape_seconds)", "{{instance}}")], "s"),
+        timeseries(
+            "Refused connections",
+            "Clients' connections that were closed at once because server.max_connections were open. Above 0: clients that "
+            "keep too many, or a limit that is too low.",
+            [target(f"sum by (instance) (rate(mainstay_downstream_connections_refused_total{RANGE}))", "{{instance}}")],
+            "cps"),
+        timeseries(
+            "Lost telemetry",
+            "Lines of the access log and spans that were dropped. Requests are not slowed by it. Lines: the disk is full, or "
+            "who reads standard output is slow or gone. Spans: the collector.",
+            [target(f"sum(rate(mainstay_access_log_dropped_total{RANGE}))", "log lines", "A"),
+             target(f"sum(rate(mainstay_spans_dropped_total{RANGE}))", "spans", "B")], "cps"),
     ]
 
 

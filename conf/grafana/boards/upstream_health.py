@@ -1,8 +1,8 @@
 """Upstream health: which provider is ill, and what Mainstay does about it."""
 
 from .parts import (
-    BLUE, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW, dashboard, explain, override,
-    quantile, rate, state_code, state_timeline, target, timeseries,
+    BLUE, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW,
+    colour, dashboard, explain, override, quantile, rate, state_code, state_timeline, target, timeseries,
 )
 
 
@@ -97,6 +97,31 @@ def panels():
             "Tokens a second that the next stream is expected to bring. A fall without failures is a provider under load; "
             "policies that weigh throughput move away by themselves.",
             [target(f"min by (endpoint) (mainstay_endpoint_tokens_per_second{{{ENDPOINT}}})", "{{endpoint}}")], "short"),
+        timeseries(
+            "Used of told limits",
+            "The part of a rate limit that is used up, where the upstream tells it. Near 100 %: 429 comes next, and requests "
+            "go elsewhere. Requests or tokens: which of them to ask the provider to raise.",
+            [target(f"1 - min by (endpoint, quantity) (mainstay_endpoint_ratelimit_remaining_ratio{{{ENDPOINT}}})",
+                    "{{endpoint}} {{quantity}}")], "percentunit", high=1),
+        timeseries(
+            "Servers, by active checks",
+            "Lines: 1 while a server of a provider passes its active checks, where there are any. Bars, right: checks that fail. "
+            "Down here and well above: the path that is checked is wrong, or the server fails for checks alone.",
+            [target('min by (provider, address) (mainstay_address_up{provider=~"$provider"})',
+                    "{{provider}} {{address}}", "A"),
+             target('sum by (provider) (rate(mainstay_health_checks_total{provider=~"$provider", result="failed"}' + RANGE
+                    + "))", "{{provider}} failed", "B")],
+            "short",
+            overrides=[override(("byRegexp", "/ failed$/"), unit="reqps", custom__drawStyle="bars", **right)]),
+        timeseries(
+            "Probes of our own",
+            "Requests of Mainstay's own to open endpoints of quiet models, where `health.active_probe` is on. Failed: still down. "
+            "Dashed, right: what they cost, USD an hour.",
+            [target("sum by (result) (rate(mainstay_probes_total" + RANGE + "))", "{{result}}", "A"),
+             target("3600 * sum(rate(mainstay_probes_cost_usd_total" + RANGE + "))", "cost", "B")],
+            "reqps", overrides=[colour("failed", RED), colour("passed", GREEN),
+                                override(("byName", "cost"), unit="currencyUSD", custom__lineStyle={
+                                    "fill": "dash", "dash": [6, 4]}, **right)]),
     ]
 
 

@@ -37,7 +37,7 @@ use crate::edge::conversations::{Asked, Conversation};
 use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::planning::{self, NobodyLeft, PlanError, Planned};
-use crate::edge::telemetry::Telemetry;
+use crate::edge::telemetry::{Refusal, Telemetry};
 use crate::wire::client_error::ClientError;
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::request::scan;
@@ -127,7 +127,10 @@ impl Gateway {
         let (known, skin) = (ids.clone(), asked.1);
         let incoming = match self.receive(session, &generation, known, asked).await {
             Ok(incoming) => incoming,
-            Err(error) => return refuse(session, &ids, &error, skin).await,
+            Err(error) => {
+                self.note_refusal(&generation, (&ids, asked), None, &error);
+                return refuse(session, &ids, &error, skin).await;
+            }
         };
         let headers = &session.req_header().headers;
         match plan(&generation, &incoming, headers, self.clock.now()) {
@@ -137,8 +140,32 @@ impl Gateway {
                 let drive = Drive::new(self, session, generation, &incoming, turn);
                 Box::pin(drive.run()).await;
             }
-            Err(error) => refuse(session, &ids, &error, skin).await,
+            Err(error) => {
+                self.note_refusal(&generation, (&ids, asked), Some(&incoming), &error);
+                refuse(session, &ids, &error, skin).await;
+            }
         }
+    }
+
+    /// Tells operators of a request that has no plan.
+    fn note_refusal(
+        &self,
+        generation: &Generation,
+        (ids, (operation, skin)): (&Ids, (Operation, Skin)),
+        incoming: Option<&Incoming>,
+        error: &ClientError,
+    ) {
+        let caller = incoming.and_then(|incoming| incoming.caller.as_ref());
+        let refusal = Refusal {
+            id: &ids.request,
+            generation_id: &ids.generation,
+            path: request::path_of(operation, skin),
+            caller: caller.map(|caller| &caller.name),
+            model: incoming.map(|incoming| incoming.request.facts.model.as_str()),
+            status: error.status,
+            error: error.error_type,
+        };
+        self.telemetry.observe_refused(generation, refusal);
     }
 
     /// Reads a request whole.

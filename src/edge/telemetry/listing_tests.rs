@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::families::Described;
-use super::labels::{Closed, Differs, Evidence, Passed, Reason, Reload, Status, Tokens};
+use super::labels::{Cause, Closed, Differs, Evidence, Passed, Reason, Reload, Status, Tokens};
 use super::{AccessLog, Metrics, Telemetry};
 use crate::config::{Source, parse};
 use crate::core::catalog::EndpointIx;
@@ -49,6 +49,7 @@ fn listing(metrics: &Metrics) -> String {
         ("quantity", Quantity::words()),
         ("in", Differs::words()),
         ("status", Status::words()),
+        ("cause", Cause::words()),
         (
             "result",
             [
