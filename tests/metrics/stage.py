@@ -23,7 +23,7 @@ MODELS = {"acme/large": 0.45, "acme/solo": 0.2, "acme/small": 0.1, "acme/alone":
           "acme/keyed": 0.05}
 PACE = {"jitter": 0.3, "pace": "2ms"}
 # Told, and never reached.
-LIMITS = {"limits": {"requests": 400, "window": "10s"}}
+LIMITS = {"limits": {"requests": 3000, "window": "5m"}}
 HEALTHY = {"alpha": {"first_token": "120ms", **PACE}, "beta": {"first_token": "160ms", **PACE, **LIMITS},
            "gamma": {"first_token": "120ms", **PACE}, "delta": {"first_token": "120ms", **PACE}}
 
@@ -71,7 +71,7 @@ health:
   probe_share: 0.2
   probe_fast: {{ below: 250ms, every: 1s }}
   ramp: 3s
-  active_probe: {{ every: 1s }}
+  active_probe: {probes}
 """
 
 PROMETHEUS = """
@@ -196,17 +196,18 @@ class Stage:
     def script(self, name, script):
         return request(self.ports[name], "PUT", "/mock/script", {"name": name, **script})[0] == 200
 
-    def configure(self, patience, collector=False):
+    def configure(self, patience, collector=False, probes="null"):
         """Replaces Mainstay's file as an editor does; it notices. `collector`: with one for traces, which is not there."""
         fresh = self.folder / "fresh"
         telemetry = f'{{ otlp: "http://{HOST}:{self.ports["nobody"]}" }}' if collector else "{}"
-        fresh.write_text(self.template.format(**self.ports, patience=patience, telemetry=telemetry))
+        fresh.write_text(self.template.format(**self.ports, patience=patience, probes=probes,
+                                              telemetry=telemetry))
         fresh.rename(self.config)
 
     def scaled_rules(self):
         """The committed rules with seconds for minutes, hours and the day."""
         text = self.rules.read_text(encoding="utf-8")
-        for window, scaled in {"5m": "10s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "40s"}.items():
+        for window, scaled in {"5m": "10s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}.items():
             text = text.replace(f"[{window}]", f"[{scaled}]").replace(f"offset {window}", f"offset {scaled}")
         text = re.sub(r"\bfor: \d+m", "for: 3s", text)
         text = re.sub(r"\binterval: 15s", "interval: 1s", text)
@@ -254,14 +255,15 @@ class Reader:
 
 class Traffic:
     """Steady clients: threads that each begin two exchanges a second, JSON and streams in turn; one holds conversations,
-    one asks a route."""
+    one asks a route, and one scolds where that is wanted."""
 
-    def __init__(self, port, threads=6, pause=0.5, prompt="hello", models=None):
+    def __init__(self, port, threads=6, pause=0.5, prompt="hello", models=None, scolding=False):
         self.port, self.pause, self.prompt, self.models = port, pause, prompt, models or MODELS
         self.over = threading.Event()
         self.counts, self.lock = {}, threading.Lock()
         self.threads = [threading.Thread(target=self.client, args=(seed,)) for seed in range(threads)]
         self.threads += [threading.Thread(target=self.talk), threading.Thread(target=self.browse)]
+        self.threads += [threading.Thread(target=self.scold)] if scolding else []
 
     def __enter__(self):
         for thread in self.threads:
@@ -285,6 +287,11 @@ class Traffic:
                 self.counts[status] = self.counts.get(status, 0) + 1
             stream = not stream
             self.over.wait(max(0.0, self.pause - (time.monotonic() - began)))
+
+    def scold(self):
+        """Asks for what there is not, as fast as it is refused, until the end."""
+        while not self.over.wait(0.005):
+            self.exchange("acme/unknown", False)
 
     def talk(self):
         """Conversations of four turns."""

@@ -54,6 +54,7 @@ policies: {{ default: {{ timeouts: {{ first_token: 3s, answer: 8s }}, patience: 
 health:
   rest: {{ connect: 2s, server_error: 3s, timeout: 4s, auth: 8s }}
   ramp: 4s
+  active_probe: {probes}
 telemetry: {telemetry}
 """
 MODELS = {"acme/large": 0.5, "acme/small": 0.2, "acme/solo": 0.15, "acme/alone": 0.15}
