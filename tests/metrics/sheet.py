@@ -139,7 +139,10 @@ class Chart:
                 place = [f"{self.x(moment):.1f} {height(value):.1f}" for moment, value, _ in run]
                 if look["stacking"]["mode"] == "normal":
                     floor = [f"{self.x(moment):.1f} {height(base):.1f}" for moment, _, base in reversed(run)]
-                    self.out.append(f'<path d="M{"L".join(place + floor)}Z" fill="{colour}" fill-opacity="0.35"/>')
+                    self.out.append(f'<path d="M{"L".join(place + floor)}Z" fill="{colour}" '
+                                    f'fill-opacity="{look["fillOpacity"] / 100}"/>')
+                if not look["lineWidth"]:
+                    continue
                 dash = 'stroke-dasharray="5 3"' if "lineStyle" in look else ""
                 self.out.append(f'<path d="M{"L".join(place)}" fill="none" stroke="{colour}" '
                                 f'stroke-width="1.6" {dash}/>')

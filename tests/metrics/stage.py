@@ -309,7 +309,9 @@ class Traffic:
                 pass
 
     def exchange(self, model, stream, **more):
-        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": self.prompt}], **more}
+        # Each begins differently: only those of one session are one conversation.
+        prompt = f"{random.random()} {self.prompt}"
+        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": prompt}], **more}
         try:
             return request(self.port, "POST", "/v1/chat/completions", body)[0]
         except (OSError, http.client.HTTPException) as error:

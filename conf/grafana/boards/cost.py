@@ -37,7 +37,7 @@ def panels():
             "part of all cost. Much of it with timeouts: they are too short for the model, or the endpoint should rest.",
             [target(hourly(wasted, "endpoint"), "{{endpoint}}", "A"), target(part, "part of all", "B")], "currencyUSD",
             stack=True,
-            overrides=[override(("byName", "part of all"), unit="percentunit", custom__fillOpacity=0,
+            overrides=[override(("byName", "part of all"), unit="percentunit", custom__fillOpacity=0, custom__lineWidth=1,
                                 custom__stacking={"mode": "none", "group": "A"},
                                 color={"mode": "fixed", "fixedColor": RED}, **right)]),
         timeseries(

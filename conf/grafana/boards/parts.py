@@ -46,8 +46,9 @@ def timeseries(title, description, targets, unit, *, links=(), stack=False, bars
     custom = {
         "drawStyle": "bars" if bars else "line",
         "lineInterpolation": "linear",
-        "lineWidth": 1,
-        "fillOpacity": 70 if bars else 30 if stack else 0,
+        # A line on top of a stack would show a series that is 0 as the one that is all.
+        "lineWidth": 0 if stack and not bars else 1,
+        "fillOpacity": 70 if bars or stack else 0,
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stack else "none", "group": "A"},

@@ -254,7 +254,9 @@ impl Exchange {
     fn finish_answered(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
         if let Some(attempt) = self.take(id) {
             self.usage = attempt.usage;
-            self.log(&attempt, (Class::Success, None), false, scene.now);
+            // One that was silent for long may have tripped its endpoint, and answered after all.
+            let tripped = attempt.tripped;
+            self.log(&attempt, (Class::Success, None), tripped, scene.now);
             if let Some(rate) = attempt.rate().filter(|_| !attempt.measured) {
                 scene.health.stream_at(attempt.endpoint, rate, scene.now);
             }

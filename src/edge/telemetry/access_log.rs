@@ -1,7 +1,8 @@
 //! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue. Beside it: `folding` (what
-//! an outage repeats) and `sink` (where it is written, and what happens when it cannot be).
+//! an outage repeats), `compact` (how it is written down) and `sink` (where it is written, and what happens when it cannot be).
 //! Must never hold content or secrets, or make a request wait for a reader.
 
+mod compact;
 mod folding;
 mod sink;
 
@@ -20,6 +21,7 @@ use crate::core::time::Time;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
+use crate::edge::telemetry::access_log::compact::Compact;
 use crate::edge::telemetry::access_log::folding::Folding;
 use crate::edge::telemetry::access_log::sink::{Lost, Sink};
 use crate::edge::telemetry::{Observed, cost};
@@ -223,7 +225,7 @@ impl AccessLog {
             return true;
         };
         let mut text = Vec::with_capacity(USUAL_LINE);
-        if serde_json::to_writer(&mut text, line).is_err() {
+        if line.serialize(Compact(&mut text)).is_err() {
             return true;
         }
         text.push(b'\n');
@@ -478,6 +480,28 @@ mod tests {
         there.extend(fields(&routed, ""));
         there.insert("repeated".to_owned());
         assert_eq!(there, documented("## Access log"));
+    }
+
+    #[test]
+    fn a_line_is_written_as_serde_json_writes_it() {
+        let odd = Line {
+            request_id: "a\"quote, a \\ and a\ttab: ü",
+            client: Some("2001:db8::1".parse().unwrap()),
+            cost_usd: Some(1e-7),
+            wasted_usd: 0.1 + 0.2,
+            first_content_ms: None,
+            ms: u64::MAX,
+            attempts: vec![],
+            ..line()
+        };
+        for line in [line(), odd] {
+            let mut text = Vec::new();
+            line.serialize(Compact(&mut text)).unwrap();
+            assert_eq!(
+                String::from_utf8(text).unwrap(),
+                serde_json::to_string(&line).unwrap()
+            );
+        }
     }
 
     #[test]

@@ -142,10 +142,12 @@ impl Reason {
         match class {
             Class::ConnectFailed | Class::DnsFailed | Class::TlsFailed => Self::Host,
             Class::QuotaExhausted | Class::PaymentRequired | Class::AuthRejected => Self::Key,
-            Class::FirstTokenTimeout | Class::AnswerTimeout | Class::Stalled => Self::Silence,
+            // What answers after all can have tripped by its silence alone.
+            Class::FirstTokenTimeout | Class::AnswerTimeout | Class::Stalled | Class::Success => {
+                Self::Silence
+            }
             Class::Forbidden | Class::ModelUnavailable => Self::Missing,
-            Class::Success
-            | Class::ServerError
+            Class::ServerError
             | Class::Overloaded
             | Class::ConnectionLost
             | Class::RateLimited

@@ -180,6 +180,25 @@ fn an_endpoint_that_has_seen_everything_has_a_hundred_series_at_most() {
 }
 
 #[test]
+fn an_endpoint_that_tripped_by_silence_and_answered_after_all_has_moved() {
+    let telemetry = Telemetry::new(AccessLog::nowhere());
+    let generation = generation(1, &telemetry);
+    let slow = attempt(EndpointIx::new(0), Class::Success, Kind::Stream);
+    telemetry
+        .metrics
+        .observe(&generation, &record(&generation, vec![slow]));
+    let text = scrape(&telemetry, &generation);
+    let moved = text
+        .lines()
+        .find(|line| line.contains("reason=\"silence\""));
+    let moved = moved.unwrap();
+    assert!(
+        moved.contains("to=\"open\"") && moved.ends_with(" 1"),
+        "{moved}"
+    );
+}
+
+#[test]
 fn what_did_not_answer_is_costed_and_shown_as_wasted() {
     let telemetry = Telemetry::new(AccessLog::nowhere());
     let generation = generation(1, &telemetry);

@@ -131,7 +131,8 @@ function drawEndpoint(entry, endpoint) {
   setText(cells.state, state.replace("_", " "));
   cells.state.dataset.state = state;
   const waits = endpoint.blocked_until ? `until ${clock(endpoint.blocked_until)}` : "";
-  const cap = endpoint.rate_cap == null ? "" : `at most ${number(endpoint.rate_cap, 1)}/s`;
+  // One that has grown back beyond that holds nobody back.
+  const cap = endpoint.rate_cap == null || endpoint.rate_cap > 1000 ? "" : `at most ${number(endpoint.rate_cap, 1)}/s`;
   setText(cells.blocked, [waits, cap].filter(Boolean).join(", "));
   setText(cells.success.text, percent(endpoint.health, 1));
   setText(cells.share.text, percent(endpoint.share));

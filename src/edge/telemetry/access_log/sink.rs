@@ -83,7 +83,7 @@ impl<W: Write> Sink<W> {
     }
 
     fn count(&self, left: &[u8]) {
-        let lines = left.iter().filter(|byte| **byte == b'\n').count();
+        let lines = memchr::memchr_iter(b'\n', left).count();
         if let Some(lost) = self.lost.get() {
             lost.inc_by(lines as u64);
         }
