@@ -41,6 +41,7 @@ EXPECTED = {
     ("upstream-health", "Time to first token", "B"): ("large@beta", RISES),
     ("upstream-health", "Silence between tokens", "A"): ("large@beta", RISES),
     ("upstream-health", "Attempts by outcome", "A"): ("first_token_timeout", RISES),
+    ("upstream-health", "Failures by endpoint and class", "A"): ("keyed@delta/default auth_rejected", RISES),
     ("upstream-health", "In flight", "A"): ("@beta", RISES),
     ("upstream-health", "Moves by reason", "A"): ("open", RISES),
     ("upstream-health", "Blocked, and rate caps", "A"): ("capped@gamma", RISES),
@@ -54,7 +55,8 @@ EXPECTED = {
     ("upstream-health", "Annotation: Reloads", "A"): ("applied", RISES),
     ("upstream-health", "Annotation: Trips", "A"): ("@alpha", RISES),
     ("what-clients-feel", "Success", "A"): ("alone", FALLS),
-    ("what-clients-feel", "Requests by result", "A"): ("failed", RISES),
+    ("what-clients-feel", "Requests by result", "A"): ("answered", MOVES),
+    ("what-clients-feel", "Requests by result", "B"): ("acme/alone failed", RISES),
     ("what-clients-feel", "Burn of the error budget", "A"): ("alone", RISES),
     ("what-clients-feel", "Burn of the error budget", "B"): ("alone", RISES),
     ("what-clients-feel", "Recovered, and time lost", "A"): ("recovered", RISES),
@@ -102,6 +104,7 @@ EXPECTED = {
     ("rules", "Rule", "job_model:mainstay_requests_recovered:ratio_rate5m"): ("acme/solo", RISES),
     ("rules", "Rule", "job_model:mainstay_cost_usd:rate5m"): ("acme/large", RISES),
     ("rules", "Rule", "job_model:mainstay_cost_usd:avg1d"): ("acme/large", RISES),
+    ("rules", "Rule", "job_model_kind:mainstay_first_content_seconds:p95_5m"): ("acme/large", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate5m"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate30m"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate1h"): ("acme/alone", RISES),
@@ -149,7 +152,7 @@ def play(stage):
         time.sleep(BEFORE)
         at["status"] = time.time()
         # It carries more, and slows down.
-        stage.script("beta", {**HEALTHY["beta"], "first_token": "350ms", "pace": "9ms"})
+        stage.script("beta", {**HEALTHY["beta"], "first_token": "500ms", "pace": "9ms"})
         stage.script("gamma", {"fault": {"kind": "status", "status": 429, "retry_after": "2"}})
         stage.script("delta", {"fault": {"kind": "status", "status": 401}})
         stage.script("alpha", {"fault": {"kind": "status", "status": 503}})

@@ -123,6 +123,7 @@ class Chart:
         top = max([value for points, _, _ in lines for _, value, _ in points] + [0])
         limits = [look["max"] for _, look, _ in lines if look.get("max") is not None]
         top = max(limits) if limits else top * 1.1 or 1
+        self.named(lines[0][1].get("axisLabel", ""), right)
         room = HEIGHT - TOP - BOTTOM
         height = lambda value: TOP + room * (1 - min(value, top) / top)
         for part in (0, 0.5, 1):
@@ -130,6 +131,8 @@ class Chart:
             anchor = 'fill="#666" ' + ('' if right else 'text-anchor="end"')
             self.text(WIDTH - RIGHT + 5 if right else LEFT - 5, y + 4, told(part * top, lines[0][1]["unit"]), anchor)
             self.out.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd" stroke-width="0.7"/>')
+        if not right:
+            self.thresholds(top, height)
         for points, look, colour in lines:
             if look["drawStyle"] == "bars":
                 for moment, value, base in points:
@@ -156,6 +159,19 @@ class Chart:
             self.rect(x, y - 8, 9, 9, colour)
             self.text(x + 13, y, name, 'font-size="10"')
             x += width
+
+    def named(self, axis, right):
+        place = f'fill="#888" font-size="9" text-anchor="{"end" if right else "start"}"'
+        self.text(WIDTH - 6 if right else 14, TOP - 4, axis, place)
+
+    def thresholds(self, top, height):
+        if self.defaults["custom"]["thresholdsStyle"]["mode"] == "off":
+            return
+        for step in self.defaults["thresholds"]["steps"]:
+            if step["value"] is not None and step["value"] <= top:
+                y = height(step["value"])
+                self.out.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="{step["color"]}" '
+                                'stroke-width="0.8" stroke-dasharray="2 3"/>')
 
 
 def runs(points):

@@ -131,8 +131,7 @@ function drawEndpoint(entry, endpoint) {
   setText(cells.state, state.replace("_", " "));
   cells.state.dataset.state = state;
   const waits = endpoint.blocked_until ? `until ${clock(endpoint.blocked_until)}` : "";
-  // One that has grown back beyond that holds nobody back.
-  const cap = endpoint.rate_cap == null || endpoint.rate_cap > 1000 ? "" : `at most ${number(endpoint.rate_cap, 1)}/s`;
+  const cap = endpoint.rate_cap == null ? "" : `at most ${number(endpoint.rate_cap, 1)}/s`;
   setText(cells.blocked, [waits, cap].filter(Boolean).join(", "));
   setText(cells.success.text, percent(endpoint.health, 1));
   setText(cells.share.text, percent(endpoint.share));
@@ -281,16 +280,20 @@ function drawRecovery(request) {
     make("div", { class: "waterfall" }, ...bars));
 }
 
+/** Said only once the process has answered: before that nobody knows. */
+function noneYet() {
+  return make("li", { class: "none" }, "none yet");
+}
+
 async function askRecoveries() {
   const answer = await fetch("/api/requests?recovered=1&limit=12").catch(() => null);
   if (!answer?.ok) return;
   const requests = await answer.json();
   const list = (requests.requests ?? requests).map(drawRecovery);
-  if (list.length) $("recoveries").replaceChildren(...list);
+  $("recoveries").replaceChildren(...(list.length ? list : [noneYet()]));
 }
 
 function drawReloads(list) {
-  if (!list.length) return;
   const items = list.map((entry) => {
     const changes = entry.changes.map(describeChange).join("\n");
     const said = entry.error ?? (changes || "nothing changed");
@@ -298,7 +301,7 @@ function drawReloads(list) {
     const title = entry.error ? "refused, generation" : "generation";
     return make("li", {}, make("time", { datetime: entry.at }, clock(entry.at)), `${title} ${entry.generation}`, detail);
   });
-  $("reloads").replaceChildren(...items);
+  $("reloads").replaceChildren(...(items.length ? items : [noneYet()]));
 }
 
 function describeChange({ change, kind, name, field, from, to, needs_restart: restart }) {
