@@ -13,10 +13,14 @@ pub struct AttemptId(pub u8);
 /// Tokens as the upstream counted them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// The whole prompt's, cached ones included.
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
-    /// `None`: it does not say.
+    /// Read from a cache, among `prompt_tokens`. `None`: it does not say.
     pub cached_tokens: Option<u64>,
+    /// Tokens of the prompt that were put into a cache, among `prompt_tokens`. `None`: it does not say.
+    pub cache_write_tokens: Option<u64>,
+    /// Among `completion_tokens`.
     pub reasoning_tokens: u64,
 }
 
@@ -43,6 +47,8 @@ pub struct Progress {
     pub content: bool,
     /// With this event every choice has its finish reason.
     pub finished: bool,
+    /// It is the stream's last event: nothing is waited for.
+    pub last: bool,
     pub usage: Option<Usage>,
 }
 

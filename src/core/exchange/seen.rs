@@ -28,7 +28,12 @@ impl Exchange {
         }
         match event {
             StreamEvent::Idle => self.actions.push_back(Action::Relay(id)),
-            StreamEvent::Progress(progress) => self.on_progress(id, progress, scene),
+            StreamEvent::Progress(progress) => {
+                self.on_progress(id, progress, scene);
+                if progress.last {
+                    self.complete(id, scene);
+                }
+            }
             StreamEvent::Done => {
                 self.actions.push_back(Action::Relay(id));
                 self.complete(id, scene);

@@ -16,7 +16,7 @@ use crate::edge::proxy::connect::{Connector, Reuse};
 use crate::edge::proxy::decode::Coding;
 use crate::edge::proxy::head::{Content, Head};
 use crate::edge::proxy::upstream::{Connection, Lost, Outgoing};
-use crate::wire::openai::errors::error_facts;
+use crate::wire::error_facts::error_facts;
 use crate::wire::rate_headers::quotas;
 
 /// How much of an error answer is read.

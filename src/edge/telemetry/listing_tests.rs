@@ -189,6 +189,7 @@ fn what_did_not_answer_is_costed_and_shown_as_wasted() {
             prompt_tokens: 500_000,
             completion_tokens: 250_000,
             cached_tokens: None,
+            cache_write_tokens: None,
             reasoning_tokens: 0,
         }),
         ..of(Class::Success)

@@ -8,11 +8,11 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 
-use super::errors;
 use super::operation::Operation;
 use super::shape::{Finish, Message, ModelValue, is_error, is_filled, usage};
 use crate::core::exchange::{AnswerFacts, Usage};
 use crate::core::outcome::ErrorFacts;
+use crate::wire::error_facts;
 use crate::wire::rope::Rope;
 use crate::wire::splice::splice;
 
@@ -67,10 +67,10 @@ pub fn read(operation: Operation, body: &Bytes, model: &str) -> Answer {
         return Answer::Malformed;
     };
     if answer.is_error() {
-        return Answer::Error(Box::new(errors::error_in_answer(body)));
+        return Answer::Error(Box::new(error_facts::error_in_answer(body)));
     }
     if answer.has_failed_choice() {
-        return Answer::Error(Box::new(errors::error_in_choice(body)));
+        return Answer::Error(Box::new(error_facts::error_in_choice(body)));
     }
     let usage = usage(answer.usage);
     let Some(empty) = answer.is_empty(operation, usage) else {

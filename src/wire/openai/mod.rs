@@ -1,6 +1,6 @@
 //! OpenAI Chat Completions, with the older completions and embeddings, the same dialect on both sides: bodies
 //! and events are spliced, never written again. In reading order: `operation` (what tells the three apart),
-//! `request`, `shape` (what answers and events share), `stream`, `answer`, `errors` (an upstream's error read), `hints` (what its words mean), `write` (our own errors), `probe` (our own requests).
+//! `request`, `shape` (what answers and events share), `stream`, `answer`, `write` (our own errors), `probe` (our own requests).
 //! Must never change a byte that no rule names: the model, router-only fields, the usage option.
 
 pub mod operation;
@@ -8,8 +8,6 @@ pub mod request;
 mod shape;
 pub mod stream;
 pub mod answer;
-pub mod errors;
-mod hints;
 pub mod write;
 pub mod probe;
 

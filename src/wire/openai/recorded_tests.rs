@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::answer::{self, Answer};
-use super::errors::error_facts;
 use super::operation::Operation;
 use super::request::Expects;
 use super::stream::{AnswerStream, Reading, Relay};
 use crate::core::exchange::StreamEvent;
 use crate::core::outcome::{Class, Evidence, classify};
+use crate::wire::error_facts::error_facts;
 use crate::wire::sse::{Event, Splitter};
 
 const FOLDERS: [&str; 8] = [

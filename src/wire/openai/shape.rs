@@ -124,6 +124,7 @@ pub(super) fn usage(usage: Option<&RawValue>) -> Option<Usage> {
         prompt_tokens,
         completion_tokens: completion,
         cached_tokens: details.cached_tokens.or(usage.prompt_cache_hit_tokens),
+        cache_write_tokens: details.cache_write_tokens,
         reasoning_tokens: reasoning,
     })
 }
@@ -142,6 +143,8 @@ struct Counts {
 #[derive(Default, Deserialize)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    /// OpenRouter's.
+    cache_write_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -197,6 +200,7 @@ mod tests {
             prompt_tokens: 12,
             completion_tokens: 291,
             cached_tokens: Some(11),
+            cache_write_tokens: None,
             reasoning_tokens: 290,
         };
         assert_eq!(found, Some(expected));
@@ -208,6 +212,7 @@ mod tests {
             prompt_tokens: 6,
             completion_tokens: 212,
             cached_tokens: Some(4),
+            cache_write_tokens: None,
             reasoning_tokens: 198,
         };
         assert_eq!(found, Some(expected));

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::errors;
 use super::operation::Operation;
 use super::request::Expects;
 use super::shape::{ModelValue, is_error, present, usage};
 use crate::core::exchange::{Progress, StreamEvent};
 use crate::core::outcome::ErrorFacts;
+use crate::wire::error_facts;
 use crate::wire::splice::{Edit, span_of};
 use crate::wire::sse::{Data, Event};
 
@@ -161,14 +161,14 @@ impl AnswerStream {
             return self.malformed();
         };
         if chunk.is_error() {
-            return Reading::error(errors::error_in_answer(json.as_bytes()));
+            return Reading::error(error_facts::error_in_answer(json.as_bytes()));
         }
         if chunk.is_shapeless() {
             return self.malformed();
         }
         let seen = chunk.choices.unwrap_or_default();
         if seen.failed {
-            return Reading::error(errors::error_in_choice(json.as_bytes()));
+            return Reading::error(error_facts::error_in_choice(json.as_bytes()));
         }
         self.remember(&chunk);
         self.choices.merge(seen.choices);
@@ -178,6 +178,7 @@ impl AnswerStream {
                 Operation::Completions => seen.text,
             },
             finished: self.is_finished(),
+            last: false,
             usage: usage(chunk.usage),
         };
         let only_usage = seen.is_empty() && progress.usage.is_some();

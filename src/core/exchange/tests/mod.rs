@@ -161,6 +161,7 @@ impl Run<'_> {
         let progress = Progress {
             content,
             finished,
+            last: false,
             usage: None,
         };
         self.on(Input::Event(id, StreamEvent::Progress(progress)))

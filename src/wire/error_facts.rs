@@ -1,12 +1,14 @@
-//! Owns the reading of an upstream's error, in the several forms that speakers of this dialect use.
+//! Owns the reading of an upstream's error, in the several forms that providers use. In reading order: this
+//! file, `hints` (what its words mean).
 //! Must never let more than a few hundred characters of it through, or judge beyond a hint.
+
+mod hints;
 
 use std::time::SystemTime;
 
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::hints;
 use crate::core::outcome::ErrorFacts;
 use crate::wire::retry_after::{in_prose, retry_after};
 
@@ -30,7 +32,7 @@ pub fn error_in_answer(json: &[u8]) -> ErrorFacts {
 }
 
 /// Reads a chunk or an answer in which a choice finished with an error; the choice may hold it.
-pub(super) fn error_in_choice(json: &[u8]) -> ErrorFacts {
+pub(in crate::wire) fn error_in_choice(json: &[u8]) -> ErrorFacts {
     let choices = parsed(json).and_then(|mut body| body.get_mut("choices").map(Value::take));
     let choices = choices.as_ref().and_then(Value::as_array);
     let error = choices
