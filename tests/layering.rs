@@ -63,6 +63,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/error_facts", &["wire/retry_after"]),
     ("wire/hub", &[]),
     ("wire/dialect", &["wire/client_error", "wire/hub"]),
+    ("wire/anthropic", &[
+        "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
+    ]),
     ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts"]),
     ("config/secret", &[]),
     ("config/source", &[]),

@@ -1,0 +1,198 @@
+//! Owns the question whether the API's own structured output takes a schema
+//! (<https://platform.claude.com/docs/en/build-with-claude/structured-outputs>), and the form in which it does.
+//! Must never change what a schema allows but by what its description then says.
+
+use std::borrow::Cow;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
+
+/// What the API refuses; its SDKs tell the model in words instead, and leave the check to the client.
+const IN_WORDS: [&str; 14] = [
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "format",
+];
+/// What changes the form of the answer, and cannot be said in words.
+const REFUSED: [&str; 9] = [
+    "oneOf",
+    "not",
+    "if",
+    "patternProperties",
+    "propertyNames",
+    "prefixItems",
+    "contains",
+    "dependentSchemas",
+    "unevaluatedProperties",
+];
+/// Fields that hold schemas by names.
+const NAMED: [&str; 3] = ["properties", "$defs", "definitions"];
+/// Fields that hold a list of schemas.
+const LISTS: [&str; 2] = ["anyOf", "allOf"];
+
+/// A schema as the API takes it; `None` where it does not.
+pub(super) fn native(schema: &RawValue) -> Option<Cow<'_, RawValue>> {
+    let mut value: Value = serde_json::from_str(schema.get()).ok()?;
+    let is_object = value.get("type").is_some_and(|kind| kind == "object");
+    let mut walk = Walk::default();
+    if !is_object || walk.schema(&mut value).is_none() {
+        return None;
+    }
+    match walk.changed {
+        false => Some(Cow::Borrowed(schema)),
+        true => to_raw_value(&value).ok().map(Cow::Owned),
+    }
+}
+
+/// Whether the API takes a schema as it stands.
+pub(super) fn is_native(schema: &RawValue) -> bool {
+    matches!(native(schema), Some(Cow::Borrowed(_)))
+}
+
+#[derive(Default)]
+struct Walk {
+    changed: bool,
+}
+
+// === impl Walk ===
+
+impl Walk {
+    fn schema(&mut self, schema: &mut Value) -> Option<()> {
+        let Value::Object(fields) = schema else {
+            // `true` and `false` are schemas too, of anything and of nothing.
+            return None;
+        };
+        if REFUSED.iter().any(|field| fields.contains_key(*field)) || is_recursive(fields) {
+            return None;
+        }
+        self.put_in_words(fields);
+        self.close(fields)?;
+        for field in NAMED {
+            let Some(named) = fields.get_mut(field) else {
+                continue;
+            };
+            for schema in named.as_object_mut()?.values_mut() {
+                self.schema(schema)?;
+            }
+        }
+        for field in LISTS {
+            let Some(list) = fields.get_mut(field) else {
+                continue;
+            };
+            for schema in list.as_array_mut()? {
+                self.schema(schema)?;
+            }
+        }
+        match fields.get_mut("items") {
+            Some(items) => self.schema(items),
+            None => Some(()),
+        }
+    }
+
+    /// Objects must say that nothing else may stand in them.
+    fn close(&mut self, fields: &mut Map<String, Value>) -> Option<()> {
+        if fields.get("type").is_none_or(|kind| !holds(kind, "object")) {
+            return Some(());
+        }
+        match fields.get("additionalProperties") {
+            Some(Value::Bool(false)) => Some(()),
+            // Left open on purpose, as a map is.
+            Some(_) => None,
+            // Nothing named: any object is meant.
+            None if fields.get("properties").is_none() => None,
+            None => {
+                self.changed = true;
+                fields.insert("additionalProperties".to_owned(), Value::Bool(false));
+                Some(())
+            }
+        }
+    }
+
+    fn put_in_words(&mut self, fields: &mut Map<String, Value>) {
+        let mut words = String::new();
+        for field in IN_WORDS {
+            if let Some(value) = fields.remove(field) {
+                let comma = if words.is_empty() { "" } else { ", " };
+                words.push_str(&format!("{comma}{field}: {value}"));
+            }
+        }
+        if words.is_empty() {
+            return;
+        }
+        self.changed = true;
+        let told = match fields.get("description").and_then(Value::as_str) {
+            Some(told) => format!("{told} ({words})"),
+            None => words,
+        };
+        fields.insert("description".to_owned(), Value::String(told));
+    }
+}
+
+/// Whether a `type`, one or a list, names a kind.
+fn holds(kind: &Value, name: &str) -> bool {
+    match kind {
+        Value::String(kind) => kind == name,
+        Value::Array(kinds) => kinds.iter().any(|kind| kind == name),
+        _ => false,
+    }
+}
+
+/// Whether a definition comes back to itself, which the API refuses. A reference to the whole does so at once.
+fn is_recursive(fields: &Map<String, Value>) -> bool {
+    if fields.get("$ref").is_some_and(|target| target == "#") {
+        return true;
+    }
+    let definitions = ["$defs", "definitions"];
+    let definitions = definitions
+        .iter()
+        .filter_map(|field| fields.get(*field)?.as_object());
+    definitions.into_iter().any(|named| {
+        named.iter().any(|(name, schema)| {
+            let mut seen = Vec::new();
+            reaches(name, schema, named, &mut seen)
+        })
+    })
+}
+
+fn reaches<'v>(
+    name: &str,
+    schema: &'v Value,
+    named: &'v Map<String, Value>,
+    seen: &mut Vec<&'v str>,
+) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            let target = fields.get("$ref").and_then(Value::as_str);
+            if let Some(target) = target.and_then(|target| target.rsplit('/').next()) {
+                if target == name {
+                    return true;
+                }
+                if !seen.contains(&target) {
+                    seen.push(target);
+                    if named
+                        .get(target)
+                        .is_some_and(|next| reaches(name, next, named, seen))
+                    {
+                        return true;
+                    }
+                }
+            }
+            fields
+                .values()
+                .any(|value| reaches(name, value, named, seen))
+        }
+        Value::Array(list) => list.iter().any(|value| reaches(name, value, named, seen)),
+        _ => false,
+    }
+}
