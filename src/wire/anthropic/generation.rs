@@ -27,6 +27,10 @@ pub(super) enum Form {
     Adaptive {
         /// It knows `xhigh`; `max` else.
         xhigh: bool,
+        /// It thinks beside a tool that must be called; others refuse.
+        beside_forced_tools: bool,
+        /// It can be told not to think at all.
+        can_rest: bool,
     },
 }
 
@@ -65,22 +69,52 @@ const FOUR_FIVE: Generation = Generation {
 };
 
 const FOUR_SIX: Generation = Generation {
-    thinking: Form::Adaptive { xhigh: false },
+    thinking: Form::Adaptive {
+        xhigh: false,
+        beside_forced_tools: false,
+        can_rest: true,
+    },
     ..FOUR_FIVE
 };
 
-const NEWEST: Generation = Generation {
-    thinking: Form::Adaptive { xhigh: true },
+const FOUR_SEVEN: Generation = Generation {
+    thinking: Form::Adaptive {
+        xhigh: true,
+        beside_forced_tools: false,
+        can_rest: true,
+    },
     sampling: Sampling::None,
     ..FOUR_SIX
 };
 
+const NEWEST: Generation = Generation {
+    thinking: Form::Adaptive {
+        xhigh: true,
+        beside_forced_tools: true,
+        can_rest: true,
+    },
+    ..FOUR_SEVEN
+};
+
+const RESTLESS: Generation = Generation {
+    thinking: Form::Adaptive {
+        xhigh: true,
+        beside_forced_tools: true,
+        can_rest: false,
+    },
+    ..NEWEST
+};
+
 /// Parts of names and their generation, the first that fits. From Anthropic's pages on models, structured outputs and
-/// adaptive thinking, and from what its SDKs and `@ai-sdk/anthropic` know of them, read in November 2026.
-const NAMES: [(&str, Generation); 14] = [
+/// adaptive thinking, from what its SDKs and `@ai-sdk/anthropic` know of them, and from refusals that users report (aelix-ai#258,
+/// opencodex#65, cline#13203, langchain-aws#1141), read in November 2026.
+const NAMES: [(&str, Generation); 17] = [
     ("claude-2", OLD),
     ("claude-instant", OLD),
     ("claude-3", OLD),
+    ("claude-fable", RESTLESS),
+    ("claude-mythos", RESTLESS),
+    ("claude-opus-4-7", FOUR_SEVEN),
     ("claude-sonnet-4-6", FOUR_SIX),
     ("claude-opus-4-6", FOUR_SIX),
     ("claude-sonnet-4-5", FOUR_FIVE),
@@ -135,7 +169,9 @@ mod tests {
             ("anthropic/claude-sonnet-4.5", FOUR_FIVE),
             ("us.anthropic.claude-haiku-4-5-20251001-v1:0", FOUR_FIVE),
             ("claude-opus-4-6", FOUR_SIX),
+            ("claude-opus-4-7", FOUR_SEVEN),
             ("claude-opus-4-8", NEWEST),
+            ("anthropic/claude-fable-5", RESTLESS),
             ("claude-sonnet-5", NEWEST),
             ("claude-of-the-future", NEWEST),
             ("MiniMax-M2", Generation::UNKNOWN),

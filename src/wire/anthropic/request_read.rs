@@ -345,3 +345,6 @@ fn service_tier(tier: String) -> String {
         _ => tier,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -464,3 +464,6 @@ fn service_tier(tier: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -379,3 +379,6 @@ struct Metadata<'a> {
     #[serde(borrow)]
     user_id: Option<&'a RawValue>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -433,3 +433,6 @@ fn event(name: &str, data: &Out<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&json(data));
     out.extend_from_slice(b"\n\n");
 }
+
+#[cfg(test)]
+mod tests;

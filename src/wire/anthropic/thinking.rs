@@ -50,13 +50,18 @@ impl Plan {
             return Self::default();
         };
         if reasoning.effort == Some(Effort::None) {
-            return Self {
-                thinking: Some(Thinking::Disabled),
-                ..Self::default()
-            };
+            return Self::rest(generation);
         }
         let thinking = match generation.thinking {
-            _ if forced => None,
+            Form::Adaptive {
+                beside_forced_tools: false,
+                ..
+            }
+            | Form::Budget { .. }
+                if forced =>
+            {
+                None
+            }
             Form::Adaptive { .. } => Some(Thinking::Adaptive {
                 display: display(reasoning.hidden),
             }),
@@ -72,6 +77,23 @@ impl Plan {
             thinking,
             effort: thinking.and_then(|_| effort(reasoning, generation.thinking, max_tokens)),
             dropped: thinking.is_none(),
+        }
+    }
+
+    /// No thinking; where a model cannot be without, as little as it can.
+    fn rest(generation: Generation) -> Self {
+        match generation.thinking {
+            Form::Adaptive {
+                can_rest: false, ..
+            } => Self {
+                thinking: None,
+                effort: Some("low"),
+                dropped: true,
+            },
+            Form::Adaptive { .. } | Form::Budget { .. } => Self {
+                thinking: Some(Thinking::Disabled),
+                ..Self::default()
+            },
         }
     }
 
@@ -118,7 +140,7 @@ fn budget(reasoning: &Reasoning, max_tokens: u64) -> Option<u64> {
 
 /// The word for how hard the model is to try; only models that adapt take one.
 fn effort(reasoning: &Reasoning, form: Form, max_tokens: u64) -> Option<&'static str> {
-    let Form::Adaptive { xhigh } = form else {
+    let Form::Adaptive { xhigh, .. } = form else {
         return None;
     };
     let of_budget = |budget: u64| {

@@ -30,6 +30,7 @@ const NAMES: &[(&str, Hint)] = &[
     ("exceeded_current_quota_error", Hint::QuotaExhausted), // Moonshot docs, type, 429
     ("payment_required", Hint::QuotaExhausted),   // OpenRouter docs, error_type
     ("insufficient_balance", Hint::QuotaExhausted), // Alibaba, MiniMax docs
+    ("billing_error", Hint::QuotaExhausted),      // Anthropic docs, type, 402
     // The key.
     ("invalid_api_key", Hint::AuthRejected), // recorded: openai-chat, openai-other, openai-responses
     ("account_deactivated", Hint::AuthRejected), // OpenAI docs
@@ -68,6 +69,8 @@ const SERVER_FAULTS: &[&str] = &[
     "internal_server_error", // Groq docs, type
     "InternalServerError",   // vLLM, type
     "provider_unavailable",  // OpenRouter docs, error_type
+    "api_error",             // Anthropic docs, type, in streams too
+    "timeout_error",         // Anthropic docs, type
 ];
 
 /// Words of a message, in lower case, and the statuses beside which they are believed.
@@ -103,6 +106,7 @@ const WORDS: &[Prose] = &[
         refused,
         Hint::ContextTooLong,
     ), // Gemini, 400
+    prose("exceed context limit", refused, Hint::ContextTooLong), // Anthropic, 400: prompt and max_tokens together
     // Recorded: cohere. Beside 429 the same words are Bedrock's throttling.
     prose("too many tokens", mistaken, Hint::ContextTooLong),
     prose("content management policy", mistaken, Hint::ContentFiltered), // recorded: azure
@@ -111,12 +115,33 @@ const WORDS: &[Prose] = &[
         mistaken,
         Hint::ContentFiltered,
     ), // OpenAI, code invalid_prompt
+    prose(
+        "blocked by content filtering",
+        mistaken,
+        Hint::ContentFiltered,
+    ), // Anthropic, 400 and in streams
     prose("violates usage guidelines", mistaken, Hint::ContentFiltered), // xAI, 403
     prose(
         "not supported with this model",
         mistaken,
         Hint::UnsupportedParameter,
     ), // recorded: openai-chat
+    // Anthropic, 400: sampling on its newest models.
+    prose(
+        "is deprecated for this model",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ),
+    prose(
+        "cannot both be specified for this model",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ), // Anthropic, 400
+    prose(
+        "is not supported for this model",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ), // Anthropic, 400: a form of thinking
     prose(
         "does not support tools",
         mistaken,
