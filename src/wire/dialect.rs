@@ -34,7 +34,16 @@ pub trait Upstream: Debug + Sync {
     /// The request cannot be sent in this dialect.
     fn losses(&self, request: &Request) -> Result<Vec<&'static str>, Unsupported>;
 
-    /// The body for an upstream that calls the model `model`. What [`Upstream::losses`] names is not in it.
+    /// [`Upstream::losses`] where they depend on the model too, by the provider's name for it.
+    ///
+    /// # Errors
+    /// The request cannot be sent in this dialect.
+    fn losses_for(&self, request: &Request, model: &str) -> Result<Vec<&'static str>, Unsupported> {
+        let _ = model;
+        self.losses(request)
+    }
+
+    /// The body for an upstream that calls the model `model`. What [`Upstream::losses_for`] names is not in it.
     fn write_request(&self, request: &Request, model: &str) -> Bytes;
 
     /// Reads a complete answer of status 200.

@@ -53,6 +53,11 @@ impl Upstream for Messages {
         request_write::losses(request, Generation::UNKNOWN)
     }
 
+    /// The newest models take no sampling, the older ones no schema of their own.
+    fn losses_for(&self, request: &Request, model: &str) -> Result<Vec<&'static str>, Unsupported> {
+        request_write::losses(request, Generation::of(model))
+    }
+
     fn write_request(&self, request: &Request, model: &str) -> Bytes {
         request_write::write(request, model)
     }
@@ -63,20 +68,6 @@ impl Upstream for Messages {
 
     fn reader(&self) -> Box<dyn ReadEvents> {
         Box::new(stream_read::Reader::default())
-    }
-}
-
-impl Messages {
-    /// [`Upstream::losses`] where the model is known: the newest models take no sampling, the older ones no schema of their own.
-    ///
-    /// # Errors
-    /// The request cannot be sent in this dialect.
-    pub fn losses_of(
-        self,
-        request: &Request,
-        model: &str,
-    ) -> Result<Vec<&'static str>, Unsupported> {
-        request_write::losses(request, Generation::of(model))
     }
 }
 

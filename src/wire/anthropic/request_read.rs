@@ -167,6 +167,8 @@ impl Body {
         unknown.extend(self.rest.into_keys().filter(|name| !routed(name)));
         let inner = config.rest.into_keys();
         unknown.extend(inner.map(|name| format!("output_config.{name}")));
+        let mut named = std::collections::HashSet::new();
+        unknown.retain(|name| named.insert(name.clone()));
         Ok(Request {
             messages,
             tools,
@@ -309,7 +311,9 @@ impl Thinking {
     fn into_hub(self, effort: Option<&str>) -> Reasoning {
         let effort = match self.kind {
             ThinkingKind::Disabled => Some(Effort::None),
-            ThinkingKind::Enabled | ThinkingKind::Adaptive => effort.and_then(of_word),
+            ThinkingKind::Enabled => effort.and_then(of_word),
+            // The documented default.
+            ThinkingKind::Adaptive => effort.and_then(of_word).or(Some(Effort::High)),
         };
         Reasoning {
             effort,

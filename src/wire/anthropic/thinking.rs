@@ -49,8 +49,11 @@ impl Plan {
         let Some(reasoning) = &request.reasoning else {
             return Self::default();
         };
-        if reasoning.effort == Some(Effort::None) {
-            return Self::rest(generation);
+        match (reasoning.effort, reasoning.max_tokens) {
+            (Some(Effort::None), _) => return Self::rest(generation),
+            // Only a word on how it is to be shown.
+            (None, None) => return Self::default(),
+            (Some(_), _) | (None, Some(_)) => {}
         }
         let thinking = match generation.thinking {
             Form::Adaptive {
