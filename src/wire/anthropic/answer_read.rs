@@ -168,3 +168,6 @@ pub(super) fn model_in(json: &str) -> Option<&RawValue> {
     }
     .filter(|model| model.get().starts_with('"'))
 }
+
+#[cfg(test)]
+mod tests;

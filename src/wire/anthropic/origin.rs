@@ -126,8 +126,10 @@ fn mark(origin: &Origin<'_>) -> String {
     [MARK, &told].concat()
 }
 
+/// What a mark tells; one that cannot be read tells nothing, and is ours all the same.
 fn marked(field: &str) -> Option<Origin<'_>> {
-    serde_json::from_str(field.strip_prefix(MARK)?).ok()
+    let told = field.strip_prefix(MARK)?;
+    Some(serde_json::from_str(told).unwrap_or_default())
 }
 
 /// Whether a signature, or a redacted block's data, is a mark of ours.
@@ -139,7 +141,7 @@ pub(super) fn is_marked(field: &str) -> bool {
 pub(super) fn is_bound(field: &str) -> bool {
     match marked(field) {
         Some(origin) => origin.signature.is_some() || origin.data.is_some(),
-        None => !field.is_empty() && !is_marked(field),
+        None => !field.is_empty(),
     }
 }
 
@@ -205,5 +207,63 @@ impl Origin<'_> {
             id: self.id.map(Cow::into_owned),
             format: self.format.map(Cow::into_owned),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(kind: ThoughtKind, signature: Option<&str>, format: Option<&str>) -> Thought {
+        Thought {
+            kind,
+            text: "so".to_owned(),
+            signature: signature.map(str::to_owned),
+            id: Some("rs_1".to_owned()).filter(|_| format != Some(FORMAT)),
+            format: format.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn every_thought_comes_back_as_it_went() {
+        let formats = [None, Some(FORMAT), Some("google-gemini-v1")];
+        for format in formats {
+            for kind in [ThoughtKind::Text, ThoughtKind::Summary] {
+                for signature in [None, Some("c2ln"), Some("with \"quotes\"")] {
+                    let before = made(kind, signature, format);
+                    let field = Made::of(&before).signature().into_owned();
+                    assert!(!field.is_empty());
+                    let own = format == Some(FORMAT) && signature.is_some();
+                    assert_eq!(is_marked(&field), !own);
+                    assert_eq!(is_bound(&field), signature.is_some());
+                    let mut after = thought("so".to_owned(), Some(field));
+                    if own {
+                        // Anthropic has no summaries of another kind.
+                        after.kind = kind;
+                    }
+                    assert_eq!(after, before);
+                }
+            }
+            let before = made(ThoughtKind::Encrypted, None, format);
+            let data = Made::of(&before).data("so").into_owned();
+            assert!(is_bound(&data));
+            assert_eq!(redacted(data), Redacted::Thought(before));
+        }
+    }
+
+    #[test]
+    fn a_broken_mark_is_still_ours_and_binds_nobody() {
+        let broken = "mainstay:{\"signature\":";
+        assert!(is_marked(broken) && !is_bound(broken));
+        assert_eq!(
+            thought(String::new(), Some(broken.to_owned())),
+            Thought::default()
+        );
+        assert!(!is_bound("") && is_bound("c2ln"));
+        let call = Redacted::Call {
+            id: "a".to_owned(),
+            signature: "s".to_owned(),
+        };
+        assert_eq!(redacted(call_mark("a", "s")), call);
     }
 }

@@ -196,3 +196,68 @@ fn reaches<'v>(
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(schema: &Value, expected: Option<&Value>) {
+        let raw = to_raw_value(schema).unwrap();
+        let found = native(&raw).map(|found| serde_json::from_str::<Value>(found.get()).unwrap());
+        assert_eq!(found.as_ref(), expected, "{schema}");
+    }
+
+    fn object(properties: &Value) -> Value {
+        json!({"type": "object", "properties": properties, "additionalProperties": false})
+    }
+
+    #[test]
+    fn a_schema_that_fits_stays_as_it_was() {
+        let fits = r#"{ "type":"object", "properties":{"a":{"type":["string","null"]}}, "additionalProperties":false }"#;
+        let raw = RawValue::from_string(fits.to_owned()).unwrap();
+        assert!(matches!(native(&raw), Some(Cow::Borrowed(found)) if found.get() == fits));
+        assert!(is_native(&raw));
+    }
+
+    #[test]
+    fn limits_are_told_in_words_and_objects_closed() {
+        let open = json!({"type": "object", "properties": {
+            "a": {"type": "integer", "minimum": 1, "maximum": 9, "description": "how many"},
+            "b": {"type": "array", "items": {"type": "string", "pattern": "^x"}, "maxItems": 2}}});
+        let closed = object(&json!({
+            "a": {"type": "integer", "description": "how many (minimum: 1, maximum: 9)"},
+            "b": {"type": "array", "items": {"type": "string", "description": "pattern: \"^x\""},
+                  "description": "maxItems: 2"}}));
+        check(&open, Some(&closed));
+        assert!(!is_native(&to_raw_value(&open).unwrap()));
+        let named = json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}},
+            "$defs": {"n": {"type": "object", "properties": {}}}});
+        let expected = json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}},
+            "$defs": {"n": {"type": "object", "properties": {}, "additionalProperties": false}},
+            "additionalProperties": false});
+        check(&named, Some(&expected));
+        let field = object(&json!({"format": {"type": "string"}, "pattern": {"type": "string"}}));
+        check(&field, Some(&field));
+    }
+
+    #[test]
+    fn what_the_api_refuses_goes_another_way() {
+        for refused in [
+            json!({"type": "array", "items": {"type": "string"}}),
+            json!({"type": "object"}),
+            json!({"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}),
+            object(&json!({"a": true})),
+            object(&json!({"a": {"oneOf": [{"type": "string"}]}})),
+            object(&json!({"a": {"anyOf": [{"not": {}}]}})),
+            object(&json!({"a": {"$ref": "#"}})),
+            json!({"type": "object", "properties": {"n": {"$ref": "#/$defs/n"}}, "additionalProperties": false,
+                   "$defs": {"n": object(&json!({"next": {"anyOf": [{"$ref": "#/$defs/m"}]}})),
+                             "m": object(&json!({"next": {"$ref": "#/$defs/n"}}))}}),
+            json!(7),
+        ] {
+            check(&refused, None);
+        }
+    }
+}

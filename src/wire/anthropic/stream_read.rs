@@ -441,3 +441,6 @@ impl Wire<'_> {
         named || unnamed || self.error.is_some_and(|error| error.get() != "null")
     }
 }
+
+#[cfg(test)]
+mod tests;
