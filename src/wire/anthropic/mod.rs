@@ -99,3 +99,5 @@ impl Downstream for Messages {
 
 #[cfg(test)]
 mod recorded_tests;
+#[cfg(test)]
+mod property_tests;
