@@ -332,9 +332,9 @@ fn a_stream_comes_back_with_its_origins_in_the_next_turn() {
             parts.retain(|part| of(part).is_none() || of(part) == first);
             let events = events(&parts, drawing(seed));
             let (mut writer, mut out) = (Messages.writer(&reply(&Bytes::new())), Vec::new());
-            events
-                .iter()
-                .for_each(|event| writer.write(event, &mut out));
+            for event in &events {
+                writer.write(event, &mut out);
+            }
             writer.end(&mut out);
             let found = replayed(&gathered(&out));
             let expected = with_ids_of_the_dialect(&meant(&parts));
@@ -371,9 +371,9 @@ fn a_stream_is_read_as_it_was_written() {
             events.push(Event::Finish { choice: 0, finish });
             events.push(Event::Usage(usage));
             let (mut writer, mut out) = (Messages.writer(&reply(&Bytes::new())), Vec::new());
-            events
-                .iter()
-                .for_each(|event| writer.write(event, &mut out));
+            for event in &events {
+                writer.write(event, &mut out);
+            }
             writer.end(&mut out);
             let found = read_back(&out);
             // In the order of the calls, whatever turns they took.
@@ -650,7 +650,7 @@ fn sayable(request: &Request) -> Vec<(Role, Vec<Part>)> {
         for part in parts {
             match part {
                 Part::ToolCall(call) => call.signature = None,
-                Part::ToolResult(result) => result.parts.retain(|part| is_sent(part)),
+                Part::ToolResult(result) => result.parts.retain(is_sent),
                 _ => {}
             }
         }

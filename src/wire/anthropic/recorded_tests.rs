@@ -39,8 +39,8 @@ fn files(root: &Path, ends: &[&str]) -> Vec<(String, Bytes)> {
     found
 }
 
-fn framed(name: &str, body: &Bytes) -> Bytes {
-    if name.ends_with(".sse") {
+fn framed(body: &Bytes) -> Bytes {
+    if body.starts_with(b"event:") {
         return body.clone();
     }
     let text = std::str::from_utf8(body).unwrap();
@@ -89,9 +89,9 @@ fn reply(request: &Bytes) -> Reply<'_> {
 fn written(pieces: &[Event]) -> Bytes {
     let mut writer = Messages.writer(&reply(&Bytes::new()));
     let mut out = Vec::new();
-    pieces
-        .iter()
-        .for_each(|piece| writer.write(piece, &mut out));
+    for piece in pieces {
+        writer.write(piece, &mut out);
+    }
     writer.end(&mut out);
     out.into()
 }
@@ -101,7 +101,7 @@ fn recorded_streams_are_read_written_and_read_again() {
     let Some(root) = root() else { return };
     let mut count = 0;
     for (name, body) in files(&root, &[".sse", ".chunks.txt", ".chunks"]) {
-        let body = framed(&name, &body);
+        let body = framed(&body);
         let (events, pieces) = read(&body, body.len());
         for chunk in [1, 7, 100, 1460] {
             assert_eq!(
@@ -111,9 +111,7 @@ fn recorded_streams_are_read_written_and_read_again() {
             );
         }
         if name.contains("spliced") {
-            let broken = events
-                .iter()
-                .any(|it| *it == StreamEvent::Malformed { fatal: true });
+            let broken = events.contains(&StreamEvent::Malformed { fatal: true });
             assert!(broken, "{name}");
             continue;
         }
@@ -189,9 +187,10 @@ fn recorded_answers_are_read_written_and_read_again() {
         assert!(!answer.is_empty() && answer.usage.is_some(), "{name}");
         let again = Messages.write_answer(&answer, &reply(&Bytes::new()));
         let mut found = good(&name, &again);
-        let refused = |part: &mut Part| match part {
-            Part::Refusal(text) => *part = Part::text(std::mem::take(text)),
-            _ => {}
+        let refused = |part: &mut Part| {
+            if let Part::Refusal(text) = part {
+                *part = Part::text(std::mem::take(text));
+            }
         };
         let mut expected = answer;
         expected.choices[0].parts.iter_mut().for_each(refused);

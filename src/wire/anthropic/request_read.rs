@@ -3,11 +3,12 @@
 
 mod blocks;
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::fmt;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::scan::ROUTER_ONLY;
@@ -41,7 +42,7 @@ struct Body {
     service_tier: Option<String>,
     cache_control: Option<CacheIn>,
     #[serde(flatten)]
-    rest: BTreeMap<String, IgnoredAny>,
+    rest: Names,
 }
 
 #[derive(Deserialize)]
@@ -58,9 +59,11 @@ enum RoleIn {
     System,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Metadata {
     user_id: Option<String>,
+    #[serde(flatten)]
+    rest: Names,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +75,8 @@ struct ToolIn {
     input_schema: Option<Box<RawValue>>,
     strict: Option<bool>,
     cache_control: Option<CacheIn>,
+    #[serde(flatten)]
+    rest: Names,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +117,7 @@ struct OutputConfig {
     effort: Option<String>,
     format: Option<FormatIn>,
     #[serde(flatten)]
-    rest: BTreeMap<String, IgnoredAny>,
+    rest: Names,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +126,10 @@ struct FormatIn {
     kind: String,
     schema: Option<Box<RawValue>>,
 }
+
+/// The fields of an object that nobody else took.
+#[derive(Default)]
+struct Names(Vec<String>);
 
 /// Reads a body.
 ///
@@ -140,6 +149,29 @@ fn bad(param: &'static str, message: String) -> RequestError {
         message,
         param: Some(param),
         code: None,
+    }
+}
+
+// === impl Names ===
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((name, IgnoredAny)) = map.next_entry()? {
+            self.0.push(name);
+        }
+        Ok(self)
     }
 }
 
@@ -164,10 +196,13 @@ impl Body {
         let verbosity = config.effort.as_deref().filter(|_| !thinks).map(verbosity);
         // The model is routing's too.
         let routed = |name: &String| name == "model" || ROUTER_ONLY.contains(&name.as_str());
-        unknown.extend(self.rest.into_keys().filter(|name| !routed(name)));
-        let inner = config.rest.into_keys();
+        unknown.extend(self.rest.0.into_iter().filter(|name| !routed(name)));
+        let inner = config.rest.0.into_iter();
         unknown.extend(inner.map(|name| format!("output_config.{name}")));
-        let mut named = std::collections::HashSet::new();
+        let metadata = self.metadata.unwrap_or_default();
+        let inner = metadata.rest.0.into_iter();
+        unknown.extend(inner.map(|name| format!("metadata.{name}")));
+        let mut named = HashSet::new();
         unknown.retain(|name| named.insert(name.clone()));
         Ok(Request {
             messages,
@@ -187,7 +222,7 @@ impl Body {
                 .thinking
                 .map(|it| it.into_hub(config.effort.as_deref())),
             stream: self.stream.unwrap_or(false),
-            user: self.metadata.and_then(|metadata| metadata.user_id),
+            user: metadata.user_id,
             service_tier: self.service_tier.map(service_tier),
             verbosity: verbosity.map(str::to_owned),
             unknown,
@@ -252,6 +287,8 @@ fn tools(tools: Vec<ToolIn>, unknown: &mut Vec<String>) -> Result<Vec<Tool>, Req
             unknown.push(format!("tools.{kind}"));
             continue;
         }
+        let extras = tool.rest.0.iter();
+        unknown.extend(extras.map(|name| format!("tools.{name}")));
         let Some(name) = tool.name else {
             return Err(bad("tools", "a tool has no 'name'".to_owned()));
         };
@@ -294,13 +331,10 @@ impl Choice {
             ChoiceKind::Auto => ToolChoice::Auto,
             ChoiceKind::Any => ToolChoice::Required,
             ChoiceKind::None => ToolChoice::None,
-            ChoiceKind::Tool => match self.name {
-                Some(name) => ToolChoice::Named(name),
-                None => {
-                    let message = "a 'tool_choice' of type 'tool' has no 'name'".to_owned();
-                    return Err(bad("tool_choice", message));
-                }
-            },
+            ChoiceKind::Tool => ToolChoice::Named(self.name.ok_or_else(|| {
+                let message = "a 'tool_choice' of type 'tool' has no 'name'".to_owned();
+                bad("tool_choice", message)
+            })?),
         })
     }
 }

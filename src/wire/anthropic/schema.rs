@@ -3,6 +3,7 @@
 //! Must never change what a schema allows but by what its description then says.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -36,6 +37,8 @@ const REFUSED: [&str; 9] = [
     "dependentSchemas",
     "unevaluatedProperties",
 ];
+/// Definitions beyond which a schema is not looked through: the API refuses those that are too complex.
+const DEFINITIONS_MAX: usize = 64;
 /// Fields that hold schemas by names.
 const NAMED: [&str; 3] = ["properties", "$defs", "definitions"];
 /// Fields that hold a list of schemas.
@@ -124,7 +127,7 @@ impl Walk {
         for field in IN_WORDS {
             if let Some(value) = fields.remove(field) {
                 let comma = if words.is_empty() { "" } else { ", " };
-                words.push_str(&format!("{comma}{field}: {value}"));
+                write!(words, "{comma}{field}: {value}").expect("a string takes text");
             }
         }
         if words.is_empty() {
@@ -158,6 +161,9 @@ fn is_recursive(fields: &Map<String, Value>) -> bool {
         .iter()
         .filter_map(|field| fields.get(*field)?.as_object());
     definitions.into_iter().any(|named| {
+        if named.len() > DEFINITIONS_MAX {
+            return true;
+        }
         named.iter().any(|(name, schema)| {
             let mut seen = Vec::new();
             reaches(name, schema, named, &mut seen)

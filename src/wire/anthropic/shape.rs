@@ -2,6 +2,7 @@
 //! hub has none.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -142,7 +143,7 @@ pub(super) fn tool_id(id: &str) -> Cow<'_, str> {
     for byte in id.bytes() {
         match fits(byte) {
             true => out.push(char::from(byte)),
-            false => out.push_str(&format!("_{byte:02x}")),
+            false => write!(out, "_{byte:02x}").expect("a string takes text"),
         }
     }
     Cow::Owned(out)

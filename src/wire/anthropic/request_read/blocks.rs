@@ -4,7 +4,8 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::bad;
@@ -136,23 +137,34 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 
     /// What a tool of the provider's brought: one object, which its block's kind tells apart.
-    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
-        while map
-            .next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?
-            .is_some()
-        {}
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Content::default())
     }
 }
 
+/// Read without a detour through raw JSON: documents may hold documents, and only a reader that goes on counts how deep.
 impl<'de> Deserialize<'de> for SourceIn {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let json = <Box<RawValue>>::deserialize(json)?;
-        let read = match json.get().starts_with('"') {
-            true => serde_json::from_str(json.get()).map(SourceIn::Address),
-            false => serde_json::from_str(json.get()).map(SourceIn::Place),
-        };
-        read.map_err(serde::de::Error::custom)
+        json.deserialize_any(SourceVisitor)
+    }
+}
+
+struct SourceVisitor;
+
+impl<'de> Visitor<'de> for SourceVisitor {
+    type Value = SourceIn;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address or a source")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SourceIn, E> {
+        Ok(SourceIn::Address(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SourceIn, A::Error> {
+        Place::deserialize(MapAccessDeserializer::new(map)).map(SourceIn::Place)
     }
 }
 

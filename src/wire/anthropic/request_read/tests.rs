@@ -12,7 +12,7 @@ fn error(body: &serde_json::Value) -> RequestError {
     read(&Bytes::from(body.to_string())).unwrap_err()
 }
 
-fn of_parts(role: &str, content: serde_json::Value) -> Vec<Part> {
+fn of_parts(role: &str, content: &serde_json::Value) -> Vec<Part> {
     let body = json!({"model": "m", "messages": [{"role": role, "content": content}]});
     let mut request = request(&body);
     request.messages.remove(0).parts
@@ -35,11 +35,11 @@ fn cached(part: Part) -> Part {
 fn settings_are_read() {
     let found = request(&json!({
         "model": "m", "max_tokens": 10, "temperature": 0.5, "top_k": 40, "top_p": 0.9, "stream": true,
-        "stop_sequences": ["END"], "metadata": {"user_id": "u"}, "service_tier": "standard_only",
+        "stop_sequences": ["END"], "metadata": {"user_id": "u", "team": 7}, "service_tier": "standard_only",
         "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
         "messages": [{"role": "user", "content": "hi"}, {"role": "system", "content": "t"}],
         "tools": [
-            {"name": "look", "description": "d", "input_schema": {"type": "object", "n": 1.0}, "strict": true,
+            {"name": "look", "description": "d", "input_schema": {"type": "object", "n": 1.0}, "strict": true, "defer_loading": true,
              "cache_control": {"type": "ephemeral", "ttl": "1h"}},
             {"type": "web_search_20250305", "name": "web_search", "max_uses": 5},
         ],
@@ -90,9 +90,11 @@ fn settings_are_read() {
     assert_eq!(
         found.unknown,
         [
+            "tools.defer_loading",
             "tools.web_search_20250305",
             "container",
-            "output_config.task_budget"
+            "output_config.task_budget",
+            "metadata.team",
         ]
     );
 }
@@ -129,7 +131,7 @@ fn thinking_is_read_in_each_form() {
 fn every_block_of_a_users_is_read() {
     let parts = of_parts(
         "user",
-        json!([
+        &json!([
             {"type": "tool_result", "tool_use_id": "a", "content": "x", "is_error": true},
             {"type": "tool_result", "tool_use_id": "b", "content": [
                 {"type": "text", "text": "y"},
@@ -191,7 +193,7 @@ fn every_block_of_a_users_is_read() {
 fn a_models_turn_comes_back_with_its_origins() {
     let parts = of_parts(
         "assistant",
-        json!([
+        &json!([
             {"type": "thinking", "thinking": "own", "signature": "c2ln"},
             {"type": "thinking", "thinking": "theirs",
              "signature": r#"mainstay:{"format":"openai-responses-v1","id":"rs_1","summary":true}"#},
@@ -294,4 +296,23 @@ fn mistakes_are_told_with_their_place() {
     let choice = json!({"messages": [], "tool_choice": {"type": "tool"}});
     assert_eq!(error(&choice).param, Some("tool_choice"));
     assert!(read(&Bytes::from_static(b"[1")).is_err());
+}
+
+#[test]
+fn blocks_within_blocks_end_at_the_parsers_depth() {
+    let of = |open: &str, close: &str| {
+        let (open, close) = (open.repeat(50_000), close.repeat(50_000));
+        let body = format!(r#"{{"messages":[{{"role":"user","content":[{open}{close}]}}]}}"#);
+        read(&Bytes::from(body)).unwrap_err().message
+    };
+    let documents = of(
+        r#"{"type":"document","source":{"type":"content","content":["#,
+        "]}}",
+    );
+    assert!(documents.contains("recursion limit"), "{documents}");
+    let results = of(
+        r#"{"type":"tool_result","tool_use_id":"a","content":["#,
+        "]}",
+    );
+    assert!(results.contains("recursion limit"), "{results}");
 }

@@ -242,19 +242,19 @@ fn tools_of_the_past_are_declared_and_not_offered() {
     assert_eq!(body["tool_choice"], json!({"type": "none"}));
 }
 
-fn reasoning(effort: Option<Effort>, max_tokens: Option<u64>) -> Option<Reasoning> {
-    Some(Reasoning {
+fn reasoning(effort: Option<Effort>, max_tokens: Option<u64>) -> Reasoning {
+    Reasoning {
         effort,
         max_tokens,
         ..Reasoning::default()
-    })
+    }
 }
 
 #[test]
 fn budgets_stay_between_the_least_and_the_limit() {
     let budget = |effort, asked_for, max_tokens| {
         let request = Request {
-            reasoning: reasoning(effort, asked_for),
+            reasoning: Some(reasoning(effort, asked_for)),
             max_tokens,
             ..asked()
         };
@@ -294,7 +294,7 @@ fn budgets_stay_between_the_least_and_the_limit() {
 fn newer_models_are_told_how_hard_to_try() {
     let told = |effort, asked_for, model| {
         let request = Request {
-            reasoning: reasoning(effort, asked_for),
+            reasoning: Some(reasoning(effort, asked_for)),
             max_tokens: Some(10_000),
             ..asked()
         };
@@ -335,7 +335,7 @@ fn a_tool_that_must_be_called_leaves_no_thinking_but_on_the_newest() {
     let request = Request {
         tools: vec![tool("look")],
         tool_choice: Some(ToolChoice::Required),
-        reasoning: reasoning(Some(Effort::High), None),
+        reasoning: Some(reasoning(Some(Effort::High), None)),
         ..asked()
     };
     for (model, thinks) in [
@@ -363,7 +363,7 @@ fn a_turn_that_another_began_goes_on_without_a_budget() {
             message(Role::User, vec![result("a", "x")]),
         ],
         tools: vec![tool("look")],
-        reasoning: reasoning(Some(Effort::High), None),
+        reasoning: Some(reasoning(Some(Effort::High), None)),
         ..Request::default()
     };
     let own = in_use(thought(ThoughtKind::Text, "so", Some("sig"), FORMAT));
@@ -384,7 +384,7 @@ fn sampling_is_sent_as_far_as_a_model_takes_it() {
     let sent = |sampling: Drawing, model, thinks: bool| {
         let request = Request {
             sampling,
-            reasoning: reasoning(Some(Effort::Low), None).filter(|_| thinks),
+            reasoning: thinks.then(|| reasoning(Some(Effort::Low), None)),
             ..asked()
         };
         let body = body(&request, model);
@@ -445,9 +445,9 @@ fn a_schema_is_native_where_a_model_has_them() {
 fn elsewhere_a_schema_is_a_tool_that_must_be_called() {
     let of = |format: Format, tools: Vec<Tool>, tool_choice, model| {
         let request = Request {
-            format,
             tools,
             tool_choice,
+            format,
             ..asked()
         };
         let body = body(&request, model);

@@ -52,9 +52,9 @@ fn events(out: &[u8]) -> Vec<Value> {
 
 fn written(pieces: &[Event]) -> Vec<Value> {
     let (mut writer, mut out) = (writer(), Vec::new());
-    pieces
-        .iter()
-        .for_each(|piece| writer.write(piece, &mut out));
+    for piece in pieces {
+        writer.write(piece, &mut out);
+    }
     writer.end(&mut out);
     events(&out)
 }
