@@ -1,9 +1,11 @@
 //! Owns the one pass over a body that goes to an upstream of the same dialect as it is: what routing needs to know of it, and
-//! the few places where bytes change. In reading order: this file (the top level), `said` (what of the messages matters).
+//! the few places where bytes change. In reading order: this file (the top level), `said` (what the messages hold),
+//! `foreign` (blocks of ours in another provider's name).
 //! Must never take a duplicate of a field that routing depends on, or change a byte that no rule names: the model, router-only
 //! fields, and blocks of ours that no provider takes back.
 
 mod said;
+mod foreign;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,6 +19,7 @@ use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::rope::Rope;
 use crate::wire::splice::{Edit, span_of, splice};
+use foreign::Foreign;
 use said::Said;
 
 /// Fields that speak to a router, not to a model.
@@ -261,12 +264,13 @@ impl<'a> Fields<'a> {
         if self.messages.is_none() {
             return Err(bad("you must provide 'messages'".to_owned(), "messages"));
         }
-        let said = self.messages.map(|messages| Said::of(text, messages));
-        let said = said.unwrap_or_default();
+        let said = self.messages.map(Said::of).unwrap_or_default();
+        let foreign = self.messages.map(|messages| Foreign::of(text, messages));
+        let foreign = foreign.unwrap_or_default();
         let span = |value: Option<&RawValue>| Some(span_of(text, value?.get()));
         let mut edits: Vec<Edit> = self.router_only.iter().cloned().map(removed).collect();
-        edits.extend(said.edits.iter().cloned());
-        if said.lost_its_thought && self.thinking_kind() == Some("enabled".into()) {
+        edits.extend(foreign.edits);
+        if foreign.lost_its_thought && self.thinking_kind() == Some("enabled".into()) {
             edits.extend(span(self.thinking).map(|at| Edit {
                 at,
                 with: Bytes::from_static(NO_THINKING),
@@ -274,7 +278,7 @@ impl<'a> Fields<'a> {
         }
         edits.sort_by_key(|edit| edit.at.start);
         Ok(Passed {
-            facts: self.facts(purpose, name, stream, &said, text.len()),
+            facts: self.facts(purpose, name, stream, said, text.len()),
             model: span(self.model).unwrap_or_default(),
             session_id: span(self.session_id),
             user: span(self.user()),
@@ -290,7 +294,7 @@ impl<'a> Fields<'a> {
         purpose: Purpose,
         model: String,
         stream: bool,
-        said: &Said,
+        said: Said,
         body_bytes: usize,
     ) -> RequestFacts {
         let kind = self.thinking_kind();

@@ -1,61 +1,56 @@
-//! Owns what of a body's messages matters where they pass as they are: what they hold, and blocks that this router wrote in
-//! another provider's name. Anthropic refuses those («Invalid `signature` in `thinking` block»), so that they are left out.
-//! Must never look into a body that holds none of it.
+//! Owns what routing needs to know of a body's messages: what they hold. One pass, nothing kept.
+//! Must never look into messages that hold nothing of it.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use bytes::Bytes;
 use memchr::memmem;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Removal, removed};
-use crate::wire::anthropic::origin::{self, MARK};
-use crate::wire::splice::{Edit, span_of};
+use crate::wire::anthropic::origin;
 
-/// Kinds of blocks that matter; a text that quotes one has a backslash before its last quote.
-const KINDS: [&[u8]; 4] = [
-    br#"thinking""#,
-    br#""image""#,
-    br#""document""#,
-    MARK.as_bytes(),
-];
-/// What a turn says that held nothing but a foreign thought: the API takes no turn without content.
-const NOTHING: &[u8] = br#"{"type":"text","text":"(no words)"}"#;
+/// Blocks that matter; a text that quotes one has a backslash before its last quote.
+const THINKING: &[u8] = br#"thinking""#;
+const IMAGE: &[u8] = br#""image""#;
+const DOCUMENT: &[u8] = br#""document""#;
 
 /// What the messages hold.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) images: bool,
+    /// Documents whose bytes are not their words.
     pub(super) files: bool,
     /// The turn that the request goes on with holds thoughts that are bound to who made them.
     pub(super) signed: bool,
-    /// That turn uses tools, and the thought that it began with is left out.
-    pub(super) lost_its_thought: bool,
-    /// In order.
-    pub(super) edits: Vec<Edit>,
 }
 
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow)]
     role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
+    #[serde(default)]
+    content: Content,
+}
+
+/// What a message's content, or a tool's result, holds.
+#[derive(Clone, Copy, Default)]
+struct Content {
+    holds: Said,
+    results: bool,
 }
 
 #[derive(Deserialize)]
 struct Block<'a> {
-    #[serde(rename = "type", borrow)]
+    #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
     signature: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    citations: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
+    #[serde(default)]
+    content: Content,
     #[serde(borrow)]
     source: Option<&'a RawValue>,
 }
@@ -69,134 +64,111 @@ struct Source<'a> {
 // === impl Said ===
 
 impl Said {
-    /// Of the value of `messages`. What has another shape is not ours to judge: the upstream will.
-    pub(super) fn of(text: &str, messages: &RawValue) -> Self {
-        let mut said = Self::default();
+    /// Of the value of `messages`.
+    pub(super) fn of(messages: &RawValue) -> Self {
         let bytes = messages.get().as_bytes();
-        if !KINDS.iter().any(|kind| memmem::find(bytes, kind).is_some()) {
-            return said;
+        let has = |kind| memmem::find(bytes, kind).is_some();
+        let (images, files) = (has(IMAGE), has(DOCUMENT));
+        if !images && !files && !has(THINKING) {
+            return Self::default();
         }
-        let messages = serde_json::from_str::<Vec<&RawValue>>(messages.get());
-        for message in messages.unwrap_or_default() {
-            if let Ok(message) = serde_json::from_str::<Message<'_>>(message.get()) {
-                said.message(text, &message);
-            }
-        }
-        said
-    }
-
-    fn message(&mut self, text: &str, message: &Message<'_>) {
-        let Some(content) = message.content else {
-            return;
-        };
-        let Ok(blocks) = serde_json::from_str::<Vec<&RawValue>>(content.get()) else {
-            // Text: a turn of its own, no results of tools.
-            self.next_turn(message, false);
-            return;
-        };
-        let read: Vec<Option<Block<'_>>> = blocks
-            .iter()
-            .map(|json| serde_json::from_str(json.get()).ok())
-            .collect();
-        let results = read
-            .iter()
-            .flatten()
-            .any(|block| block.kind == "tool_result");
-        self.next_turn(message, results);
-        for block in read.iter().flatten() {
-            self.block(text, block);
-        }
-        if message.role == "assistant" {
-            self.cut(text, content, &blocks, &read);
+        let mut said = Self::default();
+        let mut json = serde_json::Deserializer::from_str(messages.get());
+        match json.deserialize_seq(Turns(&mut said)) {
+            Ok(()) => said,
+            // Of another shape, which is the upstream's to judge: the words alone must do.
+            Err(_) => Self {
+                images,
+                files,
+                signed: false,
+            },
         }
     }
 
-    /// A turn of the user's that answers no tools begins something new: what was thought before it binds nobody.
-    fn next_turn(&mut self, message: &Message<'_>, results: bool) {
-        if message.role == "user" && !results {
+    fn add(&mut self, message: &Message<'_>) {
+        let content = message.content;
+        // A turn of the user's that answers no tools begins something new: what was thought before it binds nobody.
+        if message.role == "user" && !content.results {
             self.signed = false;
-            self.lost_its_thought = false;
         }
+        self.merge(content.holds);
     }
 
-    fn block(&mut self, text: &str, block: &Block<'_>) {
-        match &*block.kind {
-            "image" => self.images = true,
-            "document" => self.files |= block.source.is_none_or(|source| !is_text(source)),
-            "thinking" => self.signed |= block.signature.is_some_and(is_bound),
-            "redacted_thinking" => self.signed |= block.data.is_some_and(is_bound),
-            "text" => {
-                let citations = block.citations.map(RawValue::get);
-                let marked = |list: &&str| memmem::find(list.as_bytes(), MARK.as_bytes()).is_some();
-                self.edits.extend(citations.filter(marked).map(|list| Edit {
-                    at: span_of(text, list),
-                    with: Bytes::from_static(b"null"),
-                }));
-            }
-            _ => {}
-        }
-        let inner = block.content.map(RawValue::get);
-        let inner = inner.and_then(|json| serde_json::from_str::<Vec<Block<'_>>>(json).ok());
-        for block in inner.iter().flatten() {
-            match &*block.kind {
-                "image" => self.images = true,
-                "document" => self.files |= block.source.is_none_or(|source| !is_text(source)),
-                _ => {}
-            }
-        }
-    }
-
-    /// Leaves blocks of ours out.
-    fn cut(
-        &mut self,
-        text: &str,
-        content: &RawValue,
-        blocks: &[&RawValue],
-        read: &[Option<Block<'_>>],
-    ) {
-        let foreign = |block: &Option<Block<'_>>| block.as_ref().is_some_and(Block::is_foreign);
-        let count = read.iter().filter(|block| foreign(block)).count();
-        if count == 0 {
-            return;
-        }
-        let all = count == blocks.len();
-        let open = span_of(text, content.get()).start + 1;
-        let mut removal = Removal::new(text, open);
-        for (place, (json, block)) in blocks.iter().zip(read).enumerate() {
-            let at = span_of(text, json.get());
-            if all && place == 0 {
-                removal.keep(at.end);
-                self.edits.push(Edit {
-                    at,
-                    with: Bytes::from_static(NOTHING),
-                });
-            } else if foreign(block) {
-                self.edits.push(removed(removal.remove(at.end)));
-            } else {
-                removal.keep(at.end);
-            }
-        }
-        let mut kept = read.iter().filter(|block| !foreign(block)).flatten();
-        let first = kept.next();
-        let thinks = first.is_some_and(|block| block.kind.ends_with("thinking"));
-        let calls = first
-            .into_iter()
-            .chain(kept)
-            .any(|block| block.kind == "tool_use");
-        self.lost_its_thought |= calls && !thinks;
+    fn merge(&mut self, other: Self) {
+        self.images |= other.images;
+        self.files |= other.files;
+        self.signed |= other.signed;
     }
 }
 
-// === impl Block ===
+/// Reads messages one at a time.
+struct Turns<'s>(&'s mut Said);
 
-impl Block<'_> {
-    fn is_foreign(&self) -> bool {
-        let field = match &*self.kind {
-            "thinking" => self.signature,
-            "redacted_thinking" => self.data,
-            _ => None,
-        };
-        field.is_some_and(|field| words(field).is_some_and(|words| origin::is_marked(&words)))
+impl<'de> Visitor<'de> for Turns<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut messages: A) -> Result<(), A::Error> {
+        while let Some(message) = messages.next_element::<Message<'de>>()? {
+            self.0.add(&message);
+        }
+        Ok(())
+    }
+}
+
+// === impl Content ===
+
+impl Content {
+    fn add(&mut self, block: &Block<'_>) {
+        self.holds.merge(block.content.holds);
+        match &*block.kind {
+            "image" => self.holds.images = true,
+            "document" => self.holds.files |= block.source.is_none_or(|source| !is_text(source)),
+            "thinking" => self.holds.signed |= block.signature.is_some_and(is_bound),
+            "redacted_thinking" => self.holds.signed |= block.data.is_some_and(is_bound),
+            "tool_result" => self.results = true,
+            _ => {}
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("content")
+    }
+
+    fn visit_str<E>(self, _text: &str) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Content, E> {
+        Ok(Content::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Content::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut blocks: A) -> Result<Content, A::Error> {
+        let mut content = Content::default();
+        while let Some(block) = blocks.next_element::<Block<'de>>()? {
+            content.add(&block);
+        }
+        Ok(content)
     }
 }
 
@@ -205,7 +177,7 @@ fn is_bound(field: &RawValue) -> bool {
 }
 
 /// A string without its escapes.
-fn words(field: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn words(field: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Words<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Words<'_>>(field.get())
