@@ -76,9 +76,14 @@ pub(super) struct OutputDetails {
 // === impl BlockIn ===
 
 impl BlockIn<'_> {
-    /// The thought of a thinking block.
+    /// The thought of a thinking block. Whoever speaks the dialect takes it back as it is, a router like this one too.
     pub(super) fn into_thought(self) -> Thought {
-        origin::thought(self.thinking.unwrap_or_default(), self.signature)
+        Thought {
+            text: self.thinking.unwrap_or_default(),
+            signature: self.signature.filter(|signature| !signature.is_empty()),
+            format: Some(origin::FORMAT.to_owned()),
+            ..Thought::default()
+        }
     }
 }
 

@@ -15,13 +15,15 @@ use super::schema;
 use super::shape::{ANSWER_TOOL, Block, CacheControl};
 use super::thinking::{self, Thinking};
 use crate::wire::dialect::Unsupported;
-use crate::wire::hub::{Format, Part, Request, Schema, ToolChoice};
+use crate::wire::hub::{Format, Part, Request, Schema, Tool, ToolChoice};
 
 /// A tool without arguments, and one whose arguments nobody knows any more.
 const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 /// What the tool that stands for a schema says of itself.
 const ANSWER_WORDS: &str =
     "Takes the final answer: its input is the whole answer, as the JSON object that was asked for.";
+/// Characters of a user's name that the API takes.
+const USER_MAX: usize = 256;
 /// Tools of one request that may be strict (structured outputs, limits).
 const STRICT_TOOLS_MAX: usize = 20;
 
@@ -35,6 +37,13 @@ pub(super) fn losses(
 ) -> Result<Vec<&'static str>, Unsupported> {
     if request.choices > 1 {
         return Err(Unsupported("n"));
+    }
+    let several = |tool: &Tool| {
+        let schema = tool.parameters.as_deref();
+        schema.is_some_and(schema::is_of_several_kinds)
+    };
+    if generation != Generation::UNKNOWN && request.tools.iter().any(several) {
+        return Err(Unsupported("tools"));
     }
     turns::check(request)?;
     Ok(Plan::of(request, generation).losses(request, generation))
@@ -85,7 +94,7 @@ struct ToolOut<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    input_schema: &'a RawValue,
+    input_schema: Cow<'a, RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,7 +219,7 @@ impl<'a> Plan<'a> {
                     AnswerForm::Text | AnswerForm::Tool(_) => None,
                 },
             },
-            metadata: request.user.as_deref().map(|user_id| Metadata { user_id }),
+            metadata: user(request).map(|user_id| Metadata { user_id }),
             service_tier: request.service_tier.as_deref().and_then(service_tier),
             stream: request.stream,
         }
@@ -222,7 +231,10 @@ impl<'a> Plan<'a> {
         let own = request.tools.iter().map(|tool| ToolOut {
             name: &tool.name,
             description: tool.description.as_deref(),
-            input_schema: tool.parameters.as_deref().unwrap_or(none),
+            input_schema: tool
+                .parameters
+                .as_deref()
+                .map_or(Cow::Borrowed(none), schema::of_arguments),
             strict: strict(tool),
             cache_control: CacheControl::of(tool.cache.as_ref()),
         });
@@ -233,7 +245,7 @@ impl<'a> Plan<'a> {
         let bare = |name| ToolOut {
             name,
             description: None,
-            input_schema: none,
+            input_schema: Cow::Borrowed(none),
             strict: None,
             cache_control: None,
         };
@@ -268,6 +280,7 @@ impl<'a> Plan<'a> {
             "reasoning.summary",
             reasoning.is_some_and(|it| it.summary.is_some()),
         );
+        lose("user", request.user.is_some() && user(request).is_none());
         lose("metadata", request.metadata.is_some());
         let tier = request.service_tier.as_deref();
         lose(
@@ -283,9 +296,8 @@ impl<'a> Plan<'a> {
             "parallel_tool_calls",
             single && request.parallel_tools != Some(false),
         );
-        let strict = |tool: &crate::wire::hub::Tool| {
-            tool.strict == Some(true) && !is_strict(tool, request, generation)
-        };
+        let strict =
+            |tool: &Tool| tool.strict == Some(true) && !is_strict(tool, request, generation);
         lose("tools.strict", request.tools.iter().any(strict));
         turns::losses(request, &mut lost);
         lost
@@ -403,7 +415,9 @@ fn answer_tool(schema: Option<&Schema>) -> ToolOut<'_> {
     ToolOut {
         name: ANSWER_TOOL,
         description: Some(described.unwrap_or(ANSWER_WORDS)),
-        input_schema: schema.map_or(any_object(), |schema| &schema.schema),
+        input_schema: schema.map_or(Cow::Borrowed(any_object()), |schema| {
+            schema::of_arguments(&schema.schema)
+        }),
         strict: None,
         cache_control: None,
     }
@@ -434,7 +448,7 @@ fn called_only(request: &Request) -> Vec<&str> {
     names
 }
 
-fn is_strict(tool: &crate::wire::hub::Tool, request: &Request, generation: Generation) -> bool {
+fn is_strict(tool: &Tool, request: &Request, generation: Generation) -> bool {
     let asked = generation.schema && tool.strict == Some(true);
     let schema = tool.parameters.as_deref();
     asked && request.tools.len() <= STRICT_TOOLS_MAX && schema.is_some_and(schema::is_native)
@@ -449,6 +463,11 @@ fn verbosity(request: &Request, generation: Generation) -> Option<&'static str> 
         "high" => Some("high"),
         _ => None,
     }
+}
+
+fn user(request: &Request) -> Option<&str> {
+    let user = request.user.as_deref();
+    user.filter(|user| user.chars().nth(USER_MAX).is_none())
 }
 
 /// The API refuses sequences of white space alone.

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -61,6 +63,42 @@ pub(super) fn native(schema: &RawValue) -> Option<Cow<'_, RawValue>> {
 /// Whether the API takes a schema as it stands.
 pub(super) fn is_native(schema: &RawValue) -> bool {
     matches!(native(schema), Some(Cow::Borrowed(_)))
+}
+
+/// The top of a schema, as far as tools are judged by it.
+#[derive(Deserialize)]
+struct Top<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(rename = "anyOf")]
+    any_of: Option<IgnoredAny>,
+    #[serde(rename = "oneOf")]
+    one_of: Option<IgnoredAny>,
+    #[serde(rename = "allOf")]
+    all_of: Option<IgnoredAny>,
+}
+
+/// A tool's arguments, where a word that the API demands may be missing: that they are an object.
+pub(super) fn of_arguments(schema: &RawValue) -> Cow<'_, RawValue> {
+    let top = serde_json::from_str::<Top<'_>>(schema.get());
+    let rest = schema.get().strip_prefix('{').map(str::trim_start);
+    match (top, rest) {
+        (Ok(top), Some(rest)) if top.kind.is_none() => {
+            let comma = if rest == "}" { "" } else { "," };
+            let typed = [r#"{"type":"object""#, comma, rest].concat();
+            let typed =
+                RawValue::from_string(typed).expect("a field before others keeps JSON whole");
+            Cow::Owned(typed)
+        }
+        _ => Cow::Borrowed(schema),
+    }
+}
+
+/// Whether a tool's arguments are one of several kinds, which Anthropic refuses («input_schema does not support oneOf,
+/// allOf, or anyOf at the top level»).
+pub(super) fn is_of_several_kinds(schema: &RawValue) -> bool {
+    let top = serde_json::from_str::<Top<'_>>(schema.get());
+    top.is_ok_and(|top| top.any_of.or(top.one_of).or(top.all_of).is_some())
 }
 
 #[derive(Default)]
@@ -246,6 +284,32 @@ mod tests {
         check(&named, Some(&expected));
         let field = object(&json!({"format": {"type": "string"}, "pattern": {"type": "string"}}));
         check(&field, Some(&field));
+    }
+
+    #[test]
+    fn arguments_are_objects_and_of_one_kind() {
+        let typed = |schema: &str| {
+            let raw = RawValue::from_string(schema.to_owned()).unwrap();
+            let found = of_arguments(&raw);
+            assert!(serde_json::from_str::<Value>(found.get()).is_ok());
+            found.get().to_owned()
+        };
+        assert_eq!(typed("{}"), r#"{"type":"object"}"#);
+        assert_eq!(typed("{ }"), r#"{"type":"object"}"#);
+        let bare = r#"{ "properties":{"type":1}}"#;
+        assert_eq!(typed(bare), r#"{"type":"object","properties":{"type":1}}"#);
+        for kept in [
+            r#"{"type": "object"}"#,
+            "true",
+            "[]",
+            r#"{"a":1,"type":["object"]}"#,
+        ] {
+            assert_eq!(typed(kept), kept);
+        }
+        let several =
+            |schema: &str| is_of_several_kinds(&RawValue::from_string(schema.to_owned()).unwrap());
+        assert!(several(r#"{"type":"object","anyOf":[{}]}"#) && several(r#"{"oneOf":[]}"#));
+        assert!(!several(r#"{"properties":{"a":{"anyOf":[]}}}"#) && !several("7"));
     }
 
     #[test]

@@ -527,6 +527,18 @@ fn what_cannot_be_said_is_refused() {
         ..ToolResult::default()
     });
     assert_eq!(refused(vec![nested]), "input_audio");
+    let either = Request {
+        tools: vec![Tool {
+            parameters: Some(raw(r#"{"type":"object","anyOf":[]}"#)),
+            ..tool("look")
+        }],
+        ..asked()
+    };
+    assert_eq!(
+        losses(&either, Generation::of(NEWEST)),
+        Err(Unsupported("tools"))
+    );
+    assert!(losses(&either, Generation::UNKNOWN).is_ok());
     let several = Request {
         choices: 2,
         ..asked()
@@ -648,6 +660,9 @@ fn every_field_is_in_the_body_or_named() {
             "image_url.detail",
         ]
     );
+    request.user = Some("ż".repeat(257));
+    assert!(lost(&request, NEWEST).contains(&"user"));
+    assert_eq!(body(&request, NEWEST).get("metadata"), None);
     request.reasoning = None;
     request.service_tier = Some("default".to_owned());
     let sent = body(&request, NEWEST);
