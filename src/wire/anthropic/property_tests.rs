@@ -320,7 +320,7 @@ fn drawing(seed: u64) -> impl FnMut(usize) -> usize {
 
 #[test]
 fn a_stream_comes_back_with_its_origins_in_the_next_turn() {
-    const CASES: u32 = 4000;
+    const CASES: u32 = 2000;
     runner(CASES)
         .run(&(said(), any::<u64>()), |(mut parts, seed)| {
             // One upstream makes all the thoughts of a stream.
@@ -347,7 +347,7 @@ fn a_stream_comes_back_with_its_origins_in_the_next_turn() {
 
 #[test]
 fn a_stream_is_read_as_it_was_written() {
-    const CASES: u32 = 4000;
+    const CASES: u32 = 2000;
     runner(CASES)
         .run(&(said(), any::<u64>()), |(parts, seed)| {
             let own = |part: &Part| match part {
@@ -672,7 +672,7 @@ fn merged(messages: Vec<Message>) -> Vec<(Role, Vec<Part>)> {
 
 #[test]
 fn a_request_comes_back_as_it_went() {
-    const CASES: u32 = 3000;
+    const CASES: u32 = 1000;
     runner(CASES)
         .run(&request(), |request| {
             let lost = request_write::losses(&request, Generation::of(MODEL)).unwrap();

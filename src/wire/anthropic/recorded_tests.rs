@@ -1,12 +1,16 @@
 //! Recorded answers of Anthropic's, read where they lie beside the project; skipped where they do not.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::Messages;
 use crate::core::exchange::{StreamEvent, Usage};
+use crate::core::outcome::{Class, Evidence, classify};
 use crate::wire::dialect::{Downstream, Frame, Reply, Upstream, Whole};
+use crate::wire::error_facts::error_facts;
 use crate::wire::hub::{Answer, Event, Finish, Part};
 use crate::wire::sse::{Data, Splitter};
 
@@ -200,4 +204,37 @@ fn recorded_answers_are_read_written_and_read_again() {
     }
     println!("{count} recorded answers");
     assert!(count >= 9);
+}
+
+/// Part of a recorded error's name, its status and the class it must get.
+const ERRORS: [(&str, u16, Class); 2] = [
+    ("messages.401.", 401, Class::AuthRejected),
+    ("count_tokens.404.", 404, Class::ModelUnavailable),
+];
+
+#[test]
+fn recorded_errors_get_their_class_and_counts_their_form() {
+    let Some(root) = root() else { return };
+    let (mut errors, mut counts) = (0, 0);
+    for entry in std::fs::read_dir(root.join("anthropic")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".headers.json") {
+            continue;
+        }
+        let body = std::fs::read(&path).unwrap();
+        for (_, status, class) in ERRORS.iter().filter(|(part, ..)| name.starts_with(part)) {
+            let facts = error_facts(*status, &HeaderMap::new(), &body, SystemTime::UNIX_EPOCH);
+            assert_eq!(classify(&Evidence::Status(facts), false), *class, "{name}");
+            errors += 1;
+        }
+        if name.starts_with("count_tokens.200.") {
+            let said: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let ours = super::count::answer(said["input_tokens"].as_u64().unwrap());
+            let ours: serde_json::Value = serde_json::from_slice(&ours).unwrap();
+            assert_eq!(ours, said, "{name}");
+            counts += 1;
+        }
+    }
+    assert_eq!((errors, counts), (2, 2));
 }

@@ -1,6 +1,8 @@
-//! Owns the reading of one stream: what each event was, and its pieces. Must never keep more than what is open: one block.
+//! Owns the reading of one stream: what each event was, and its pieces. In reading order: this file, `wire` (the form of
+//! events). Must never keep more than what is open: one block.
 
-use serde::Deserialize;
+mod wire;
+
 use serde_json::value::RawValue;
 
 use super::answer_shape::{
@@ -12,6 +14,7 @@ use crate::core::exchange::{Progress, StreamEvent};
 use crate::wire::dialect::{Frame, ReadEvents};
 use crate::wire::error_facts::error_in_answer;
 use crate::wire::hub::{Event, ThoughtKind};
+use wire::{Delta, Kind, Start, Wire};
 
 /// What some imitators of the dialect end with, as OpenAI does.
 const DONE: &str = "[DONE]";
@@ -50,66 +53,6 @@ enum Open {
         any: bool,
     },
     Other,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    MessageStart,
-    ContentBlockStart,
-    ContentBlockDelta,
-    ContentBlockStop,
-    MessageDelta,
-    MessageStop,
-    Ping,
-    Error,
-    /// The API's versioning allows new events at any time.
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Wire<'a> {
-    #[serde(rename = "type")]
-    kind: Option<Kind>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    content_block: Option<BlockIn<'a>>,
-    #[serde(borrow)]
-    delta: Option<Delta<'a>>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    detail: Option<&'a RawValue>,
-}
-
-/// A piece of a block, told by the one field that it has, or the end of the message.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Delta<'a> {
-    text: Option<String>,
-    partial_json: Option<String>,
-    thinking: Option<String>,
-    signature: Option<String>,
-    #[serde(borrow)]
-    citation: Option<&'a RawValue>,
-    stop_reason: Option<String>,
-    stop_sequence: Option<String>,
-    #[serde(borrow)]
-    stop_details: Option<&'a RawValue>,
-}
-
-/// The message that a stream begins with.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Start<'a> {
-    id: Option<String>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
 }
 
 // === impl Reader ===
@@ -429,16 +372,6 @@ impl Reader {
         StreamEvent::Malformed {
             fatal: matches!(self.open, Open::Tool { .. } | Open::Answer { .. }),
         }
-    }
-}
-
-// === impl Wire ===
-
-impl Wire<'_> {
-    fn is_error(&self) -> bool {
-        let named = self.kind == Some(Kind::Error);
-        let unnamed = self.kind.is_none() && (self.message.is_some() || self.detail.is_some());
-        named || unnamed || self.error.is_some_and(|error| error.get() != "null")
     }
 }
 

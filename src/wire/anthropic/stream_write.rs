@@ -1,8 +1,11 @@
-//! Owns the writing of one stream: blocks one after the other, where other dialects let them overlap.
+//! Owns the writing of one stream: blocks one after the other, where other dialects let them overlap. In reading order: this
+//! file, `balance` (where a call's arguments end).
 //! Must never keep more of the stream than the arguments of calls that wait for the one that is open.
 //!
 //! A call is closed once its arguments are a whole object and another call begins. A call that begins earlier waits, with what comes for
 //! it. Text, a thought or the end close every call in their order: models do not go back to a call's arguments after them.
+
+mod balance;
 
 use serde::Serialize;
 
@@ -14,6 +17,7 @@ use crate::core::exchange::Usage;
 use crate::wire::client_error::ClientError;
 use crate::wire::dialect::{Reply, WriteEvents};
 use crate::wire::hub::{Citation as CitationOf, Event, Finish, ThoughtKind};
+use balance::Balance;
 
 /// Writes one stream.
 #[derive(Debug)]
@@ -47,15 +51,6 @@ struct Mind {
     format: Option<&'static str>,
     signature: Option<String>,
     id: Option<String>,
-}
-
-/// Whether pieces of JSON have come to the end of an object: braces outside of strings are counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Balance {
-    depth: u32,
-    begun: bool,
-    quoted: bool,
-    escaped: bool,
 }
 
 #[derive(Serialize)]
@@ -392,37 +387,6 @@ impl Mind {
             id: self.id.as_deref(),
             format: self.format,
         }
-    }
-}
-
-// === impl Balance ===
-
-impl Balance {
-    fn take(&mut self, json: &str) {
-        for byte in json.bytes() {
-            if self.quoted {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.quoted = false,
-                    _ => {}
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.quoted = true,
-                b'{' | b'[' => {
-                    self.depth = self.depth.saturating_add(1);
-                    self.begun = true;
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    fn is_whole(self) -> bool {
-        self.begun && self.depth == 0 && !self.quoted
     }
 }
 

@@ -2,9 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::wire::anthropic::origin::FORMAT;
+use crate::wire::anthropic::shape::ANSWER_TOOL;
 use crate::wire::hub::{
-    Cache, Document, Effort, Image, Message, Reasoning, Role, Sampling as Drawing, Source, Thought,
-    ThoughtKind, Tool, ToolCall, ToolResult,
+    Cache, Document, Effort, Image, Message, Part, Reasoning, Role, Sampling as Drawing, Source,
+    Thought, ThoughtKind, ToolCall, ToolResult,
 };
 
 const FOUR_FIVE: &str = "claude-sonnet-4-5";
