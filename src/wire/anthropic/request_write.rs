@@ -113,7 +113,7 @@ struct Plan<'a> {
 enum AnswerForm<'a> {
     Text,
     Native(Cow<'a, RawValue>),
-    /// By the tool [`ANSWER_TOOL`].
+    /// By the tool [`super::shape::ANSWER_TOOL`].
     Tool(Option<&'a Schema>),
 }
 
@@ -217,7 +217,11 @@ impl<'a> Plan<'a> {
         let single = matches!(self.form, AnswerForm::Tool(_)) && !request.tools.is_empty();
         lose(
             "parallel_tool_calls",
-            single && request.parallel_tools != Some(false),
+            single && request.parallel_tools == Some(true),
+        );
+        lose(
+            "response_format.strict",
+            self.form.is_looser(&request.format),
         );
         let strict =
             |tool: &Tool| tool.strict == Some(true) && !tools::is_strict(tool, request, generation);
@@ -249,6 +253,20 @@ impl<'a> AnswerForm<'a> {
             true => AnswerForm::Text,
             false => AnswerForm::Tool(schema),
         }
+    }
+
+    /// Whether the answer may miss a schema that it was to follow to the letter: what the API takes in words only, or
+    /// from a tool, it does not enforce.
+    fn is_looser(&self, format: &Format) -> bool {
+        let Format::Schema(schema) = format else {
+            return false;
+        };
+        schema.strict == Some(true)
+            && match self {
+                AnswerForm::Text => false,
+                AnswerForm::Native(schema) => matches!(schema, Cow::Owned(_)),
+                AnswerForm::Tool(_) => true,
+            }
     }
 }
 

@@ -494,6 +494,19 @@ fn elsewhere_a_schema_is_a_tool_that_must_be_called() {
 }
 
 #[test]
+fn a_schema_that_is_not_enforced_is_a_loss() {
+    let lost = |json: &str, model| {
+        let request = Request {
+            format: schema(json),
+            ..asked()
+        };
+        lost(&request, model).contains(&"response_format.strict")
+    };
+    let limited = CLOSED.replace(r#""string""#, r#""string","maxLength":3"#);
+    assert!(!lost(CLOSED, NEWEST) && lost(CLOSED, OTHER) && lost(&limited, NEWEST));
+}
+
+#[test]
 fn what_cannot_be_said_is_refused() {
     let refused = |parts: Vec<Part>| {
         let request = Request {
