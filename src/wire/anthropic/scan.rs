@@ -1,11 +1,12 @@
 //! Owns the one pass over a body that goes to an upstream of the same dialect as it is: what routing needs to know of it, and
 //! the few places where bytes change. In reading order: this file (the top level), `said` (what the messages hold),
-//! `foreign` (blocks of ours in another provider's name).
+//! `foreign` (blocks of ours in another provider's name), `conversation` (which one it goes on with).
 //! Must never take a duplicate of a field that routing depends on, or change a byte that no rule names: the model, router-only
 //! fields, and blocks of ours that no provider takes back.
 
 mod said;
 mod foreign;
+mod conversation;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -44,11 +45,11 @@ pub struct Passed {
     /// Where what speaks to the router stands, with a comma each, in order.
     pub router_only: Vec<Range<usize>>,
     /// The value of `session_id`, of any type.
-    pub session_id: Option<Range<usize>>,
+    session_id: Option<Range<usize>>,
     /// The value of `metadata.user_id`, of any type.
-    pub user: Option<Range<usize>>,
-    pub system: Option<Range<usize>>,
-    pub messages: Option<Range<usize>>,
+    user: Option<Range<usize>>,
+    system: Option<Range<usize>>,
+    messages: Option<Range<usize>>,
     /// All that changes but the model, in order.
     edits: Vec<Edit>,
 }
