@@ -216,3 +216,6 @@ fn service_tier(tier: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

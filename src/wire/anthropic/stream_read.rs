@@ -16,6 +16,8 @@ use crate::wire::error_facts::error_in_answer;
 use crate::wire::hub::{Event, ThoughtKind};
 use wire::{Delta, Kind, Start, Wire};
 
+/// Blocks that may be open at once, far more than anyone opens.
+const OPEN_MAX: usize = 128;
 /// What some imitators of the dialect end with, as OpenAI does.
 const DONE: &str = "[DONE]";
 
@@ -25,7 +27,8 @@ pub(super) struct Reader {
     started: bool,
     /// A block has begun.
     spoke: bool,
-    open: Open,
+    /// One as a rule: the API closes a block before the next begins.
+    open: Vec<Open>,
     /// Tools of the client's that were called.
     calls: u32,
     /// The tool that stands for a schema was called.
@@ -34,24 +37,25 @@ pub(super) struct Reader {
     counts: Counts,
 }
 
-/// The block that is open.
-#[derive(Debug, Default)]
-enum Open {
-    #[default]
-    None,
-    Text,
-    Thinking,
-    /// `index` among the calls; `whole`: the input that came with its beginning; `any`: something of it was passed on.
-    Tool {
-        index: u32,
-        whole: Option<String>,
-        any: bool,
-    },
+/// A block that is open and has something to be remembered: text and thoughts tell by themselves what they are.
+#[derive(Debug)]
+struct Open {
+    /// The upstream's number of it; not all that speak the dialect give one.
+    at: Option<u64>,
+    role: Role,
+    /// The input that came with its beginning.
+    whole: Option<String>,
+    /// A piece of its input was passed on.
+    any: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Its place among the calls.
+    Tool(u32),
     /// The tool that stands for a schema.
-    Answer {
-        whole: Option<String>,
-        any: bool,
-    },
+    Answer,
+    /// Nobody's.
     Other,
 }
 
@@ -102,14 +106,14 @@ impl Reader {
             Kind::Other => Ok(self.progress()),
             Kind::Error => Err(self.malformed()),
             Kind::MessageStart => self.start(event.message, pieces),
-            Kind::ContentBlockStart => self.open(event.content_block, pieces),
-            Kind::ContentBlockDelta => self.delta(event.delta, pieces),
+            Kind::ContentBlockStart => self.open(event.index, event.content_block, pieces),
+            Kind::ContentBlockDelta => self.delta(event.index, event.delta, pieces),
             Kind::ContentBlockStop => {
-                self.close(pieces);
+                self.close(event.index, pieces);
                 Ok(self.progress())
             }
             Kind::MessageDelta => {
-                self.close(pieces);
+                self.close_all(pieces);
                 Ok(self.message_delta(event.delta.unwrap_or_default(), event.usage, pieces))
             }
         }
@@ -150,44 +154,53 @@ impl Reader {
 
     fn open(
         &mut self,
+        at: Option<u64>,
         block: Option<BlockIn<'_>>,
         pieces: &mut Vec<Event>,
     ) -> Result<Progress, StreamEvent> {
         let Some(block) = block else {
             return Err(self.malformed());
         };
-        self.close(pieces);
+        self.close(at, pieces);
+        if self.open.len() >= OPEN_MAX {
+            return Err(StreamEvent::Malformed { fatal: true });
+        }
         self.spoke = true;
-        self.open = match block.kind {
+        let whole = filled_input(block.input).map(str::to_owned);
+        let role = match block.kind {
             BlockKind::Text => {
                 Self::text(block.text, pieces);
-                let citations = block.citations.into_iter().flatten();
-                citations.for_each(|json| Self::cite(json, pieces));
-                Open::Text
+                for json in block.citations.into_iter().flatten() {
+                    Self::cite(json, pieces);
+                }
+                None
             }
             BlockKind::Thinking => {
                 Self::think(block.thinking, pieces);
                 Self::sign(block.signature, pieces);
-                Open::Thinking
+                None
             }
             BlockKind::RedactedThinking => {
                 Self::redact(block.data.unwrap_or_default(), pieces);
-                Open::Other
+                None
             }
             BlockKind::ToolUse if block.name.as_deref() == Some(ANSWER_TOOL) => {
                 self.answered = true;
-                Open::Answer {
-                    whole: filled_input(block.input).map(str::to_owned),
-                    any: false,
-                }
+                Some(Role::Answer)
             }
-            BlockKind::ToolUse => self.call(block, pieces),
-            BlockKind::Other => Open::Other,
+            BlockKind::ToolUse => Some(self.call(block, pieces)),
+            BlockKind::Other => Some(Role::Other),
         };
+        self.open.extend(role.map(|role| Open {
+            at,
+            role,
+            whole,
+            any: false,
+        }));
         Ok(self.progress())
     }
 
-    fn call(&mut self, block: BlockIn<'_>, pieces: &mut Vec<Event>) -> Open {
+    fn call(&mut self, block: BlockIn<'_>, pieces: &mut Vec<Event>) -> Role {
         let index = self.calls;
         self.calls += 1;
         pieces.push(Event::ToolCall {
@@ -197,15 +210,12 @@ impl Reader {
             name: block.name.unwrap_or_default(),
             signature: None,
         });
-        Open::Tool {
-            index,
-            whole: filled_input(block.input).map(str::to_owned),
-            any: false,
-        }
+        Role::Tool(index)
     }
 
     fn delta(
         &mut self,
+        at: Option<u64>,
         delta: Option<Delta<'_>>,
         pieces: &mut Vec<Event>,
     ) -> Result<Progress, StreamEvent> {
@@ -213,69 +223,42 @@ impl Reader {
             return Err(self.malformed());
         };
         self.spoke = true;
-        if matches!(self.open, Open::Other) {
+        let is_meant = |open: &&mut Open| at.is_none() || open.at == at;
+        let open = self.open.iter_mut().rev().find(is_meant);
+        if open.as_ref().is_some_and(|open| open.role == Role::Other) {
             return Ok(self.progress());
         }
         Self::text(delta.text, pieces);
         Self::think(delta.thinking, pieces);
         Self::sign(delta.signature, pieces);
-        delta
-            .citation
-            .into_iter()
-            .for_each(|json| Self::cite(json, pieces));
+        if let Some(json) = delta.citation {
+            Self::cite(json, pieces);
+        }
         if let Some(json) = delta.partial_json.filter(|json| !json.is_empty()) {
-            self.input(json, pieces)?;
+            // Whose arguments these are cannot be known else.
+            let open = open.ok_or(StreamEvent::Malformed { fatal: true })?;
+            open.any = true;
+            pieces.extend(open.role.input(json));
         }
         Ok(self.progress())
     }
 
-    fn input(&mut self, json: String, pieces: &mut Vec<Event>) -> Result<(), StreamEvent> {
-        let choice = 0;
-        match &mut self.open {
-            Open::Tool { index, any, .. } => {
-                *any = true;
-                let index = *index;
-                pieces.push(Event::Arguments {
-                    choice,
-                    index,
-                    json,
-                });
-            }
-            Open::Answer { any, .. } => {
-                *any = true;
-                pieces.push(Event::Text { choice, text: json });
-            }
-            // Whose arguments these are cannot be known.
-            Open::None | Open::Text | Open::Thinking | Open::Other => {
-                return Err(StreamEvent::Malformed { fatal: true });
-            }
+    /// Closes a block. A tool without arguments gets its empty object, which the dialect does not write.
+    fn close(&mut self, at: Option<u64>, pieces: &mut Vec<Event>) {
+        let Some(place) = self.open.iter().position(|open| open.at == at) else {
+            return;
+        };
+        let open = self.open.remove(place);
+        if !open.any {
+            let input = open.whole.unwrap_or_else(|| "{}".to_owned());
+            pieces.extend(open.role.input(input));
         }
-        Ok(())
     }
 
-    /// Closes what is open. A tool without arguments gets its empty object, which the dialect does not write.
-    fn close(&mut self, pieces: &mut Vec<Event>) {
-        let empty = || "{}".to_owned();
-        match std::mem::take(&mut self.open) {
-            Open::Tool {
-                index,
-                whole,
-                any: false,
-            } => pieces.push(Event::Arguments {
-                choice: 0,
-                index,
-                json: whole.unwrap_or_else(empty),
-            }),
-            Open::Answer { whole, any: false } => pieces.push(Event::Text {
-                choice: 0,
-                text: whole.unwrap_or_else(empty),
-            }),
-            Open::None
-            | Open::Text
-            | Open::Thinking
-            | Open::Other
-            | Open::Tool { .. }
-            | Open::Answer { .. } => {}
+    fn close_all(&mut self, pieces: &mut Vec<Event>) {
+        while let Some(open) = self.open.first() {
+            let at = open.at;
+            self.close(at, pieces);
         }
     }
 
@@ -370,7 +353,25 @@ impl Reader {
     /// A broken event may hide the end of an argument or a brace, where text only loses a word.
     fn malformed(&self) -> StreamEvent {
         StreamEvent::Malformed {
-            fatal: matches!(self.open, Open::Tool { .. } | Open::Answer { .. }),
+            fatal: self.open.iter().any(|open| open.role != Role::Other),
+        }
+    }
+}
+
+// === impl Role ===
+
+impl Role {
+    /// The piece that a piece of its input is.
+    fn input(self, json: String) -> Option<Event> {
+        let choice = 0;
+        match self {
+            Role::Tool(index) => Some(Event::Arguments {
+                choice,
+                index,
+                json,
+            }),
+            Role::Answer => Some(Event::Text { choice, text: json }),
+            Role::Other => None,
         }
     }
 }

@@ -324,3 +324,36 @@ fn a_stream_that_is_cut_is_never_finished() {
         assert!(!events.iter().any(done), "{cut}");
     }
 }
+
+#[test]
+fn blocks_that_overlap_are_told_apart_by_their_numbers() {
+    let numbered = |at: u32, event: &str| event.replace("\"index\":0", &format!("\"index\":{at}"));
+    let piece = |json: &str| {
+        delta(&format!(
+            r#"{{"type":"input_json_delta","partial_json":"{json}"}}"#
+        ))
+    };
+    let events = [
+        START.to_owned(),
+        numbered(0, &begin(TOOL)),
+        numbered(1, &begin(TOOL)),
+        numbered(1, &piece("{")),
+        numbered(0, &piece("[")),
+        numbered(0, STOP),
+        numbered(1, &piece("}")),
+        numbered(1, STOP),
+    ];
+    let (_, pieces) = read(&events.iter().map(String::as_str).collect::<Vec<_>>());
+    let arguments: Vec<_> = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Event::Arguments { index, json, .. } => Some((*index, json.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(arguments, [(1, "{"), (0, "["), (1, "}")]);
+    let mut many = vec![START.to_owned()];
+    many.extend((0..200).map(|at| numbered(at, &begin(TOOL))));
+    let last = last(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(is_malformed(&last, true), "open blocks are bounded");
+}

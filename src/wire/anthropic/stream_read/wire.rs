@@ -32,6 +32,8 @@ pub(super) struct Wire<'a> {
     pub(super) message: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) content_block: Option<BlockIn<'a>>,
+    /// Which block a piece is of.
+    pub(super) index: Option<u64>,
     #[serde(borrow)]
     pub(super) delta: Option<Delta<'a>>,
     #[serde(borrow)]
