@@ -232,8 +232,8 @@ fn a_calls_signature_stands_in_a_block_before_it() {
 
 #[test]
 fn a_stream_may_begin_with_its_end_and_break_anywhere() {
-    let events = written(&[]);
-    let kinds: Vec<_> = events
+    let whole = written(&[]);
+    let kinds: Vec<_> = whole
         .iter()
         .map(|event| event["type"].as_str().unwrap())
         .collect();
@@ -244,7 +244,7 @@ fn a_stream_may_begin_with_its_end_and_break_anywhere() {
         &ClientError::new(503, "provider_overloaded", "gone"),
         &mut out,
     );
-    let found = super::tests::events(&out);
+    let found = events(&out);
     assert_eq!(
         found.last(),
         Some(&json!({"type": "error", "error": {"type": "overloaded_error", "message": "gone"}}))
