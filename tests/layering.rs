@@ -63,7 +63,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/error_facts", &["wire/retry_after"]),
     ("wire/hub", &[]),
     ("wire/dialect", &["wire/client_error", "wire/hub"]),
-    ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts"]),
+    // To `hub` and `dialect`: its faces for when the other side speaks another dialect.
+    ("wire/openai", &[
+        "wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
+    ]),
     ("config/secret", &[]),
     ("config/source", &[]),
     ("config/snapshot", &["config/secret"]),
