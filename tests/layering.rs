@@ -67,6 +67,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/openai", &[
         "wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
     ]),
+    // To `openai`: the errors, and what its readers of JSON share.
+    ("wire/responses", &[
+        "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect", "wire/openai",
+    ]),
     ("config/secret", &[]),
     ("config/source", &[]),
     ("config/snapshot", &["config/secret"]),

@@ -33,6 +33,49 @@ pub(crate) fn span_of(whole: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
+/// Finds what to remove with a member of a list or an object so that the commas still fit: the comma before it, or,
+/// as long as no member was kept, the one after it.
+#[derive(Debug)]
+pub(crate) struct Cut<'a> {
+    text: &'a str,
+    /// Where the member before ended.
+    from: usize,
+    kept_one: bool,
+}
+
+// === impl Cut ===
+
+impl<'a> Cut<'a> {
+    /// Begins behind the bracket or brace at `open`.
+    pub(crate) fn behind(text: &'a str, open: usize) -> Self {
+        Self {
+            text,
+            from: open + 1,
+            kept_one: false,
+        }
+    }
+
+    /// The next member, which ends there, stays.
+    pub(crate) fn keep(&mut self, end: usize) {
+        self.from = end;
+        self.kept_one = true;
+    }
+
+    /// What goes with the next member, which ends there.
+    pub(crate) fn remove(&mut self, end: usize) -> Range<usize> {
+        let mut until = end;
+        if !self.kept_one {
+            let rest = self.text.as_bytes().get(end..).unwrap_or_default();
+            let blanks = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
+            let comma = blanks.count();
+            if rest.get(comma) == Some(&b',') {
+                until = end + comma + 1;
+            }
+        }
+        std::mem::replace(&mut self.from, until)..until
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::said::{Said, Word, finish_of, own_call_id};
+use super::fields::Word;
+use super::said::{Said, finish_of, own_call_id};
 use crate::wire::dialect::Whole;
 use crate::wire::error_facts;
 use crate::wire::hub::{Answer, Choice, Part};

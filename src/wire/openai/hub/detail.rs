@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::said::Word;
+use super::fields::Word;
 use crate::wire::hub::{Thought, ThoughtKind};
 
 /// Makers of thoughts by the names that OpenRouter gives them, read from its API description on 2026-11-22.
@@ -62,7 +62,7 @@ pub(super) struct Piece<'a> {
 }
 
 /// The name of a maker that is known, for as long as the program runs.
-pub(super) fn known_format(name: &str) -> Option<&'static str> {
+pub(in crate::wire) fn known_format(name: &str) -> Option<&'static str> {
     FORMATS.into_iter().find(|format| *format == name)
 }
 

@@ -1,6 +1,6 @@
 //! OpenAI Chat to and from the hub, as OpenRouter extends it:
 //! <https://platform.openai.com/docs/api-reference/chat> and <https://openrouter.ai/docs/api-reference/overview>.
-//! In reading order: `said` (messages and deltas as they are read), `detail` (pieces of reasoning), `request_read`,
+//! In reading order: `said` (messages and deltas as they are read), `fields` (a request's top level), `detail` (pieces of reasoning), `request_read`,
 //! `request_write`, `losses` (what cannot be written), `written` (what answers and chunks share), `answer_read`, `answer_write`, `stream_read`,
 //! `stream_write`.
 //!
@@ -8,6 +8,7 @@
 //! Must never keep a stream: a reader remembers which calls are open, a writer the kind of the last part.
 
 mod said;
+pub(in crate::wire) mod fields;
 mod detail;
 mod request_read;
 mod request_write;
@@ -30,6 +31,9 @@ use crate::wire::hub::{Answer, Request};
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::stream::StreamHead;
 use crate::wire::openai::write::{self, Skin};
+
+pub(in crate::wire) use detail::known_format;
+pub(in crate::wire) use request_write::reasoning_effort;
 
 /// Chat Completions, spoken with providers and with OpenAI's clients.
 #[derive(Clone, Copy, Debug)]

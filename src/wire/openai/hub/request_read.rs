@@ -2,25 +2,25 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::said::{CacheControl, Said, Word};
+use super::fields::{Content, Word, as_text, bad, effort, from_str, note, unknown_fields};
+use super::said::{CacheControl, Said, content_parts};
 use crate::wire::client_error::RequestError;
 use crate::wire::hub::{
     Cache, Effort, Format, Message, Part, Reasoning, Request, Role, Sampling, Schema, Tool,
     ToolChoice, ToolResult,
 };
 
-/// Fields that are read here, or that only speak to a router (`contracts/openrouter.md`, section 1).
+/// Fields that are read here.
 #[rustfmt::skip] // a list of words
 const KNOWN: &[&str] = &[
     "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "temperature", "top_p", "top_k", "min_p",
     "frequency_penalty", "presence_penalty", "repetition_penalty", "seed", "logit_bias", "stop", "max_tokens",
     "max_completion_tokens", "reasoning", "reasoning_effort", "include_reasoning", "stream", "n", "user", "safety_identifier",
-    "metadata", "service_tier", "prompt_cache_key", "verbosity", "logprobs", "top_logprobs", "cache_control",
-    "model", "models", "route", "provider", "preset", "transforms", "plugins", "session_id", "usage", "stream_options",
+    "metadata", "service_tier", "prompt_cache_key", "verbosity", "logprobs", "top_logprobs", "cache_control", "model",
+    "stream_options",
 ];
 
 /// What OpenAI called tools before 2023-11; answers to it have another form.
@@ -46,8 +46,8 @@ struct Body<'a> {
     repetition_penalty: Option<f64>,
     seed: Option<i64>,
     logit_bias: Option<Map<String, Value>>,
-    #[serde(borrow)]
-    stop: Option<&'a RawValue>,
+    #[serde(default)]
+    stop: Content<String>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     reasoning: Option<SaidReasoning>,
@@ -120,8 +120,8 @@ struct ToolName<'a> {
 
 /// Reads the whole request.
 pub(super) fn read(body: &Bytes) -> Result<Request, RequestError> {
-    let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not valid UTF-8"))?;
-    let Unknown(unknown) = from_str(text)?;
+    let text = as_text(body)?;
+    let unknown = unknown_fields(text, KNOWN)?;
     if let Some(legacy) = LEGACY
         .into_iter()
         .find(|field| unknown.iter().any(|name| name == field))
@@ -130,26 +130,6 @@ pub(super) fn read(body: &Bytes) -> Result<Request, RequestError> {
         return Err(bad(message, legacy));
     }
     from_str::<Body<'_>>(text)?.into_request(unknown)
-}
-
-fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, RequestError> {
-    serde_json::from_str(text).map_err(|error| invalid(&error.to_string()))
-}
-
-fn invalid(why: &str) -> RequestError {
-    RequestError {
-        message: format!("could not read the body of the request: {why}"),
-        param: None,
-        code: Some("invalid_json"),
-    }
-}
-
-fn bad(message: String, param: &'static str) -> RequestError {
-    RequestError {
-        message,
-        param: Some(param),
-        code: None,
-    }
 }
 
 // === impl Body ===
@@ -178,7 +158,11 @@ impl Body<'_> {
                 .take()
                 .map_or(Ok(Format::Text), format)?,
             sampling: self.sampling(),
-            stop: self.stop.map(stop).transpose()?.unwrap_or_default(),
+            stop: match self.stop {
+                Content::None => Vec::new(),
+                Content::Text(one) => vec![one],
+                Content::List(all) => all,
+            },
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             reasoning,
             stream: self.stream.unwrap_or(false),
@@ -243,32 +227,11 @@ impl Body<'_> {
     }
 }
 
-fn effort(word: Option<&str>, field: &'static str) -> Result<Option<Effort>, RequestError> {
-    match word {
-        None => Ok(None),
-        // OpenRouter's newest step; nobody else has one above.
-        Some("max") => Ok(Some(Effort::XHigh)),
-        Some(word) => Effort::of(word).map(Some).ok_or_else(|| {
-            let steps = Effort::ALL.map(Effort::as_str).join(", ");
-            bad(
-                format!("'{field}' knows no effort '{word}', but {steps}"),
-                field,
-            )
-        }),
-    }
-}
-
-fn note(unknown: &mut Vec<String>, name: &str) {
-    if !unknown.iter().any(|known| known == name) {
-        unknown.push(name.to_owned());
-    }
-}
-
 fn message(said: Said<'_>, at: usize) -> Result<Message, RequestError> {
     let wrong = |why: String| bad(format!("messages[{at}]: {why}"), "messages");
     let (role, parts) = match said.role.as_deref() {
-        Some("system" | "developer") => (Role::System, said.content.into_parts("content")),
-        Some("user") => (Role::User, said.content.into_parts("content")),
+        Some("system" | "developer") => (Role::System, content_parts(said.content, "content")),
+        Some("user") => (Role::User, content_parts(said.content, "content")),
         Some("assistant") if said.function_call.is_some() => {
             return Err(wrong(
                 "'function_call' is not supported: use 'tool_calls'".to_owned(),
@@ -296,7 +259,7 @@ fn tool_result(said: Said<'_>) -> Result<Part, String> {
             .tool_call_id
             .ok_or_else(|| "it lacks a 'tool_call_id'".to_owned())?,
         name: said.name,
-        parts: said.content.into_parts("content")?,
+        parts: content_parts(said.content, "content")?,
         failed: false,
         cache: None,
     }))
@@ -364,20 +327,6 @@ fn tool_choice(json: &RawValue) -> Result<ToolChoice, RequestError> {
     }
 }
 
-fn stop(json: &RawValue) -> Result<Vec<String>, RequestError> {
-    let json = json.get();
-    let read = match json.starts_with('"') {
-        true => serde_json::from_str(json).map(|one| vec![one]),
-        false => serde_json::from_str(json),
-    };
-    read.map_err(|_| {
-        bad(
-            "'stop' must be a text or a list of texts".to_owned(),
-            "stop",
-        )
-    })
-}
-
 fn format(said: SaidFormat<'_>) -> Result<Format, RequestError> {
     match &*said.kind {
         "text" => Ok(Format::Text),
@@ -400,39 +349,5 @@ fn format(said: SaidFormat<'_>) -> Result<Format, RequestError> {
             let message = format!("'response_format' of the type '{other}' cannot be translated");
             Err(bad(message, "response_format"))
         }
-    }
-}
-
-/// The fields of an object that are not known, and not null or switched off.
-struct Unknown(Vec<String>);
-
-// === impl Unknown ===
-
-impl<'de> Deserialize<'de> for Unknown {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_map(UnknownVisitor)
-    }
-}
-
-struct UnknownVisitor;
-
-// === impl UnknownVisitor ===
-
-impl<'de> Visitor<'de> for UnknownVisitor {
-    type Value = Unknown;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unknown, A::Error> {
-        let mut unknown = Vec::new();
-        while let Some(key) = map.next_key::<Word<'de>>()? {
-            let value: &RawValue = map.next_value()?;
-            if !KNOWN.contains(&&*key) && !matches!(value.get(), "null" | "false") {
-                note(&mut unknown, &key);
-            }
-        }
-        Ok(Unknown(unknown))
     }
 }

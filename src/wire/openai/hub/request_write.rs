@@ -207,7 +207,7 @@ pub(super) fn write(request: &Request, model: &str) -> Bytes {
 }
 
 /// The effort asked for, or the one whose share of the answer's room is nearest to the tokens asked for.
-fn reasoning_effort(request: &Request) -> Option<Effort> {
+pub(in crate::wire) fn reasoning_effort(request: &Request) -> Option<Effort> {
     /// The room where a request sets none: what most models of today may answer.
     const ROOM: u64 = 16_384;
     let reasoning = request.reasoning.as_ref()?;

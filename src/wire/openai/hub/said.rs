@@ -1,22 +1,14 @@
 //! Owns messages and deltas as they are read: a request's turns, an answer's message, a chunk's delta.
 //! Must never refuse what it has no name for beside the content, or let content through that it does not understand.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Deref;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::detail::Detail;
+use super::fields::{Content, Word};
 use crate::wire::hub::{
     Cache, Citation, Document, Finish, Image, Part, Source, Thought, ThoughtKind, ToolCall,
 };
-
-/// A short text that is looked at and not kept.
-#[derive(Debug, Deserialize)]
-pub(super) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A message, or a delta of one.
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +17,7 @@ pub(super) struct Said<'a> {
     #[serde(borrow)]
     pub(super) role: Option<Word<'a>>,
     #[serde(borrow)]
-    pub(super) content: Content<'a>,
+    pub(super) content: Content<SaidPart<'a>>,
     pub(super) reasoning: Option<String>,
     /// DeepSeek's and vLLM's name for it.
     pub(super) reasoning_content: Option<String>,
@@ -46,15 +38,6 @@ pub(super) struct Said<'a> {
     pub(super) audio: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) function_call: Option<&'a RawValue>,
-}
-
-/// Content is a text or a list of parts.
-#[derive(Debug, Default)]
-pub(super) enum Content<'a> {
-    #[default]
-    None,
-    Text(String),
-    Parts(Vec<SaidPart<'a>>),
 }
 
 /// A part of content, of whatever type.
@@ -160,16 +143,6 @@ struct UrlCitation<'a> {
 /// What of a message cannot be read, in words that stand behind its place.
 pub(super) type Trouble = String;
 
-// === impl Word ===
-
-impl Deref for Word<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
 // === impl Said ===
 
 impl Said<'_> {
@@ -186,7 +159,7 @@ impl Said<'_> {
         let plain = self.reasoning.or(self.reasoning_content);
         let thoughts = thoughts(self.reasoning_details, plain);
         parts.extend(without_signatures(thoughts, &mut calls).map(Part::Thought));
-        parts.extend(self.content.into_parts("content")?);
+        parts.extend(content_parts(self.content, "content")?);
         cite(&mut parts, self.annotations);
         let refusal = self.refusal.filter(|refusal| !refusal.is_empty());
         parts.extend(refusal.map(Part::Refusal));
@@ -250,58 +223,20 @@ fn cite(parts: &mut [Part], annotations: Option<Vec<Annotation<'_>>>) {
     }
 }
 
-// === impl Content ===
-
-impl Content<'_> {
-    pub(super) fn into_parts(self, place: &str) -> Result<Vec<Part>, Trouble> {
-        match self {
-            Content::None => Ok(Vec::new()),
-            Content::Text(text) if text.is_empty() => Ok(Vec::new()),
-            Content::Text(text) => Ok(vec![Part::text(text)]),
-            Content::Parts(parts) => parts
-                .into_iter()
-                .enumerate()
-                .map(|(at, part)| part.into_part(&format!("{place}[{at}]")))
-                .collect(),
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(ContentVisitor)
-    }
-}
-
-struct ContentVisitor;
-
-// === impl ContentVisitor ===
-
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of parts")
-    }
-
-    fn visit_unit<E>(self) -> Result<Content<'de>, E> {
-        Ok(Content::None)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Content<'de>, E> {
-        Ok(Content::Text(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Content<'de>, E> {
-        Ok(Content::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content<'de>, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = list.next_element()? {
-            parts.push(part);
-        }
-        Ok(Content::Parts(parts))
+/// The parts of a message's content, which stands in `place`.
+pub(super) fn content_parts(
+    content: Content<SaidPart<'_>>,
+    place: &str,
+) -> Result<Vec<Part>, Trouble> {
+    match content {
+        Content::None => Ok(Vec::new()),
+        Content::Text(text) if text.is_empty() => Ok(Vec::new()),
+        Content::Text(text) => Ok(vec![Part::text(text)]),
+        Content::List(parts) => parts
+            .into_iter()
+            .enumerate()
+            .map(|(at, part)| part.into_part(&format!("{place}[{at}]")))
+            .collect(),
     }
 }
 
@@ -446,7 +381,7 @@ impl Annotation<'_> {
         let cited = self.url_citation?;
         let span = cited.start_index.zip(cited.end_index);
         Some(Citation {
-            url: cited.url.0.into_owned(),
+            url: cited.url.to_owned(),
             title: cited.title,
             // OpenRouter writes 0 and 0 where it does not know.
             span: span.filter(|(from, to)| from < to),

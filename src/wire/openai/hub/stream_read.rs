@@ -5,8 +5,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::detail::{Detail, known_format};
+use super::fields::{Content, Word};
 use super::said::{
-    Annotation, Content, Said, SaidCall, SaidFunction, Word, finish_of, own_call_id, thoughts,
+    Annotation, Said, SaidCall, SaidFunction, SaidPart, content_parts, finish_of, own_call_id,
+    thoughts,
 };
 use crate::core::exchange::{Progress, StreamEvent, Usage};
 use crate::wire::dialect::{Frame, ReadEvents};
@@ -283,8 +285,12 @@ impl Choice {
     }
 
     /// `Err`: content of a type that cannot be translated.
-    fn speak(&mut self, content: Content<'_>, pieces: &mut Vec<Event>) -> Result<(), String> {
-        for part in content.into_parts("content")? {
+    fn speak(
+        &mut self,
+        content: Content<SaidPart<'_>>,
+        pieces: &mut Vec<Event>,
+    ) -> Result<(), String> {
+        for part in content_parts(content, "content")? {
             match part {
                 Part::Text { text, .. } if text.is_empty() => {}
                 Part::Text { text, .. } => {
