@@ -83,6 +83,14 @@ impl WriteEvents for Writer {
             Event::Start { id, created } => self.start(id, *created, out),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { choice, finish } => self.finish(*choice, finish, out),
+            // The mere end of a thought: clients would keep an empty piece of it.
+            Event::Thought {
+                choice,
+                kind: ThoughtKind::Text | ThoughtKind::Summary,
+                text,
+                signature: None,
+                ..
+            } if text.is_empty() => self.choice(*choice).thought = None,
             Event::Text { choice, .. }
             | Event::Refusal { choice, .. }
             | Event::Citation { choice, .. }

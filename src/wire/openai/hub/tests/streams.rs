@@ -345,6 +345,8 @@ fn pieces_of_reasoning_are_counted_where_one_ends() {
         thought(ThoughtKind::Text, "", Some("s"), None),
         thought(ThoughtKind::Text, "c", None, None),
         thought(ThoughtKind::Summary, "d", None, None),
+        thought(ThoughtKind::Summary, "", None, Some("r0")),
+        thought(ThoughtKind::Summary, "d", None, None),
         thought(ThoughtKind::Encrypted, "e", None, Some("r1")),
         thought(ThoughtKind::Encrypted, "f", None, Some("r2")),
     ];
@@ -368,13 +370,14 @@ fn pieces_of_reasoning_are_counted_where_one_ends() {
             (plain, 0),
             (plain, 1),
             ("reasoning.summary", 2),
-            (encrypted, 3),
-            (encrypted, 4)
+            ("reasoning.summary", 3),
+            (encrypted, 4),
+            (encrypted, 5)
         ]
     );
     assert_eq!(written[0]["choices"][0]["delta"]["role"], "assistant");
     assert_eq!(written[4]["choices"][0]["delta"]["reasoning"], "d");
-    assert!(written[5]["choices"][0]["delta"].get("reasoning").is_none());
+    assert!(written[6]["choices"][0]["delta"].get("reasoning").is_none());
 }
 
 #[test]
