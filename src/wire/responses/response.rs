@@ -163,7 +163,8 @@ pub(super) struct Written<'a> {
 
 #[derive(Serialize)]
 struct WrittenError<'a> {
-    code: &'a str,
+    /// Of the documentation's closed list, which clients are generated from; the event before says it exactly.
+    code: &'static str,
     message: &'a str,
 }
 
@@ -307,7 +308,11 @@ fn written_items(items: &[OutputItem], status: Status) -> Vec<WrittenItem<'_>> {
 impl<'a> WrittenError<'a> {
     fn of(error: &'a ClientError) -> Self {
         Self {
-            code: error.code.as_deref().unwrap_or(&error.kind),
+            code: match error.status {
+                429 => "rate_limit_exceeded",
+                400..=499 => "invalid_prompt",
+                _ => "server_error",
+            },
             message: &error.message,
         }
     }

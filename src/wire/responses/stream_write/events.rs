@@ -89,7 +89,7 @@ pub(super) struct OfAnnotation<'a> {
 /// The fields stand twice: at the top as documented, and in `error` as OpenAI sends them and its client looks for them.
 #[derive(Serialize)]
 pub(super) struct OfError<'a> {
-    pub(super) code: Option<&'a str>,
+    pub(super) code: &'a str,
     pub(super) message: &'a str,
     pub(super) param: Option<&'a str>,
     pub(super) error: InnerError<'a>,
@@ -99,7 +99,7 @@ pub(super) struct OfError<'a> {
 pub(super) struct InnerError<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'a str,
-    pub(super) code: Option<&'a str>,
+    pub(super) code: &'a str,
     pub(super) message: &'a str,
     pub(super) param: Option<&'a str>,
 }
@@ -110,7 +110,9 @@ pub(in crate::wire::responses) fn write_error(
     sequence: u64,
     out: &mut Vec<u8>,
 ) {
-    let (code, param) = (error.code.as_deref(), error.param.as_deref());
+    // A client that is strict drops an event whose code is null, and with it the error.
+    let code = error.code.as_deref().unwrap_or(error.error_type);
+    let param = error.param.as_deref();
     let message = error.message.as_str();
     let body = OfError {
         code,

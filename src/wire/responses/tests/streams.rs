@@ -389,10 +389,13 @@ fn a_stream_that_is_cut_or_broken_says_so() {
         (&event["type"], &event["message"]),
         (&json!("error"), &json!("broke"))
     );
-    assert_eq!(event["error"]["message"], "broke");
+    let inner = json!({"type": "server_error", "code": "provider_unavailable", "message": "broke", "param": null});
+    assert_eq!(event["error"], inner);
+    assert_eq!(event["code"], "provider_unavailable");
     assert_eq!(failed["type"], "response.failed");
     assert_eq!(failed["response"]["status"], "failed");
-    assert_eq!(failed["response"]["error"]["message"], "broke");
+    let told = json!({"code": "server_error", "message": "broke"});
+    assert_eq!(failed["response"]["error"], told);
     let passed_on = Responses.stream_error(&error, 7);
     assert!(
         std::str::from_utf8(&passed_on)
