@@ -6,6 +6,7 @@ use super::output::{OutputItem, items};
 use super::response::{Response, end_of};
 use crate::wire::dialect::Reply;
 use crate::wire::hub::{Answer, Part};
+use crate::wire::openai::hub::hides_thoughts;
 
 /// Writes a complete answer.
 pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
@@ -17,7 +18,9 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
     let parts = choice.map_or(&[][..], |choice| &choice.parts);
     let refused = parts.iter().any(|part| matches!(part, Part::Refusal(_)));
     let finish = choice.and_then(|choice| choice.finish.as_ref());
-    let items: Vec<OutputItem> = items(parts, &id);
+    let hides = hides_thoughts(reply.request);
+    let shown = |part: &&Part| !(hides && matches!(part, Part::Thought(_)));
+    let items: Vec<OutputItem> = items(parts.iter().filter(shown), &id);
     let response = Response {
         id: &id,
         model: reply.model,

@@ -27,7 +27,6 @@ pub(super) fn losses(request: &Request) -> Result<Vec<&'static str>, Unsupported
     if let Some(reasoning) = &request.reasoning {
         // It becomes an effort, which is less exact.
         losses.note_if(reasoning.max_tokens.is_some(), "reasoning.max_tokens");
-        losses.note_if(reasoning.hidden, "reasoning.exclude");
     }
     let sampling = &request.sampling;
     let numbers = [

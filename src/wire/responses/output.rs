@@ -105,7 +105,7 @@ pub(super) struct WrittenAnnotation<'a> {
 }
 
 /// The items of a whole answer.
-pub(super) fn items(parts: &[Part], answer: &str) -> Vec<OutputItem> {
+pub(super) fn items<'a>(parts: impl Iterator<Item = &'a Part>, answer: &str) -> Vec<OutputItem> {
     let mut items: Vec<OutputItem> = Vec::new();
     for part in parts {
         let at = items.len();

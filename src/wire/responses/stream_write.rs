@@ -16,6 +16,7 @@ use crate::core::exchange::Usage;
 use crate::wire::client_error::ClientError;
 use crate::wire::dialect::{Reply, WriteEvents};
 use crate::wire::hub::{Event, Finish, Thought, ThoughtKind};
+use crate::wire::openai::hub::hides_thoughts;
 
 use events::{Numbered, OfItem, OfResponse, OfWords, Words, place};
 
@@ -42,6 +43,8 @@ pub(super) struct Writer {
     refused: bool,
     usage: Option<Usage>,
     state: State,
+    /// The client does not want to see thoughts.
+    hides: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,7 @@ impl WriteEvents for Writer {
         }
         match event {
             Event::Start { id, created } => self.start(id, *created, out),
+            Event::Thought { .. } if self.hides => {}
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { choice: 0, finish } => self.finish = Some(finish.clone()),
             Event::Text { choice: 0, .. }
@@ -145,6 +149,7 @@ impl Writer {
             refused: false,
             usage: None,
             state: State::Before,
+            hides: hides_thoughts(reply.request),
         }
     }
 

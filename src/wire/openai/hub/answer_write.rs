@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::detail::{Piece, WrittenDetail};
+use super::request_read::hides_thoughts;
 use super::written::{
     Reason, WrittenAnnotation, WrittenCall, WrittenFunction, WrittenUrl, WrittenUsage,
 };
@@ -54,6 +55,7 @@ struct Message<'a> {
 
 /// Writes a complete answer.
 pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
+    let hides = hides_thoughts(reply.request);
     let own_id = format!("chatcmpl-{}", reply.id);
     let body = Body {
         id: match answer.id.is_empty() {
@@ -70,7 +72,7 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
             .choices
             .iter()
             .enumerate()
-            .map(|(index, choice)| WrittenChoice::of(choice, index))
+            .map(|(index, choice)| WrittenChoice::of(choice, index, hides))
             .collect(),
         usage: answer.usage.as_ref().map(WrittenUsage::of),
         service_tier: answer.service_tier.as_deref(),
@@ -84,9 +86,11 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
 // === impl WrittenChoice ===
 
 impl<'a> WrittenChoice<'a> {
-    fn of(choice: &'a Choice, index: usize) -> Self {
+    fn of(choice: &'a Choice, index: usize, hides: bool) -> Self {
         let mut message = Message::new();
-        choice.parts.iter().for_each(|part| message.take(part));
+        let shown = |part: &&Part| !(hides && matches!(part, Part::Thought(_)));
+        let parts = choice.parts.iter().filter(shown);
+        parts.for_each(|part| message.take(part));
         let called = !message.tool_calls.is_empty();
         let refused = message.refusal.is_some();
         let finish = choice.finish.as_ref();

@@ -90,7 +90,6 @@ impl Losses {
     fn reasoning(&mut self, reasoning: &Reasoning) {
         // It becomes an effort, which is less exact.
         self.note_if(reasoning.max_tokens.is_some(), "reasoning.max_tokens");
-        self.note_if(reasoning.hidden, "reasoning.exclude");
         self.note_if(reasoning.summary.is_some(), "reasoning.summary");
     }
 }

@@ -33,6 +33,7 @@ use crate::wire::openai::stream::StreamHead;
 use crate::wire::openai::write::{self, Skin};
 
 pub(in crate::wire) use detail::known_format;
+pub(in crate::wire) use request_read::hides_thoughts;
 pub(in crate::wire) use request_write::reasoning_effort;
 
 /// Chat Completions, spoken with providers and with OpenAI's clients.

@@ -1,6 +1,7 @@
 //! Owns the reading of a request into the hub. Must never drop a field without naming it, or look inside schemas.
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -130,6 +131,33 @@ pub(super) fn read(body: &Bytes) -> Result<Request, RequestError> {
         return Err(bad(message, legacy));
     }
     from_str::<Body<'_>>(text)?.into_request(unknown)
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    reasoning: Option<Excluded>,
+    include_reasoning: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Excluded {
+    exclude: Option<bool>,
+}
+
+/// Whether a request, of OpenRouter's chat or Responses, does not want to see what the model thinks.
+pub(in crate::wire) fn hides_thoughts(request: &[u8]) -> bool {
+    let names = [&br#""exclude""#[..], br#""include_reasoning""#];
+    if !names
+        .into_iter()
+        .any(|name| memmem::find(request, name).is_some())
+    {
+        return false;
+    }
+    let Ok(shown) = serde_json::from_slice::<Shown>(request) else {
+        return false;
+    };
+    let excluded = shown.reasoning.and_then(|reasoning| reasoning.exclude);
+    excluded.unwrap_or(shown.include_reasoning == Some(false))
 }
 
 // === impl Body ===

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::detail::{Piece, WrittenDetail};
+use super::request_read::hides_thoughts;
 use super::written::{Reason, WrittenAnnotation, WrittenCall, WrittenFunction, WrittenUsage};
 use crate::core::exchange::Usage;
 use crate::wire::client_error::ClientError;
@@ -21,6 +22,8 @@ pub(super) struct Writer {
     wants_usage: bool,
     usage: Option<Usage>,
     choices: Vec<Choice>,
+    /// The client does not want to see thoughts.
+    hides: bool,
 }
 
 /// What is remembered of a choice.
@@ -83,6 +86,7 @@ impl WriteEvents for Writer {
             Event::Start { id, created } => self.start(id, *created, out),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { choice, finish } => self.finish(*choice, finish, out),
+            Event::Thought { .. } if self.hides => {}
             // The mere end of a thought: clients would keep an empty piece of it.
             Event::Thought {
                 choice,
@@ -143,6 +147,7 @@ impl Writer {
             wants_usage: reply.usage,
             usage: None,
             choices: Vec::new(),
+            hides: hides_thoughts(reply.request),
         }
     }
 

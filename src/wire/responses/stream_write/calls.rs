@@ -2,6 +2,8 @@
 
 use super::events::{OfWords, Words, place};
 use super::{Open, Writer};
+use crate::wire::client_error::ClientError;
+use crate::wire::dialect::WriteEvents;
 use crate::wire::responses::output::{Body, Status, signature_item};
 
 impl Writer {
@@ -45,13 +47,18 @@ impl Writer {
     }
 
     pub(super) fn argue(&mut self, index: u32, json: &str, out: &mut Vec<u8>) {
-        let Open::Calls { from, indices } = &self.open else {
-            return;
+        let at = match &self.open {
+            Open::Calls { from, indices } => {
+                let open = indices.iter().position(|open| *open == index);
+                open.map(|place| from + place)
+            }
+            Open::Nothing | Open::Message | Open::Reasoning(_) => None,
         };
-        let Some(place_of_it) = indices.iter().position(|open| *open == index) else {
-            return;
+        let Some(at) = at else {
+            // Arguments without a piece of theirs would be taken for whole.
+            let message = "the model's provider went on with a tool call after its end";
+            return self.fail(&ClientError::new(502, "provider_unavailable", message), out);
         };
-        let at = from + place_of_it;
         self.held += json.len();
         let Some(item) = self.items.get_mut(at) else {
             return;

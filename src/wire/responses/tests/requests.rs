@@ -127,7 +127,6 @@ fn every_field_of_the_hub_is_in_the_body_or_named() {
     };
     let losses = [
         "reasoning.max_tokens",
-        "reasoning.exclude",
         "top_k",
         "min_p",
         "frequency_penalty",

@@ -420,3 +420,39 @@ fn an_answer_that_never_ends_is_not_held() {
     writer.end(&mut out);
     assert!(out.is_empty());
 }
+
+#[test]
+fn arguments_of_a_call_that_is_closed_break_the_stream() {
+    let call = Event::ToolCall {
+        choice: 0,
+        index: 0,
+        id: "c1".to_owned(),
+        name: "f".to_owned(),
+        signature: None,
+    };
+    let late = Event::Arguments {
+        choice: 0,
+        index: 0,
+        json: "{}".to_owned(),
+    };
+    let written = streamed(&[call, text("a"), late, text("b")]);
+    assert_eq!(written.last().unwrap()["type"], "response.failed");
+}
+
+#[test]
+fn thoughts_that_nobody_wants_to_see_are_left_out() {
+    let mut writer = writer(r#"{"reasoning":{"exclude":true}}"#);
+    let mut out = Vec::new();
+    writer.write(&thought(ThoughtKind::Text, "hm", None), &mut out);
+    assert!(out.is_empty());
+    writer.write(&text("a"), &mut out);
+    writer.end(&mut out);
+    let written = events(&out);
+    assert_eq!(
+        written.last().unwrap()["response"]["output"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}

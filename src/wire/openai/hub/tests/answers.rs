@@ -155,3 +155,14 @@ fn a_refusal_and_an_end_without_a_word_of_chat_are_told_apart() {
         whole(&json!({"choices": [{"message": {"refusal": "no"}, "finish_reason": "stop"}]}));
     assert_eq!(read.choices[0].finish, Some(Finish::Refused));
 }
+
+#[test]
+fn thoughts_that_nobody_wants_to_see_are_left_out() {
+    let request = Bytes::from_static(br#"{"reasoning":{"exclude":true}}"#);
+    let body: Value =
+        serde_json::from_slice(&Chat.write_answer(&answer(), &reply(&request))).unwrap();
+    let message = &body["choices"][0]["message"];
+    assert!(message.get("reasoning").is_none());
+    // What a call needs to be sent back stays.
+    assert_eq!(message["reasoning_details"].as_array().unwrap().len(), 1);
+}

@@ -68,7 +68,6 @@ fn every_field_is_in_the_body_or_named() {
         "cache_control",
         "logprobs",
         "min_p",
-        "reasoning.exclude",
         "reasoning.summary",
         "reasoning_details",
         "repetition_penalty",

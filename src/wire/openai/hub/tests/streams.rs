@@ -412,3 +412,31 @@ fn the_model_is_found_in_answers_and_events() {
     assert_eq!(found("{}"), None);
     assert_eq!(found("nonsense"), None);
 }
+
+#[test]
+fn thoughts_that_nobody_wants_to_see_are_left_out() {
+    let said = |request: &'static str| {
+        let request = Bytes::from_static(request.as_bytes());
+        let mut writer = Chat.writer(&reply(&request));
+        let mut out = Vec::new();
+        let thought = Event::Thought {
+            choice: 0,
+            kind: ThoughtKind::Text,
+            text: "hm".to_owned(),
+            signature: None,
+            id: None,
+            format: None,
+        };
+        writer.write(&thought, &mut out);
+        writer.write(&text("a"), &mut out);
+        chunks(&out).len()
+    };
+    assert_eq!(said(r#"{"reasoning":{"exclude":true}}"#), 1);
+    assert_eq!(said(r#"{"include_reasoning":false}"#), 1);
+    assert_eq!(
+        said(r#"{"reasoning":{"exclude":false},"include_reasoning":false}"#),
+        2
+    );
+    assert_eq!(said(r#"{"messages":[{"content":"\"exclude\":true"}]}"#), 2);
+    assert_eq!(said(""), 2);
+}
