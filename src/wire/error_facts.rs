@@ -4,13 +4,13 @@
 
 mod hints;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use serde_json::Value;
 
 use crate::core::outcome::ErrorFacts;
-use crate::wire::retry_after::{in_prose, retry_after};
+use crate::wire::retry_after::{in_prose, in_span, retry_after};
 
 /// Characters of a message that are kept.
 const MESSAGE_MAX: usize = 300;
@@ -20,14 +20,15 @@ const BODY_MAX: usize = 64 * 1024;
 /// Reads an answer with an error status.
 pub fn error_facts(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> ErrorFacts {
     let mut facts = said(body).into_facts(status);
-    facts.retry_after = retry_after(headers, &facts.message, now);
+    let told = retry_after(headers, &facts.message, now);
+    facts.retry_after = told.or(facts.retry_after);
     facts
 }
 
 /// Reads an error that came inside an answer of status 200.
 pub fn error_in_answer(json: &[u8]) -> ErrorFacts {
     let mut facts = said(json).into_facts(200);
-    facts.retry_after = in_prose(&facts.message);
+    facts.retry_after = in_prose(&facts.message).or(facts.retry_after);
     facts
 }
 
@@ -53,6 +54,8 @@ struct Said {
     code: Option<String>,
     kind: Option<String>,
     param: Option<String>,
+    /// In a field of the error's own.
+    retry_after: Option<Duration>,
 }
 
 fn said(body: &[u8]) -> Said {
@@ -110,6 +113,7 @@ impl Said {
             code: text_at(error, "code"),
             kind,
             param: text_at(error, "param"),
+            retry_after: retry_delay(error),
         }
     }
 
@@ -123,13 +127,20 @@ impl Said {
         ErrorFacts {
             status,
             hint,
-            retry_after: None,
+            retry_after: self.retry_after,
             message: clipped(&self.message),
             code: self.code,
             kind: self.kind,
             param: self.param,
         }
     }
+}
+
+/// Google's `RetryInfo`, one of an error's details. Recorded: gemini, 429.
+fn retry_delay(error: &Value) -> Option<Duration> {
+    let details = error.get("details")?.as_array()?;
+    let delay = |detail: &Value| in_span(detail.get("retryDelay")?.as_str()?);
+    details.iter().find_map(delay)
 }
 
 /// A field's text or number, as short text.
@@ -173,8 +184,6 @@ fn clipped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::core::outcome::Hint;
 
@@ -272,6 +281,19 @@ mod tests {
         let bytes = [&b"x".repeat(70_000)[..], b"\xff"].concat();
         let found = error_facts(500, &HeaderMap::new(), &bytes, SystemTime::UNIX_EPOCH);
         assert_eq!(found.message.len(), 300);
+    }
+
+    #[test]
+    fn googles_wait_stands_among_the_details() {
+        let body = r#"{"error":{"code":429,"message":"no","details":[{"@type":"x"},{"retryDelay":"34.4s"}]}}"#;
+        let wait = Some(Duration::from_millis(34_400));
+        assert_eq!(facts(429, body).retry_after, wait);
+        assert_eq!(error_in_answer(body.as_bytes()).retry_after, wait);
+        let in_words = body.replace("no", "Please retry in 2s.");
+        assert_eq!(
+            facts(429, &in_words).retry_after,
+            Some(Duration::from_secs(2))
+        );
     }
 
     #[test]

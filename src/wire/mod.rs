@@ -15,6 +15,8 @@ pub mod retry_after;
 pub mod rate_headers;
 pub mod client_error;
 pub mod error_facts;
+pub mod path_segment;
 pub mod hub;
 pub mod dialect;
 pub mod openai;
+pub mod gemini;

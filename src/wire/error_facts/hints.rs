@@ -132,6 +132,12 @@ const WORDS: &[Prose] = &[
         mistaken,
         Hint::UnsupportedParameter,
     ), // OpenRouter, 404
+    // Gemini before generation 3, 400: tools and a form of the answer exclude each other.
+    prose(
+        "with a response mime type",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ),
     prose("credit balance is too low", refused, Hint::QuotaExhausted), // Anthropic, 400, through gateways
     prose("insufficient balance", refused, Hint::QuotaExhausted),      // DeepSeek docs, 402
     prose("api key not valid", mistaken, Hint::AuthRejected),          // Gemini, 400
