@@ -62,10 +62,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/client_error", &[]),
     ("wire/error_facts", &["wire/retry_after"]),
     ("wire/path_segment", &[]),
+    ("wire/call_input", &[]),
     ("wire/hub", &[]),
     ("wire/dialect", &["wire/client_error", "wire/hub"]),
+    ("wire/event_stream", &["wire/dialect"]), // its messages are what dialects read
     ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts"]),
-    ("wire/gemini", &["wire/error_facts", "wire/path_segment", "wire/hub", "wire/dialect"]),
+    ("wire/gemini", &[
+        "wire/error_facts", "wire/path_segment", "wire/call_input", "wire/hub", "wire/dialect",
+    ]),
+    ("wire/bedrock", &[
+        "wire/error_facts", "wire/path_segment", "wire/call_input", "wire/hub", "wire/dialect",
+    ]),
     ("config/secret", &[]),
     ("config/source", &[]),
     ("config/snapshot", &["config/secret"]),

@@ -1,20 +1,19 @@
 //! Owns a name as one segment of a path. Must never leave a byte that a proxy or a signature could read otherwise.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Writes `name` so that it is one segment of a path: all but RFC 3986's unreserved characters (letters, digits,
-/// `-`, `.`, `_`, `~`) becomes `%XX` with capitals. That is AWS's `UriEncode` too
+/// All but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Writes `name` so that it is one segment of a path: what is not a letter, a digit, `-`, `.`, `_` or `~` becomes `%XX` with
+/// capitals. That is AWS's `UriEncode` too
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>, 2026-11-22).
 pub(crate) fn path_segment(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("a string takes text");
-        }
-    }
-    out
+    utf8_percent_encode(name, RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -132,6 +132,18 @@ const WORDS: &[Prose] = &[
         mistaken,
         Hint::UnsupportedParameter,
     ), // OpenRouter, 404
+    prose("input is too long", mistaken, Hint::ContextTooLong),          // Bedrock, 400
+    prose(
+        "security token included in the request",
+        mistaken,
+        Hint::AuthRejected,
+    ), // recorded: bedrock, 403
+    prose(
+        "this model doesn't support",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ), // recorded: bedrock, 400
+    prose("extraneous key", mistaken, Hint::UnsupportedParameter), // Bedrock, 400: a field of another family
     // Gemini before generation 3, 400: tools and a form of the answer exclude each other.
     prose(
         "with a response mime type",

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::FORMAT;
+use crate::wire::call_input::CallInput;
 use crate::wire::hub::{Part, Request, Role, Source, Thought, ThoughtKind, ToolCall, ToolResult};
 
 /// Stands for a signature that there is not, because another model made the call: newer generations refuse a step whose
@@ -59,18 +59,7 @@ struct FileData<'a> {
 struct FunctionCall<'a> {
     id: &'a str,
     name: &'a str,
-    args: Arguments<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Arguments<'a> {
-    Json(&'a RawValue),
-    /// The model's, which was no object: Gemini takes nothing else.
-    Broken {
-        arguments: &'a str,
-    },
-    Empty {},
+    args: CallInput<'a>,
 }
 
 #[derive(Serialize)]
@@ -302,7 +291,7 @@ impl<'a> Piece<'a> {
             function_call: Some(FunctionCall {
                 id: &call.id,
                 name: &call.name,
-                args: Arguments::of(&call.arguments),
+                args: CallInput::of(&call.arguments),
             }),
             thought_signature: signature,
             ..Self::default()
@@ -324,19 +313,6 @@ impl<'a> Piece<'a> {
                 parts,
             }),
             ..Self::default()
-        }
-    }
-}
-
-// === impl Arguments ===
-
-impl<'a> Arguments<'a> {
-    fn of(arguments: &'a str) -> Self {
-        let text = arguments.trim_ascii();
-        match serde_json::from_str::<&RawValue>(text) {
-            Ok(json) if text.starts_with('{') => Arguments::Json(json),
-            _ if text.is_empty() => Arguments::Empty {},
-            _ => Arguments::Broken { arguments },
         }
     }
 }
