@@ -73,6 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/bedrock", &[
         "wire/error_facts", "wire/path_segment", "wire/call_input", "wire/hub", "wire/dialect",
     ]),
+    ("wire/cohere", &["wire/error_facts", "wire/hub", "wire/dialect"]),
     ("config/secret", &[]),
     ("config/source", &[]),
     ("config/snapshot", &["config/secret"]),

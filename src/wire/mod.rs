@@ -23,3 +23,4 @@ pub mod event_stream;
 pub mod openai;
 pub mod gemini;
 pub mod bedrock;
+pub mod cohere;
