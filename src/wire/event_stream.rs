@@ -127,9 +127,9 @@ impl Splitter {
         }
     }
 
-    /// Whether the stream may end here: every byte pushed so far was given out.
+    /// Whether the stream may end here: every byte pushed so far was given out, and none was damaged.
     pub fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.buffer.is_empty() && !self.failed
     }
 
     fn fail(&mut self, broken: Broken) -> Broken {
@@ -254,7 +254,7 @@ pub(in crate::wire) mod tests {
         assert_eq!(splitter.next(), Some(Err(too_long)));
         splitter.push(&event("a", ""));
         assert_eq!(splitter.next(), None);
-        assert!(splitter.is_empty());
+        assert!(!splitter.is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The wire floor: what bytes mean. In reading order: `sse`, `rope`, `splice`, `retry_after`,
-//! `rate_headers`, `client_error`, `error_facts` (an upstream's error read), `hub` (what all dialects can be read into) and `dialect`
-//! (the faces they have), then one folder a dialect: `openai`.
+//! `rate_headers`, `client_error`, `error_facts` (an upstream's error read), `path_segment`, `call_input`, `hub` (what all dialects can be read into) and `dialect`
+//! (the faces they have), `event_stream` (AWS's framing), then one folder a dialect: `openai`, `gemini`, `bedrock`, `cohere`.
 //!
 //! A dialect reads requests, stream events, answers and errors of one format, fills `core`'s types from
 //! them, and writes that format's errors. Where both sides speak the same dialect, bodies and events are

@@ -5,15 +5,19 @@
 use crate::core::outcome::{ErrorFacts, Hint};
 use crate::wire::error_facts::error_in_answer;
 
+/// Characters of a name that are kept.
+const NAME_MAX: usize = 100;
+
 /// Reads the exception of this name; its payload is `{"message": ...}`.
 pub(super) fn facts(name: &str, payload: &[u8]) -> ErrorFacts {
     let said = error_in_answer(payload);
+    let shown: String = name.chars().take(NAME_MAX).collect();
     ErrorFacts {
         // Words tell a client's fault; of another's fault its name tells more.
         hint: hint(name, said.hint).or(said.hint),
-        code: said.code.or_else(|| Some(name.to_owned())),
+        code: said.code.or_else(|| Some(shown.clone())),
         message: match said.message.is_empty() {
-            true => name.to_owned(),
+            true => shown,
             false => said.message,
         },
         ..said

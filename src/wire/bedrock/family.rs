@@ -18,6 +18,9 @@ const ADAPTIVE: (u32, u32) = (4, 6);
 /// From this version on Claude refuses sampling.
 const UNSAMPLED: (u32, u32) = (4, 7);
 
+/// What a model behind a nameless ARN is taken for.
+const HIDDEN: (u32, u32) = (4, 5);
+
 /// Who made a model, as far as its words differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
@@ -27,7 +30,6 @@ pub(super) enum Family {
     /// The second generation, which thinks.
     Nova2,
     GptOss,
-    /// An ARN may hide the model's name.
     Other,
 }
 
@@ -87,13 +89,18 @@ struct NovaThinking {
 // === impl Family ===
 
 impl Family {
-    /// Of a model's id, an inference profile's, or an ARN that ends in one.
+    /// Of a model's id, an inference profile's, or an ARN that ends in one. An ARN that hides the name is taken for a
+    /// Claude whose words most versions take: what is not asked for is not said, and what is asked for is not lost
+    /// in silence.
     pub(super) fn of(model: &str) -> Self {
         match model {
             _ if model.contains("claude") => Family::Claude(claude_version(model)),
             _ if model.contains("amazon.nova-2") => Family::Nova2,
             _ if model.contains("amazon.nova") => Family::Nova,
             _ if model.contains("openai.gpt-oss") => Family::GptOss,
+            _ if model.starts_with("arn:") && !model.contains(":foundation-model/") => {
+                Family::Claude(HIDDEN)
+            }
             _ => Family::Other,
         }
     }
@@ -109,8 +116,8 @@ impl Family {
     /// Whether Claude's signed thoughts may go back to it.
     pub(super) fn takes_thoughts(self) -> bool {
         match self {
-            Family::Claude(_) | Family::Other => true,
-            Family::Nova | Family::Nova2 | Family::GptOss => false,
+            Family::Claude(_) => true,
+            Family::Nova | Family::Nova2 | Family::GptOss | Family::Other => false,
         }
     }
 
@@ -274,6 +281,10 @@ mod tests {
             ("openai.gpt-oss-120b-1:0", Family::GptOss),
             (
                 "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+                Family::Claude((4, 5)),
+            ),
+            (
+                "arn:aws:bedrock:us-east-1::foundation-model/meta.llama3-1",
                 Family::Other,
             ),
             ("meta.llama3-3-70b-instruct-v1:0", Family::Other),

@@ -313,6 +313,16 @@ mod tests {
     fn words_are_believed_beside_their_statuses_only() {
         let find = |status, message| find(status, None, None, message);
         assert_eq!(find(500, "the maximum context length table is gone"), None);
+        let form = "Function calling with a response mime type: 'application/json' is unsupported";
+        let extraneous = "Malformed input request: #: extraneous key [top_k] is not permitted";
+        for words in [form, extraneous] {
+            assert_eq!(
+                find(400, words),
+                Some(Hint::UnsupportedParameter),
+                "{words}"
+            );
+            assert_eq!(find(500, words), None);
+        }
         assert_eq!(
             find(400, "Too many tokens: limit exceeded"),
             Some(Hint::ContextTooLong)

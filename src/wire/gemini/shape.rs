@@ -11,6 +11,9 @@ use crate::core::outcome::{ErrorFacts, Hint};
 use crate::wire::error_facts::error_in_answer;
 use crate::wire::hub::{Citation, Thought, ThoughtKind};
 
+/// Characters of a reason that are kept.
+const REASON_MAX: usize = 100;
+
 /// A body, or an event's data, read.
 #[derive(Debug)]
 pub(super) enum Read<'a> {
@@ -222,7 +225,8 @@ impl Response<'_> {
         {
             return None;
         }
-        let reason = self.prompt_feedback.as_ref()?.block_reason.clone()?;
+        let reason = self.prompt_feedback.as_ref()?.block_reason.as_deref()?;
+        let reason: String = reason.chars().take(REASON_MAX).collect();
         Some(ErrorFacts {
             status: 200,
             hint: Some(Hint::ContentFiltered),
