@@ -19,7 +19,9 @@ const BODY_MAX: usize = 64 * 1024;
 
 /// Reads an answer with an error status.
 pub fn error_facts(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> ErrorFacts {
-    let mut facts = said(body).into_facts(status);
+    let mut said = said(body);
+    said.kind = said.kind.or_else(|| type_in(headers));
+    let mut facts = said.into_facts(status);
     let told = retry_after(headers, &facts.message, now);
     facts.retry_after = told.or(facts.retry_after);
     facts
@@ -28,6 +30,19 @@ pub fn error_facts(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTim
 /// Reads an error that came inside an answer of status 200.
 pub fn error_in_answer(json: &[u8]) -> ErrorFacts {
     let mut facts = said(json).into_facts(200);
+    facts.retry_after = in_prose(&facts.message).or(facts.retry_after);
+    facts
+}
+
+/// Reads an error of a stream whose framing names its type; the data is the error itself.
+pub(in crate::wire) fn error_in_frame(name: &str, json: &[u8]) -> ErrorFacts {
+    let mut said = said(json);
+    let kind = clipped(name);
+    if said.message.is_empty() {
+        said.message.clone_from(&kind);
+    }
+    said.kind = Some(kind);
+    let mut facts = said.into_facts(200);
     facts.retry_after = in_prose(&facts.message).or(facts.retry_after);
     facts
 }
@@ -164,6 +179,13 @@ fn words(json: &Value) -> Option<String> {
     }
 }
 
+/// The type that AWS says in a header, without the address behind it. Recorded: bedrock.
+fn type_in(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("x-amzn-errortype")?.to_str().ok()?;
+    let name = value.split(':').next().unwrap_or_default();
+    (!name.is_empty()).then(|| clipped(name))
+}
+
 /// A body that is not JSON: its title where it is a page, nothing where it has none, else its text.
 fn prose(body: &[u8]) -> String {
     let body = body.get(..BODY_MAX).unwrap_or(body);
@@ -281,6 +303,37 @@ mod tests {
         let bytes = [&b"x".repeat(70_000)[..], b"\xff"].concat();
         let found = error_facts(500, &HeaderMap::new(), &bytes, SystemTime::UNIX_EPOCH);
         assert_eq!(found.message.len(), 300);
+    }
+
+    #[test]
+    fn awss_type_stands_in_a_header_or_in_the_framing() {
+        let mut headers = HeaderMap::new();
+        let value =
+            "ServiceQuotaExceededException:http://internal.amazon.com/coral/com.amazon.bedrock/";
+        headers.insert("x-amzn-errortype", value.parse().unwrap());
+        let now = SystemTime::UNIX_EPOCH;
+        let found = error_facts(400, &headers, br#"{"message":"no"}"#, now);
+        assert_eq!(found.kind.as_deref(), Some("ServiceQuotaExceededException"));
+        assert_eq!(found.hint, Some(Hint::RateLimited));
+        let words = r#"{"message":"Too many tokens, please wait before trying again."}"#;
+        let long = r#"{"message":"Input is too long for requested model."}"#;
+        let table = [
+            ("throttlingException", words, Some(Hint::RateLimited)),
+            ("serviceUnavailableException", "", Some(Hint::Overloaded)),
+            ("modelStreamErrorException", "{}", Some(Hint::ServerError)),
+            ("internalServerException", "{}", Some(Hint::ServerError)),
+            ("modelTimeoutException", "{}", Some(Hint::ServerError)),
+            ("validationException", "{}", Some(Hint::InvalidRequest)),
+            ("validationException", long, Some(Hint::ContextTooLong)),
+            ("InternalError", "{}", Some(Hint::ServerError)),
+            ("newException", "{}", None),
+        ];
+        for (name, payload, hint) in table {
+            let facts = error_in_frame(name, payload.as_bytes());
+            assert_eq!(facts.hint, hint, "{name} {payload}");
+            assert_eq!((facts.status, facts.kind.as_deref()), (200, Some(name)));
+            assert!(!facts.message.is_empty());
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Amazon Bedrock's Converse and ConverseStream: one face, to upstreams.
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html> and the service's own model in its
 //! SDKs, of 2026-11-22. In reading order: `losses` (what it cannot say), `request`, `blocks`, `family` (the body written),
-//! `shape` (what answers and events are made of), `answer`, `stream`, `exceptions`.
+//! `shape` (what answers and events are made of), `answer`, `stream`.
 //!
 //! A stream is AWS's binary framing; its events have names, and it ends with `messageStop` and `metadata`. Requests are
 //! signed (or have a bearer key) outside of here.
@@ -14,7 +14,6 @@ mod family;
 mod shape;
 mod answer;
 mod stream;
-mod exceptions;
 
 use bytes::Bytes;
 

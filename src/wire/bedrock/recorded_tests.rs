@@ -171,6 +171,17 @@ fn recorded_answers_are_good() {
     assert!(count >= 8);
 }
 
+/// The header that names the error, where one was recorded.
+fn recorded_type(root: &Path, name: &str) -> HeaderMap {
+    let sidecar = std::fs::read(root.join(format!("{name}.headers.json"))).expect("headers");
+    let sidecar: serde_json::Value = serde_json::from_slice(&sidecar).expect("JSON");
+    let mut headers = HeaderMap::new();
+    if let Some(value) = sidecar["headers"]["x-amzn-errortype"].as_str() {
+        headers.insert("x-amzn-errortype", value.parse().expect("a header"));
+    }
+    headers
+}
+
 #[test]
 fn recorded_errors_get_their_class() {
     let Some(root) = root() else { return };
@@ -183,8 +194,10 @@ fn recorded_errors_get_their_class() {
         let found = files(&root, begin, ".json");
         assert!(!found.is_empty(), "{begin}");
         for (name, body) in found {
-            let facts = error_facts(status, &HeaderMap::new(), &body, SystemTime::UNIX_EPOCH);
-            assert_eq!(classify(&Evidence::Status(facts), false), class, "{name}");
+            for headers in [HeaderMap::new(), recorded_type(&root, &name)] {
+                let facts = error_facts(status, &headers, &body, SystemTime::UNIX_EPOCH);
+                assert_eq!(classify(&Evidence::Status(facts), false), class, "{name}");
+            }
         }
     }
 }

@@ -4,12 +4,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::exceptions;
 use super::shape::{Citation, End, ServiceTier, TokenUsage, redacted};
 use super::{FORM, FORMAT};
 use crate::core::exchange::{Progress, StreamEvent, Usage};
 use crate::core::outcome::ErrorFacts;
 use crate::wire::dialect::{Frame, ReadEvents};
+use crate::wire::error_facts::error_in_frame;
 use crate::wire::hub::{Event, ThoughtKind};
 
 /// Calls that may be open at once; models close one before the next.
@@ -121,7 +121,7 @@ enum Fault {
 impl ReadEvents for Reader {
     fn read(&mut self, frame: Frame<'_>, pieces: &mut Vec<Event>) -> StreamEvent {
         if frame.is_error {
-            return StreamEvent::Error(Box::new(exceptions::facts(frame.name, frame.data)));
+            return StreamEvent::Error(Box::new(error_in_frame(frame.name, frame.data)));
         }
         let held = pieces.len();
         match self.event(frame, pieces) {

@@ -59,15 +59,34 @@ const NAMES: &[(&str, Hint)] = &[
     ("overloaded_error", Hint::Overloaded),     // Anthropic docs, type, through gateways
     ("slow_down", Hint::Overloaded),            // OpenAI docs, 503
     ("provider_overloaded", Hint::Overloaded),  // OpenRouter docs, error_type
+    // AWS's types, in a header or in a stream's framing: Bedrock docs, errors of ConverseStream.
+    ("ThrottlingException", Hint::RateLimited),
+    ("ServiceQuotaExceededException", Hint::RateLimited), // 400
+    ("ServiceUnavailableException", Hint::Overloaded),
+    ("ModelNotReadyException", Hint::Overloaded), // 429
+    ("ResourceNotFoundException", Hint::ModelUnavailable),
+    ("ExpiredTokenException", Hint::AuthRejected), // recorded: bedrock, 403
+    ("UnrecognizedClientException", Hint::AuthRejected), // recorded: bedrock, 403
+    ("InvalidSignatureException", Hint::AuthRejected), // AWS docs, common errors, 403
 ];
 
 /// Names of a server's fault. They say less than words or a status of 500 and above: OpenAI's 503 for an
 /// overloaded engine has the type `server_error` too.
 const SERVER_FAULTS: &[&str] = &[
-    "server_error",          // OpenAI docs, code and type
-    "internal_server_error", // Groq docs, type
-    "InternalServerError",   // vLLM, type
-    "provider_unavailable",  // OpenRouter docs, error_type
+    "server_error",              // OpenAI docs, code and type
+    "internal_server_error",     // Groq docs, type
+    "InternalServerError",       // vLLM, type
+    "provider_unavailable",      // OpenRouter docs, error_type
+    "InternalServerException",   // Bedrock docs
+    "ModelStreamErrorException", // Bedrock docs
+    "ModelErrorException",       // Bedrock docs
+    "ModelTimeoutException",     // Bedrock docs
+    "InternalError",             // an error of AWS's framing
+];
+
+/// Names of a client's fault, which say less than words too. Beside a status they say no more than it does.
+const CLIENT_FAULTS: &[&str] = &[
+    "ValidationException", // Bedrock docs
 ];
 
 /// Words of a message, in lower case, and the statuses beside which they are believed.
@@ -199,18 +218,22 @@ pub(super) fn find(
         Some(hint) => Some(hint),
         None => by_words(status, &message)
             .or_else(|| by_number(status, code))
+            .or_else(|| client_fault(status, [code, kind]))
             .or_else(|| server_fault(status, [code, kind])),
     }
 }
 
+fn client_fault(status: u16, names: [Option<&str>; 2]) -> Option<Hint> {
+    (in_answer(status) && is_among(CLIENT_FAULTS, names)).then_some(Hint::InvalidRequest)
+}
+
 fn server_fault(status: u16, names: [Option<&str>; 2]) -> Option<Hint> {
-    let is_fault = |name: &str| {
-        SERVER_FAULTS
-            .iter()
-            .any(|row| row.eq_ignore_ascii_case(name))
-    };
-    let named = names.into_iter().flatten().any(is_fault);
-    (named && status < 500).then_some(Hint::ServerError)
+    (status < 500 && is_among(SERVER_FAULTS, names)).then_some(Hint::ServerError)
+}
+
+fn is_among(rows: &[&str], names: [Option<&str>; 2]) -> bool {
+    let mut names = names.into_iter().flatten();
+    names.any(|name| rows.iter().any(|row| row.eq_ignore_ascii_case(name)))
 }
 
 fn by_name(name: &str) -> Option<Hint> {
