@@ -17,6 +17,7 @@ const DONE: &[u8] = b"[DONE]";
 /// Reads one stream.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
+    started: bool,
     open: Vec<Open>,
     calls: u32,
     finished: bool,
@@ -138,11 +139,14 @@ impl Reader {
         };
         let mut delta = event.delta.unwrap_or_default();
         let message = delta.message.take().unwrap_or_default();
-        match kind {
-            "message-start" => pieces.push(Event::Start {
+        if !self.started {
+            self.started = true;
+            pieces.push(Event::Start {
                 id: event.id.unwrap_or_default(),
                 created: 0,
-            }),
+            });
+        }
+        match kind {
             "content-start" | "content-delta" => pieces.extend(content(message.content)?),
             "tool-plan-delta" => {
                 let plan = message.tool_plan.filter(|plan| !plan.is_empty());
@@ -160,7 +164,7 @@ impl Reader {
                 }));
             }
             "message-end" => return self.message_end(&delta, pieces),
-            // Ends of parts, and what is not known yet.
+            // The beginning, ends of parts, and what is not known yet.
             _ => {}
         }
         Ok(None)

@@ -173,7 +173,12 @@ fn what_cannot_be_read_is_malformed() {
         assert_eq!(read(&[json]), (vec![fatal.clone()], vec![]), "{json}");
     }
     let end = r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#;
-    assert_eq!(read(&[end, end]).0[1], fatal);
+    let (verdicts, pieces) = read(&[end, end]);
+    assert_eq!(verdicts[1], fatal);
+    assert!(matches!(
+        pieces[..],
+        [Event::Start { .. }, Event::Finish { .. }]
+    ));
 }
 
 #[test]
