@@ -150,6 +150,7 @@ fn answered(fleet: &Fleet, rng: &mut fastrand::Rng) -> usize {
     let content = StreamEvent::Progress(Progress {
         content: true,
         finished: false,
+        last: false,
         usage: None,
     });
     exchange.on(Input::Connected(id), &mut scene);
