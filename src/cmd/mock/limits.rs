@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::cmd::mock::answer::{self, Step};
+use crate::cmd::mock::fault::ErrorBody;
 use crate::cmd::mock::script::{ScriptError, duration, range};
+use crate::cmd::mock::voice::Tongue;
 
 /// What a provider takes in a window; everything beyond it is a 429.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -130,11 +132,14 @@ impl Admission {
     }
 
     /// The 429 of a request that is one too many.
-    pub(crate) fn refuse(self) -> Vec<Step> {
+    pub(crate) fn refuse(self, tongue: Tongue<'_>) -> Vec<Step> {
         let body = r#"{"error":{"message":"Rate limit reached for this model.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
-        let mut steps = answer::json(429, body);
+        let wait = format!("{:.3}", self.left.as_secs_f64());
+        let mut steps = match tongue {
+            Tongue::Chat => answer::json(429, body),
+            Tongue::Dialect(..) => tongue.error(ErrorBody::RateLimit, 429, Some(&wait)),
+        };
         if let Some(Step::Head(head)) = steps.first_mut() {
-            let wait = format!("{:.3}", self.left.as_secs_f64());
             head.headers.push(("retry-after".to_owned(), wait));
         }
         self.tell(steps)

@@ -519,7 +519,6 @@ pub(crate) fn error(trouble: &Trouble) -> Value {
         Trouble::NoKey => "Missing Authentication Token".to_owned(),
         Trouble::RateLimit => "Too many requests, please wait before trying again.".to_owned(),
         Trouble::ContextLength => "Input is too long for requested model.".to_owned(),
-        Trouble::Overloaded => "Bedrock is unable to process your request.".to_owned(),
         Trouble::Refused(refused) => refusal(refused),
         other => other.sentence(),
     };

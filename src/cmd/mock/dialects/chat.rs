@@ -1,5 +1,5 @@
-//! Owns what a chat request means to the judge: the same digest as of every other dialect. Chat's own answers are not
-//! made here, so that they stay as they are; what cannot be read strictly is only noted.
+//! Owns what a chat request means to the judge: the same digest as of every other dialect. What cannot be read strictly
+//! is only noted, unless the script is strict.
 //! Format: <https://platform.openai.com/docs/api-reference/chat>.
 
 use serde::Deserialize;
@@ -10,6 +10,8 @@ use super::shape::{TextOr, text_at, within};
 use super::understood::{
     Blob, Choice, Format, Part, Reasoning, Role, Tool, Understood, plain_schema, tool_text,
 };
+
+pub(crate) mod answer;
 
 /// Fields without meaning to the digest.
 const HINTS: &[&str] = &[

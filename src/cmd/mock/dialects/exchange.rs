@@ -5,14 +5,14 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::frames::{Frame, Mark, broken_sse};
+use super::frames::{Frame, Mark, broken_sse, sse};
 use super::gemini::answer::Framing;
-use super::plan::{Plan, Told};
+use super::plan::{Plan, Told, is_asked};
 use super::refused::Refused;
 use super::route::{Dialect, Route};
 use super::trouble::Trouble;
 use super::understood::Understood;
-use super::{anthropic, bedrock, cohere, gemini, responses};
+use super::{anthropic, bedrock, chat, cohere, gemini, responses};
 
 /// A request, and the plan of its answer.
 #[derive(Debug)]
@@ -25,10 +25,16 @@ pub(crate) struct Exchange {
 // === impl Exchange ===
 
 impl Exchange {
+    /// Whether a request asks for something that only a planned answer has.
+    pub(crate) fn is_asked(asked: &Understood) -> bool {
+        is_asked(asked)
+    }
+
     /// Reads a request.
     pub(crate) fn understand(route: &Route, body: &[u8]) -> Result<Understood, Refused> {
         let model = route.model.as_deref().unwrap_or("");
         match route.dialect {
+            Dialect::Chat => chat::understand(body),
             Dialect::Responses => responses::understand(body),
             Dialect::Anthropic => anthropic::understand(body, route.counts),
             Dialect::Gemini if route.counts => gemini::understand_count(body, model),
@@ -76,6 +82,7 @@ impl Exchange {
         let body: Value = match self.route.dialect {
             Dialect::Anthropic if self.route.counts => json!({"input_tokens": plan.usage.input}),
             Dialect::Gemini if self.route.counts => gemini::answer::count(plan),
+            Dialect::Chat => chat::answer::whole(plan, asked),
             Dialect::Responses => responses::answer::whole(plan, asked),
             Dialect::Anthropic => anthropic::answer::whole(plan, asked),
             Dialect::Gemini => gemini::answer::whole(plan, asked),
@@ -89,6 +96,7 @@ impl Exchange {
     pub(crate) fn frames(&self) -> Vec<Frame> {
         let (plan, asked) = (&self.plan, &self.asked);
         match self.route.dialect {
+            Dialect::Chat => chat::answer::stream(plan, asked),
             Dialect::Responses => responses::answer::stream(plan, asked),
             Dialect::Anthropic => anthropic::answer::stream(plan, asked),
             Dialect::Gemini => gemini::answer::stream(plan, asked, self.route.framing),
@@ -109,6 +117,7 @@ impl Exchange {
     /// The event that ends a stream that breaks after `before` events.
     pub(crate) fn failure(&self, trouble: &Trouble, before: u64) -> Bytes {
         match self.route.dialect {
+            Dialect::Chat => sse(None, &responses::error(trouble, "messages")),
             Dialect::Responses => {
                 responses::answer::failure(&self.plan, &self.asked, trouble, before)
             }
@@ -131,7 +140,7 @@ impl Exchange {
             Dialect::Gemini if self.route.framing == Framing::Array => {
                 return Bytes::from_static(b"\n,\r\n{\"candidates\": [{");
             }
-            Dialect::Gemini => None,
+            Dialect::Chat | Dialect::Gemini => None,
             Dialect::Responses => Some("response.output_text.delta"),
             Dialect::Anthropic => Some("content_block_delta"),
             Dialect::Cohere => Some("content-delta"),

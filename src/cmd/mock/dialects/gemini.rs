@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::refused::{Refused, decoded, read};
-use super::seal;
 use super::trouble::Trouble;
 use super::understood::{
     Blob, Choice, Format, Part, Reasoning, Role, Tool, Understood, plain_schema, tool_text,

@@ -1,6 +1,6 @@
 //! Owns the formats of other providers as the mock speaks them: Responses, Messages, Gemini, Converse, Cohere. A request
 //! is read strictly into what it means (`understood`), an answer is planned from that alone (`plan`), and each dialect
-//! writes the plan down in its own words, its errors too. `chat` only judges: its answers are in `cmd/mock/chat`.
+//! writes the plan down in its own words, its errors too. `chat` judges; most of its answers are in `cmd/mock/chat`.
 //! Must never use what Mainstay translates by: two readers that share a mistake agree on it.
 //!
 //! In reading order: `understood`, `plan` (with `sample` and `seal`), `refused` and `shape` (strict reading), `trouble`,
@@ -23,11 +23,10 @@ mod shape;
 mod trouble;
 mod understood;
 
-pub(crate) use chat::understand as understand_chat;
 pub(crate) use exchange::Exchange;
 pub(crate) use frames::{Frame, Mark};
 pub(crate) use plan::Told;
 pub(crate) use refused::Refused;
-pub(crate) use route::{Dialect, Route};
+pub(crate) use route::Route;
 pub(crate) use trouble::Trouble;
 pub(crate) use understood::{Understood, sha256};

@@ -133,12 +133,21 @@ impl Plan {
 // === impl Said ===
 
 impl Said {
-    fn tokens(&self) -> &[String] {
+    /// Its tokens.
+    pub(crate) fn tokens(&self) -> &[String] {
         match self {
             Self::Thought(tokens) | Self::Text(tokens) | Self::Refusal(tokens) => tokens,
             Self::Call { arguments, .. } => arguments,
         }
     }
+}
+
+/// Whether the user's last text asks for something that only a plan answers: a digest, a refusal, calls by name.
+pub(crate) fn is_asked(asked: &Understood) -> bool {
+    let is_tool = |name: &&str| asked.tools.iter().any(|tool| tool.name == *name);
+    wants(asked, "digest")
+        || wants(asked, "refuse")
+        || named_calls(asked.last_text()).iter().any(is_tool)
 }
 
 /// Whether the user's last text asks for something by this word.

@@ -114,7 +114,8 @@ enum Item {
     },
     Reasoning {
         id: Option<String>,
-        summary: Vec<Summary>,
+        #[serde(rename = "summary")]
+        _summary: Vec<Summary>,
         encrypted_content: Option<String>,
         #[serde(rename = "content")]
         _content: Option<Vec<Value>>,
@@ -477,12 +478,12 @@ fn read_format(format: TextFormat, asked: &Understood) -> Result<Option<Format>,
     }
 }
 
-/// The body of an error.
-pub(crate) fn error(trouble: &Trouble) -> Value {
-    json!({"error": facts(trouble, "input")})
+/// The body of an error; `prompt` is the name of the parameter that holds the conversation.
+pub(crate) fn error(trouble: &Trouble, prompt: &str) -> Value {
+    json!({"error": facts(trouble, prompt)})
 }
 
-/// The error inside; `prompt` is the name of the parameter that holds the conversation.
+/// The error inside.
 pub(crate) fn facts(trouble: &Trouble, prompt: &str) -> Value {
     let invalid = "invalid_request_error";
     let (kind, param, code) = match trouble {

@@ -13,6 +13,8 @@ use super::{anthropic, bedrock, cohere, gemini, responses};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
+    /// Only where chat is answered by a plan.
+    Chat,
     Responses,
     Anthropic,
     Gemini,
@@ -42,6 +44,7 @@ impl Dialect {
     /// Its name in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Chat => "chat",
             Self::Responses => "responses",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
@@ -75,6 +78,17 @@ impl Route {
             return Some(plain(dialect, counts));
         }
         Self::of_gemini(path, query).or_else(|| Self::of_bedrock(path))
+    }
+
+    /// The route of chat.
+    pub(crate) fn chat() -> Self {
+        Self {
+            dialect: Dialect::Chat,
+            model: None,
+            streams: false,
+            counts: false,
+            framing: Framing::Events,
+        }
     }
 
     fn of_gemini(path: &str, query: &str) -> Option<Self> {
@@ -135,7 +149,7 @@ impl Route {
                 let (_, rest) = header("authorization")?.split_once("Credential=")?;
                 rest.split('/').next()
             }),
-            Dialect::Responses => bearer().or_else(|| header("api-key")),
+            Dialect::Chat | Dialect::Responses => bearer().or_else(|| header("api-key")),
             Dialect::Cohere => bearer(),
         }
     }
@@ -168,7 +182,8 @@ impl Route {
     ) -> Answer {
         let mut headers = self.headers(number);
         let body: Value = match self.dialect {
-            Dialect::Responses => responses::error(trouble),
+            Dialect::Chat => responses::error(trouble, "messages"),
+            Dialect::Responses => responses::error(trouble, "input"),
             Dialect::Anthropic => anthropic::error(trouble, &format!("req_mock{number:08}")),
             Dialect::Gemini => gemini::error(trouble, status, retry_after),
             Dialect::Bedrock => {
@@ -188,7 +203,7 @@ impl Route {
     /// The headers that each answer of the dialect has.
     pub(crate) fn headers(&self, number: u64) -> Vec<(String, String)> {
         let (name, id) = match self.dialect {
-            Dialect::Responses => ("x-request-id", format!("req_mock{number:08}")),
+            Dialect::Chat | Dialect::Responses => ("x-request-id", format!("req_mock{number:08}")),
             Dialect::Anthropic => ("request-id", format!("req_mock{number:08}")),
             Dialect::Bedrock => (
                 "x-amzn-requestid",

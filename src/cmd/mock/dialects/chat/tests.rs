@@ -1,6 +1,8 @@
 //! Owns the tests of what chat requests mean.
 
 use super::*;
+use crate::cmd::mock::dialects::plan::Plan;
+use crate::cmd::mock::dialects::plan::tests::told;
 
 #[test]
 fn everything_that_is_asked_is_in_the_digest() {
@@ -57,4 +59,48 @@ fn what_chat_does_not_have_is_noted() {
     ] {
         assert!(understand(body.as_bytes()).is_err(), "{body}");
     }
+}
+
+#[test]
+fn a_stream_tells_what_the_answer_tells() {
+    let body = json!({
+        "model": "m", "messages": [{"role": "user", "content": "call f and f"}], "reasoning_effort": "low", "n": 2,
+        "stream_options": {"include_usage": true},
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"q": {"type": "string"}}}}}],
+    });
+    let asked = understand(body.to_string().as_bytes()).unwrap();
+    let plan = Plan::new(&asked, &told());
+    let answer = answer::whole(&plan, &asked);
+    let mut message = json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [], "reasoning_content": ""});
+    let mut usage = Value::Null;
+    for frame in answer::stream(&plan, &asked) {
+        let text = std::str::from_utf8(&frame.bytes).unwrap();
+        let Ok(chunk) = serde_json::from_str::<Value>(text.strip_prefix("data: ").unwrap()) else {
+            assert_eq!(text, "data: [DONE]\n\n");
+            continue;
+        };
+        usage = chunk["usage"].clone();
+        let delta = &chunk["choices"][0]["delta"];
+        let grow = |held: &mut Value, more: &Value| {
+            *held = (held.as_str().unwrap().to_owned() + more.as_str().unwrap_or("")).into()
+        };
+        grow(
+            &mut message["reasoning_content"],
+            &delta["reasoning_content"],
+        );
+        let call = &delta["tool_calls"][0];
+        if call["id"].is_string() {
+            let mut begun = call.clone();
+            begun.as_object_mut().unwrap().remove("index");
+            message["tool_calls"].as_array_mut().unwrap().push(begun);
+        } else if let Some(index) = call["index"].as_u64() {
+            let held = &mut message["tool_calls"][usize::try_from(index).unwrap()]["function"]["arguments"];
+            grow(held, &call["function"]["arguments"]);
+        }
+    }
+    assert_eq!(
+        (&answer["choices"][1]["message"], &answer["usage"]),
+        (&message, &usage)
+    );
+    assert_eq!(answer["choices"][0]["finish_reason"], "tool_calls");
 }

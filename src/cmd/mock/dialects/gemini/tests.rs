@@ -4,6 +4,7 @@ use super::answer::{Framing, stream, whole};
 use super::*;
 use crate::cmd::mock::dialects::plan::Plan;
 use crate::cmd::mock::dialects::plan::tests::told;
+use crate::cmd::mock::dialects::seal;
 
 fn read_json(body: &Value) -> Result<Understood, Refused> {
     understand(body.to_string().as_bytes(), "gemini-2.5-flash", false)

@@ -168,7 +168,7 @@ fn what_the_api_refuses_is_refused_in_its_words() {
     ];
     for (more, wanted, param, code) in cases {
         let refused = read_json(&request(&more)).unwrap_err();
-        let said = error(&Trouble::Refused(refused))["error"].clone();
+        let said = error(&Trouble::Refused(refused), "input")["error"].clone();
         assert!(
             said["message"].as_str().unwrap().starts_with(wanted),
             "{said}"
