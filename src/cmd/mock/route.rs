@@ -162,7 +162,11 @@ impl Asking<'_> {
         let number = self.shared.next_answer();
         let telling = Telling::new(&ask, self.script, number, unix_seconds());
         let model = ask.model.clone();
-        self.answer(&model, Voice::Chat { ask, telling }, meaning, &[])
+        let voice = Voice::Chat {
+            ask: Box::new(ask),
+            telling: Box::new(telling),
+        };
+        self.answer(&model, voice, meaning, &[])
     }
 
     /// The answer, as the limits and the faults let it be.

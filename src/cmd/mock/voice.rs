@@ -13,7 +13,10 @@ use crate::cmd::mock::fault::ErrorBody;
 /// An answer in one dialect.
 #[derive(Debug)]
 pub(crate) enum Voice {
-    Chat { ask: Ask, telling: Telling },
+    Chat {
+        ask: Box<Ask>,
+        telling: Box<Telling>,
+    },
     Dialect(Box<Exchange>),
 }
 
@@ -140,7 +143,7 @@ impl Voice {
     /// What renders the events of chat.
     pub(crate) fn into_telling(self) -> Option<Telling> {
         match self {
-            Self::Chat { telling, .. } => Some(telling),
+            Self::Chat { telling, .. } => Some(*telling),
             Self::Dialect(_) => None,
         }
     }

@@ -2,182 +2,25 @@
 //! Format: <https://docs.anthropic.com/en/api/messages>, <https://docs.anthropic.com/en/api/errors>.
 //! Must never take what the API refuses. The answers are in `anthropic/answer`.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::refused::{Refused, blob_of, decoded, read};
 use super::seal;
 use super::shape::{TextOr, text_at, within};
-use super::trouble::Trouble;
 use super::understood::{
     Blob, Choice, Format, Part, Reasoning, Role, Tool, Understood, plain_schema, tool_text,
 };
 
 pub(crate) mod answer;
+mod errors;
 mod rules;
+mod request;
+
+pub(crate) use errors::{error, facts};
+use request::{Block, CacheControl, Custom, OutputFormat, Request, Source, Thinking, ToolChoice};
 
 /// Who seals: Claude's signatures hold wherever Claude is served.
 pub(crate) const ORIGIN: &str = "claude";
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    model: String,
-    messages: Vec<Message>,
-    max_tokens: Option<u64>,
-    system: Option<TextOr<Block>>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    top_k: Option<u64>,
-    stop_sequences: Option<Vec<String>>,
-    stream: Option<bool>,
-    tools: Option<Vec<Value>>,
-    tool_choice: Option<ToolChoice>,
-    thinking: Option<Thinking>,
-    output_config: Option<OutputConfig>,
-    output_format: Option<OutputFormat>,
-    cache_control: Option<CacheControl>,
-    metadata: Option<Value>,
-    service_tier: Option<Value>,
-    container: Option<Value>,
-    context_management: Option<Value>,
-    inference_geo: Option<Value>,
-    mcp_servers: Option<Value>,
-    speed: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Message {
-    role: String,
-    content: TextOr<Block>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Block {
-    Text {
-        text: String,
-        cache_control: Option<CacheControl>,
-        #[expect(dead_code, reason = "known, and without meaning here")]
-        citations: Option<Value>,
-    },
-    Image {
-        source: Source,
-        cache_control: Option<CacheControl>,
-    },
-    Document {
-        source: Source,
-        cache_control: Option<CacheControl>,
-        #[expect(dead_code, reason = "known, and without meaning here")]
-        title: Option<String>,
-        #[expect(dead_code, reason = "known, and without meaning here")]
-        context: Option<String>,
-        #[expect(dead_code, reason = "known, and without meaning here")]
-        citations: Option<Value>,
-    },
-    Thinking {
-        thinking: String,
-        signature: String,
-    },
-    RedactedThinking {
-        data: String,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        input: serde_json::Map<String, Value>,
-        cache_control: Option<CacheControl>,
-        #[expect(dead_code, reason = "known, and without meaning here")]
-        caller: Option<Value>,
-    },
-    ToolResult {
-        tool_use_id: String,
-        content: Option<TextOr<Block>>,
-        is_error: Option<bool>,
-        cache_control: Option<CacheControl>,
-    },
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Source {
-    Base64 { media_type: String, data: String },
-    Url { url: String },
-    File { file_id: String },
-    Text { media_type: String, data: String },
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum CacheControl {
-    Ephemeral {
-        #[expect(dead_code, reason = "known, and without meaning here")]
-        ttl: Option<String>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Custom {
-    name: String,
-    description: Option<String>,
-    input_schema: Value,
-    strict: Option<bool>,
-    cache_control: Option<CacheControl>,
-    #[serde(rename = "type")]
-    _kind: Option<String>,
-    #[serde(rename = "eager_input_streaming")]
-    _eager: Option<bool>,
-    #[serde(rename = "defer_loading")]
-    _defer: Option<bool>,
-    #[serde(rename = "allowed_callers")]
-    _callers: Option<Value>,
-    #[serde(rename = "input_examples")]
-    _examples: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum ToolChoice {
-    Auto {
-        disable_parallel_tool_use: Option<bool>,
-    },
-    Any {
-        disable_parallel_tool_use: Option<bool>,
-    },
-    Tool {
-        name: String,
-        disable_parallel_tool_use: Option<bool>,
-    },
-    None {},
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Thinking {
-    Enabled {
-        budget_tokens: u64,
-        display: Option<String>,
-    },
-    Adaptive {
-        display: Option<String>,
-    },
-    Disabled {},
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OutputConfig {
-    effort: Option<String>,
-    format: Option<OutputFormat>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum OutputFormat {
-    JsonSchema { schema: Value },
-}
 
 /// Reads a request; `counts` for one that only asks how many tokens it has.
 pub(crate) fn understand(body: &[u8], counts: bool) -> Result<Understood, Refused> {
@@ -384,54 +227,6 @@ fn blob(path: &str, source: Source) -> Result<Blob, Refused> {
         Source::Url { url } => blob_of(path, &url),
         Source::File { file_id } => Ok(Blob::file(&file_id)),
         Source::Text { media_type, data } => Ok(Blob::bytes(&media_type, data.as_bytes())),
-    }
-}
-
-/// The body of an error.
-pub(crate) fn error(trouble: &Trouble, request: &str) -> Value {
-    json!({"type": "error", "error": facts(trouble), "request_id": request})
-}
-
-/// The error inside, as streams tell it too.
-pub(crate) fn facts(trouble: &Trouble) -> Value {
-    let kind = match trouble {
-        Trouble::NoKey | Trouble::WrongKey => "authentication_error",
-        Trouble::Quota => "billing_error",
-        Trouble::Forbidden => "permission_error",
-        Trouble::NotFound => "not_found_error",
-        Trouble::TooLarge => "request_too_large",
-        Trouble::RateLimit => "rate_limit_error",
-        Trouble::Timeout => "timeout_error",
-        Trouble::Server => "api_error",
-        Trouble::Overloaded => "overloaded_error",
-        Trouble::Refused(_)
-        | Trouble::Invalid
-        | Trouble::ContextLength
-        | Trouble::ContentPolicy
-        | Trouble::Prefill => "invalid_request_error",
-    };
-    json!({"type": kind, "message": sentence(trouble)})
-}
-
-fn sentence(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::WrongKey => "invalid x-api-key".to_owned(),
-        Trouble::NoKey => "x-api-key header is required".to_owned(),
-        Trouble::Overloaded => "Overloaded".to_owned(),
-        Trouble::ContextLength => "prompt is too long: 9000 tokens > 8192 maximum".to_owned(),
-        Trouble::ContentPolicy => "Output blocked by content filtering policy".to_owned(),
-        Trouble::Refused(refused) => {
-            let said = match (&refused.unknown, &refused.missing) {
-                (Some(_), _) => "Extra inputs are not permitted",
-                (None, Some(_)) => "Field required",
-                (None, None) => refused.message.as_str(),
-            };
-            match refused.dotted().as_str() {
-                "" => said.to_owned(),
-                path => format!("{path}: {said}"),
-            }
-        }
-        other => other.sentence(),
     }
 }
 

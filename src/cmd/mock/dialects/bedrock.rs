@@ -4,241 +4,24 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::refused::{Refused, decoded, read};
 use super::shape::text_at;
-use super::trouble::Trouble;
 use super::understood::{
     Blob, Choice, Format, Part, Reasoning, Role, Tool, Understood, plain_schema, tool_text,
 };
 
 pub(crate) mod answer;
+mod errors;
 mod rules;
+mod request;
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Request {
-    messages: Vec<Message>,
-    #[serde(default)]
-    system: Vec<Block>,
-    #[serde(default)]
-    inference_config: InferenceConfig,
-    tool_config: Option<ToolConfig>,
-    #[serde(default)]
-    additional_model_request_fields: Map<String, Value>,
-    output_config: Option<OutputConfig>,
-    additional_model_response_field_paths: Option<Value>,
-    guardrail_config: Option<Value>,
-    performance_config: Option<Value>,
-    prompt_variables: Option<Value>,
-    request_metadata: Option<Value>,
-    service_tier: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Message {
-    role: String,
-    content: Vec<Block>,
-}
-
-/// A union: one of these fields.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Block {
-    text: Option<String>,
-    image: Option<Media>,
-    document: Option<Document>,
-    video: Option<Media>,
-    audio: Option<Media>,
-    tool_use: Option<ToolUse>,
-    tool_result: Option<ToolResult>,
-    reasoning_content: Option<ReasoningContent>,
-    cache_point: Option<CachePoint>,
-    guard_content: Option<Value>,
-    citations_content: Option<Value>,
-    search_result: Option<Value>,
-    /// Only in results of tools.
-    json: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Media {
-    format: String,
-    source: Source,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    format: Option<String>,
-    name: String,
-    source: Source,
-    #[serde(rename = "context")]
-    _context: Option<String>,
-    #[serde(rename = "citations")]
-    _citations: Option<Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct Source {
-    bytes: Option<String>,
-    s3_location: Option<S3Location>,
-    text: Option<String>,
-    content: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct S3Location {
-    uri: String,
-    #[serde(rename = "bucketOwner")]
-    _owner: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ToolUse {
-    tool_use_id: String,
-    name: String,
-    input: Value,
-    #[serde(rename = "type")]
-    _kind: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ToolResult {
-    tool_use_id: String,
-    content: Vec<Block>,
-    status: Option<String>,
-    #[serde(rename = "type")]
-    _kind: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct ReasoningContent {
-    reasoning_text: Option<ReasoningText>,
-    redacted_content: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReasoningText {
-    text: String,
-    signature: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CachePoint {
-    #[serde(rename = "type")]
-    _kind: String,
-    #[serde(rename = "ttl")]
-    _ttl: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct InferenceConfig {
-    max_tokens: Option<i64>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    stop_sequences: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ToolConfig {
-    tools: Vec<AnyTool>,
-    tool_choice: Option<ToolChoice>,
-}
-
-/// A union: one of these fields.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-struct AnyTool {
-    tool_spec: Option<ToolSpec>,
-    system_tool: Option<SystemTool>,
-    cache_point: Option<CachePoint>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ToolSpec {
-    name: String,
-    description: Option<String>,
-    input_schema: InputSchema,
-    strict: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InputSchema {
-    json: Value,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SystemTool {
-    name: String,
-}
-
-/// A union: one of these fields.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ToolChoice {
-    auto: Option<Empty>,
-    any: Option<Empty>,
-    tool: Option<Named>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    name: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OutputConfig {
-    text_format: Option<TextFormat>,
-    effort: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TextFormat {
-    #[serde(rename = "type")]
-    _kind: String,
-    structure: Structure,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Structure {
-    json_schema: JsonSchema,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonSchema {
-    /// JSON in a string.
-    schema: String,
-    #[serde(rename = "name")]
-    _name: Option<String>,
-    #[serde(rename = "description")]
-    _description: Option<String>,
-}
+pub(crate) use errors::{error, exception};
+use request::{
+    AnyTool, Block, Media, Message, ReasoningContent, Request, Source, TextFormat, ToolChoice,
+    ToolConfig,
+};
 
 /// Reads a request for `model`.
 pub(crate) fn understand(body: &[u8], model: &str, streams: bool) -> Result<Understood, Refused> {
@@ -281,7 +64,7 @@ pub(crate) fn understand(body: &[u8], model: &str, streams: bool) -> Result<Unde
         if let Some(effort) = output.effort {
             asked.reasoning.get_or_insert_default().effort = Some(effort);
         }
-        asked.format = output.text_format.map(read_format).transpose()?;
+        asked.format = output.text_format.as_ref().map(read_format).transpose()?;
     }
     read_more(&mut asked, request.additional_model_request_fields)?;
     let hints = [
@@ -333,7 +116,7 @@ fn read_more(asked: &mut Understood, fields: Map<String, Value>) -> Result<(), R
     Ok(())
 }
 
-fn read_format(format: TextFormat) -> Result<Format, Refused> {
+fn read_format(format: &TextFormat) -> Result<Format, Refused> {
     let schema = serde_json::from_str(&format.structure.json_schema.schema);
     let path = "outputConfig.textFormat.structure.jsonSchema.schema";
     let schema = schema.map_err(|_| Refused::because(path, "The schema is not valid JSON."))?;
@@ -490,49 +273,6 @@ fn media_type(format: &str) -> String {
         || format!("application/{format}"),
         |kind| (*kind).to_owned(),
     )
-}
-
-/// The name of the exception that an error is.
-pub(crate) fn exception(trouble: &Trouble) -> &'static str {
-    match trouble {
-        Trouble::WrongKey | Trouble::NoKey => "UnrecognizedClientException",
-        Trouble::Forbidden => "AccessDeniedException",
-        Trouble::NotFound => "ResourceNotFoundException",
-        Trouble::Quota => "ServiceQuotaExceededException",
-        Trouble::RateLimit => "ThrottlingException",
-        Trouble::Timeout => "ModelTimeoutException",
-        Trouble::Server => "InternalServerException",
-        Trouble::Overloaded => "ServiceUnavailableException",
-        Trouble::Refused(_)
-        | Trouble::Invalid
-        | Trouble::TooLarge
-        | Trouble::ContextLength
-        | Trouble::ContentPolicy
-        | Trouble::Prefill => "ValidationException",
-    }
-}
-
-/// The body of an error.
-pub(crate) fn error(trouble: &Trouble) -> Value {
-    let message = match trouble {
-        Trouble::WrongKey => "The security token included in the request is invalid.".to_owned(),
-        Trouble::NoKey => "Missing Authentication Token".to_owned(),
-        Trouble::RateLimit => "Too many requests, please wait before trying again.".to_owned(),
-        Trouble::ContextLength => "Input is too long for requested model.".to_owned(),
-        Trouble::Refused(refused) => refusal(refused),
-        other => other.sentence(),
-    };
-    json!({"message": message})
-}
-
-fn refusal(refused: &Refused) -> String {
-    let path = refused.dotted();
-    let said = match (&refused.unknown, &refused.missing) {
-        (Some(name), _) => format!("extraneous key [{name}] is not permitted"),
-        (None, Some(_)) => "Member must not be null".to_owned(),
-        (None, None) => return refused.message.clone(),
-    };
-    format!("1 validation error detected: Value at '{path}' failed to satisfy constraint: {said}")
 }
 
 #[cfg(test)]

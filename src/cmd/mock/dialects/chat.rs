@@ -102,6 +102,7 @@ struct InputAudio {
     format: String,
 }
 
+#[expect(clippy::struct_field_names, reason = "these are the API's names")]
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {

@@ -2,144 +2,23 @@
 //! Format: <https://docs.cohere.com/v2/reference/chat>.
 //! Must never take what the API refuses. The answers are in `cohere/answer`.
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::refused::{Refused, blob_of, read};
 use super::shape::TextOr;
-use super::trouble::Trouble;
 use super::understood::{
     Blob, Choice, Format, Part, Reasoning, Role, Tool, Understood, plain_schema, tool_text,
 };
 
 pub(crate) mod answer;
+mod errors;
+mod request;
+
+pub(crate) use errors::error;
+use request::{Content, Message, Request, ResponseFormat};
 
 /// The most stop sequences.
 const MAX_STOPS: usize = 5;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    model: String,
-    messages: Vec<Message>,
-    stream: Option<bool>,
-    tools: Option<Vec<ToolSpec>>,
-    tool_choice: Option<String>,
-    strict_tools: Option<bool>,
-    documents: Option<Vec<Value>>,
-    response_format: Option<ResponseFormat>,
-    max_tokens: Option<u64>,
-    stop_sequences: Option<Vec<String>>,
-    temperature: Option<f64>,
-    seed: Option<u64>,
-    frequency_penalty: Option<f64>,
-    presence_penalty: Option<f64>,
-    k: Option<f64>,
-    p: Option<f64>,
-    thinking: Option<Thinking>,
-    citation_options: Option<Value>,
-    safety_mode: Option<Value>,
-    logprobs: Option<Value>,
-    priority: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "role", rename_all = "lowercase", deny_unknown_fields)]
-enum Message {
-    User {
-        content: TextOr<Content>,
-    },
-    System {
-        content: TextOr<Content>,
-    },
-    Assistant {
-        content: Option<TextOr<Content>>,
-        tool_calls: Option<Vec<ToolCall>>,
-        #[serde(rename = "tool_plan")]
-        _tool_plan: Option<String>,
-        #[serde(rename = "citations")]
-        _citations: Option<Value>,
-    },
-    Tool {
-        tool_call_id: String,
-        content: TextOr<Content>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Content {
-    Text { text: String },
-    ImageUrl { image_url: ImageUrl },
-    Thinking { thinking: String },
-    Document { document: Document },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ImageUrl {
-    url: String,
-    #[serde(rename = "detail")]
-    _detail: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    data: Value,
-    #[serde(rename = "id")]
-    _id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ToolCall {
-    id: String,
-    #[serde(rename = "type")]
-    _kind: Option<String>,
-    function: CalledFunction,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CalledFunction {
-    name: String,
-    arguments: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ToolSpec {
-    #[serde(rename = "type")]
-    _kind: String,
-    function: Function,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Function {
-    name: String,
-    description: Option<String>,
-    parameters: Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum ResponseFormat {
-    Text {},
-    JsonObject {
-        json_schema: Option<Value>,
-        schema: Option<Value>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Thinking {
-    #[serde(rename = "type")]
-    kind: String,
-    token_budget: Option<u64>,
-}
 
 /// Reads a request.
 pub(crate) fn understand(body: &[u8]) -> Result<Understood, Refused> {
@@ -372,38 +251,6 @@ fn document_blob(document: &Value) -> Blob {
         str::to_owned,
     );
     Blob::bytes("text/plain", text.as_bytes())
-}
-
-/// The body of an error, with the id of the answer.
-pub(crate) fn error(trouble: &Trouble, id: &str) -> Value {
-    let message = match trouble {
-        Trouble::WrongKey => "invalid api token".to_owned(),
-        Trouble::NoKey => "no api key supplied".to_owned(),
-        Trouble::ContextLength => {
-            "too many tokens: size limit exceeded by 808 tokens. The limit for this model is 8192 tokens.".to_owned()
-        }
-        Trouble::RateLimit => "Too many requests: the rate limit of this key is reached.".to_owned(),
-        Trouble::Refused(refused) => refusal(refused),
-        other => other.sentence(),
-    };
-    let mut body = json!({"id": id, "message": message});
-    if *trouble == Trouble::ContextLength {
-        body["error_type"] = "TOO_MANY_TOKENS".into();
-    }
-    body
-}
-
-fn refusal(refused: &Refused) -> String {
-    let path = refused.dotted();
-    let said = match (&refused.unknown, &refused.missing) {
-        (Some(name), _) => format!("unknown field: parameter '{name}' is not a valid field"),
-        (None, Some(_)) => format!("{path} is required"),
-        (None, None) if refused.message.starts_with("invalid ") => {
-            format!("{path}: {}", refused.message)
-        }
-        (None, None) => refused.message.clone(),
-    };
-    format!("invalid request: {said}")
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use super::trouble::Trouble;
 use super::understood::Understood;
 use super::{anthropic, bedrock, chat, cohere, gemini, responses};
 
+/// More candidates than this are not written, whatever is asked.
+const MAX_CANDIDATES: u64 = 16;
+
 /// A request, and the plan of its answer.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -45,8 +48,9 @@ impl Exchange {
     }
 
     /// Plans the answer to a request.
-    pub(crate) fn new(route: Route, asked: Understood, told: &Told) -> Self {
+    pub(crate) fn new(route: Route, mut asked: Understood, told: &Told) -> Self {
         let plan = Plan::new(&asked, told);
+        asked.n = asked.n.min(MAX_CANDIDATES);
         Self { route, asked, plan }
     }
 
@@ -177,5 +181,115 @@ fn gemini_status(trouble: &Trouble) -> u16 {
         Trouble::Timeout => 504,
         Trouble::Server => 500,
         _ => 400,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::mock::dialects::plan::tests::told;
+
+    const TARGETS: [&str; 8] = [
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1beta/models/m:generateContent",
+        "/v1beta/models/gemini-3:streamGenerateContent?alt=sse",
+        "/v1beta/models/m:countTokens",
+        "/model/m/converse-stream",
+        "/v2/chat",
+    ];
+
+    /// Bodies that say much, one for each shape of dialect.
+    const BODIES: [&str; 6] = [
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"call f"},{"type":"input_image","image_url":"data:image/png;base64,AAEC"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"x"}],"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"}}}}}],"reasoning":{"effort":"low","summary":"auto"},"text":{"format":{"type":"json_schema","name":"r","schema":{"type":"object"}}}}"#,
+        r#"{"model":"m","max_tokens":2000,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"x"}]}],"tools":[{"name":"f","input_schema":{"type":"object"}}],"thinking":{"type":"adaptive"},"stop_sequences":["x"]}"#,
+        r#"{"contents":[{"role":"user","parts":[{"text":"x"},{"inlineData":{"mimeType":"image/png","data":"AAEC"}}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},{"role":"user","parts":[{"functionResponse":{"name":"f","response":{"output":"x"}}}]}],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"STRING"}}}}]}],"generationConfig":{"candidateCount":2}}"#,
+        r#"{"messages":[{"role":"user","content":[{"text":"x"}]},{"role":"assistant","content":[{"toolUse":{"toolUseId":"c","name":"f","input":{}}}]},{"role":"user","content":[{"toolResult":{"toolUseId":"c","content":[{"text":"x"}]}}]}],"toolConfig":{"tools":[{"toolSpec":{"name":"f","inputSchema":{"json":{"type":"object"}}}}]}}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"refuse"}],"n":3,"stop":["x"],"tools":[]}"#,
+    ];
+
+    /// Reads a body in every dialect, and answers where it is understood; says how often it was.
+    fn try_all(body: &[u8]) -> usize {
+        let routes = TARGETS.iter().filter_map(|target| Route::of(target));
+        let routes = routes.chain([Route::chat()]);
+        let mut understood = 0;
+        for route in routes {
+            match Exchange::understand(&route, body) {
+                Ok(asked) => {
+                    understood += 1;
+                    let mut exchange = Exchange::new(route, asked, &told());
+                    assert!(!exchange.asked.digest().is_empty() && !exchange.body().is_empty());
+                    assert!(
+                        exchange
+                            .frames()
+                            .iter()
+                            .all(|frame| !frame.bytes.is_empty())
+                    );
+                    exchange.empty();
+                    assert_eq!(exchange.tokens(), 0);
+                }
+                Err(refused) => {
+                    let trouble = Trouble::Refused(refused);
+                    let (body, _) = route.error(&trouble, route.status(&trouble), None, 0);
+                    assert!(serde_json::from_slice::<Value>(&body).is_ok());
+                }
+            }
+        }
+        understood
+    }
+
+    #[test]
+    fn each_body_is_understood_by_its_own_dialect() {
+        for body in BODIES {
+            assert!(try_all(body.as_bytes()) > 0, "{body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes: Vec<u8>) {
+            try_all(&bytes);
+        }
+
+        #[test]
+        fn no_mutation_makes_a_reader_panic(which in 0..BODIES.len(), at: u16, cut in 0..9usize, put in "[\\PC]{0,6}") {
+            let mut body = BODIES[which].as_bytes().to_vec();
+            let at = usize::from(at) % body.len();
+            let end = (at + cut).min(body.len());
+            body.splice(at..end, put.bytes());
+            try_all(&body);
+        }
+
+        #[test]
+        fn no_value_in_a_field_makes_a_reader_panic(which in 0..BODIES.len(), field: u8, value in "null|true|-1|1e300|\"\"|\"x\"|\\[\\]|\\{\\}|\\[null\\]|\\{\"type\":\"x\"\\}") {
+            let mut body: Value = serde_json::from_str(BODIES[which]).unwrap();
+            let mut paths = Vec::new();
+            walk(&body, String::new(), &mut paths);
+            let path = &paths[usize::from(field) % paths.len()];
+            *body.pointer_mut(path).unwrap() = serde_json::from_str(&value).unwrap();
+            try_all(body.to_string().as_bytes());
+        }
+    }
+
+    /// The pointers to all values inside.
+    fn walk(value: &Value, at: String, paths: &mut Vec<String>) {
+        let inside: Vec<(String, &Value)> = match value {
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| (name.clone(), value))
+                .collect(),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, value)| (index.to_string(), value))
+                .collect(),
+            _ => Vec::new(),
+        };
+        for (name, value) in inside {
+            walk(value, format!("{at}/{name}"), paths);
+        }
+        paths.push(at);
     }
 }

@@ -1,6 +1,8 @@
 //! Owns why a request is not understood: where in it, and what is wrong there. Reads JSON into strict shapes.
 //! Must never be lenient: a field that a dialect does not have is refused, as its provider refuses it.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
@@ -57,7 +59,9 @@ impl Refused {
             match step {
                 Step::Name(name) if way.is_empty() => way.push_str(&name),
                 Step::Name(name) => way.extend([".", &name]),
-                Step::Index(index) => way.push_str(&format!("[{index}]")),
+                Step::Index(index) => {
+                    let _ = write!(way, "[{index}]");
+                }
             }
         }
         way

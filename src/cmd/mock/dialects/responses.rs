@@ -2,181 +2,25 @@
 //! Format: <https://platform.openai.com/docs/api-reference/responses>.
 //! Must never take what the API refuses. The answers are in `responses/answer`.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::refused::{Refused, blob_of, read};
 use super::seal;
 use super::shape::{TextOr, text_at, within};
-use super::trouble::Trouble;
 use super::understood::{
     Blob, Choice, Format, Part, Reasoning, Role, Tool, Understood, plain_schema, tool_text,
 };
 
 pub(crate) mod answer;
+mod errors;
 pub(crate) mod rules;
+mod request;
+
+pub(crate) use errors::{error, facts};
+use request::{Content, Function, Item, Request, TextFormat};
 
 /// Who seals reasoning here.
 pub(crate) const ORIGIN: &str = "openai";
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    model: String,
-    input: TextOr<Value>,
-    instructions: Option<String>,
-    include: Option<Vec<String>>,
-    max_output_tokens: Option<u64>,
-    parallel_tool_calls: Option<bool>,
-    previous_response_id: Option<String>,
-    reasoning: Option<Thinking>,
-    store: Option<bool>,
-    stream: Option<bool>,
-    temperature: Option<f64>,
-    text: Option<TextConfig>,
-    tool_choice: Option<Value>,
-    tools: Option<Vec<Value>>,
-    top_p: Option<f64>,
-    background: Option<Value>,
-    conversation: Option<Value>,
-    max_tool_calls: Option<Value>,
-    metadata: Option<Value>,
-    prompt: Option<Value>,
-    prompt_cache_key: Option<Value>,
-    prompt_cache_retention: Option<Value>,
-    safety_identifier: Option<Value>,
-    service_tier: Option<Value>,
-    stream_options: Option<Value>,
-    top_logprobs: Option<Value>,
-    truncation: Option<Value>,
-    user: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Thinking {
-    effort: Option<String>,
-    summary: Option<String>,
-    #[serde(rename = "generate_summary")]
-    _generate_summary: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TextConfig {
-    format: Option<TextFormat>,
-    verbosity: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum TextFormat {
-    Text {},
-    JsonObject {},
-    JsonSchema {
-        name: String,
-        schema: Value,
-        strict: Option<bool>,
-        #[serde(rename = "description")]
-        _description: Option<String>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Item {
-    Message {
-        role: String,
-        content: TextOr<Content>,
-        #[serde(rename = "id")]
-        _id: Option<String>,
-        #[serde(rename = "status")]
-        _status: Option<String>,
-        #[serde(rename = "phase")]
-        _phase: Option<String>,
-    },
-    FunctionCall {
-        call_id: String,
-        name: String,
-        arguments: String,
-        #[serde(rename = "id")]
-        _id: Option<String>,
-        #[serde(rename = "status")]
-        _status: Option<String>,
-    },
-    FunctionCallOutput {
-        call_id: String,
-        output: TextOr<Content>,
-        #[serde(rename = "id")]
-        _id: Option<String>,
-        #[serde(rename = "status")]
-        _status: Option<String>,
-    },
-    Reasoning {
-        id: Option<String>,
-        #[serde(rename = "summary")]
-        _summary: Vec<Summary>,
-        encrypted_content: Option<String>,
-        #[serde(rename = "content")]
-        _content: Option<Vec<Value>>,
-        #[serde(rename = "status")]
-        _status: Option<String>,
-    },
-    ItemReference {
-        id: String,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Summary {
-    SummaryText {
-        #[serde(rename = "text")]
-        _text: String,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Content {
-    InputText {
-        text: String,
-    },
-    InputImage {
-        image_url: Option<String>,
-        file_id: Option<String>,
-        #[serde(rename = "detail")]
-        _detail: Option<String>,
-    },
-    InputFile {
-        file_id: Option<String>,
-        file_data: Option<String>,
-        file_url: Option<String>,
-        #[serde(rename = "filename")]
-        _filename: Option<String>,
-    },
-    OutputText {
-        text: String,
-        #[serde(rename = "annotations")]
-        _annotations: Option<Value>,
-        #[serde(rename = "logprobs")]
-        _logprobs: Option<Value>,
-    },
-    Refusal {
-        refusal: String,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Function {
-    name: String,
-    description: Option<String>,
-    parameters: Option<Value>,
-    strict: Option<bool>,
-    #[serde(rename = "type")]
-    _kind: String,
-}
 
 /// Reads a request.
 pub(crate) fn understand(body: &[u8]) -> Result<Understood, Refused> {
@@ -194,6 +38,7 @@ pub(crate) fn understand(body: &[u8]) -> Result<Understood, Refused> {
     }
     let choice = request
         .tool_choice
+        .as_ref()
         .map(|choice| read_choice(choice, &asked))
         .transpose()?;
     asked.choose(choice, request.parallel_tool_calls);
@@ -406,12 +251,12 @@ fn read_tool(path: &str, tool: Value) -> Result<Tool, Refused> {
     })
 }
 
-fn read_choice(choice: Value, asked: &Understood) -> Result<Choice, Refused> {
+fn read_choice(choice: &Value, asked: &Understood) -> Result<Choice, Refused> {
     let refused = |said: String| Err(Refused::because("tool_choice", said));
     let found = |name: &str| asked.tools.iter().any(|tool| tool.name == name);
     let kind = choice
         .as_str()
-        .or_else(|| text_at(&choice, "type"))
+        .or_else(|| text_at(choice, "type"))
         .unwrap_or("");
     match kind {
         "auto" => Ok(Choice::Auto),
@@ -420,7 +265,7 @@ fn read_choice(choice: Value, asked: &Understood) -> Result<Choice, Refused> {
             refused("Tool choice 'required' must be specified with 'tools' parameter.".to_owned())
         }
         "required" => Ok(Choice::Required),
-        "function" => match text_at(&choice, "name") {
+        "function" => match text_at(choice, "name") {
             Some(name) if found(name) => Ok(Choice::Named(name.to_owned())),
             Some(_) => refused("Tool choice 'function' not found in 'tools' parameter.".to_owned()),
             None => Err(Refused {
@@ -437,7 +282,7 @@ fn read_choice(choice: Value, asked: &Understood) -> Result<Choice, Refused> {
             let names = names
                 .filter_map(|tool| text_at(tool, "name").map(str::to_owned))
                 .collect();
-            Ok(match text_at(&choice, "mode") {
+            Ok(match text_at(choice, "mode") {
                 Some("required") => Choice::OneOf(names),
                 _ => Choice::Auto,
             })
@@ -476,53 +321,6 @@ fn read_format(format: TextFormat, asked: &Understood) -> Result<Option<Format>,
             Ok(Some(Format::Schema(plain_schema(schema))))
         }
     }
-}
-
-/// The body of an error; `prompt` is the name of the parameter that holds the conversation.
-pub(crate) fn error(trouble: &Trouble, prompt: &str) -> Value {
-    json!({"error": facts(trouble, prompt)})
-}
-
-/// The error inside.
-pub(crate) fn facts(trouble: &Trouble, prompt: &str) -> Value {
-    let invalid = "invalid_request_error";
-    let (kind, param, code) = match trouble {
-        Trouble::Refused(refused) => return refusal(refused),
-        Trouble::NoKey => (invalid, None, None),
-        Trouble::WrongKey => (invalid, None, Some("invalid_api_key")),
-        Trouble::NotFound => (invalid, Some("model"), Some("model_not_found")),
-        Trouble::ContextLength => (invalid, Some(prompt), Some("context_length_exceeded")),
-        Trouble::ContentPolicy => (invalid, None, Some("content_policy_violation")),
-        Trouble::Prefill => (invalid, Some(prompt), None),
-        Trouble::Quota => ("insufficient_quota", None, Some("insufficient_quota")),
-        Trouble::RateLimit => ("requests", None, Some("rate_limit_exceeded")),
-        Trouble::Server => ("server_error", None, Some("server_error")),
-        Trouble::Overloaded => ("server_error", None, Some("server_is_overloaded")),
-        Trouble::Timeout => ("server_error", None, Some("timeout")),
-        Trouble::Invalid | Trouble::TooLarge | Trouble::Forbidden => (invalid, None, None),
-    };
-    json!({"message": trouble.sentence(), "type": kind, "param": param, "code": code})
-}
-
-fn refusal(refused: &Refused) -> Value {
-    let path = refused.bracketed();
-    let (message, code) = match (&refused.unknown, &refused.missing) {
-        (Some(_), _) => (
-            format!("Unknown parameter: '{path}'."),
-            Some("unknown_parameter"),
-        ),
-        (None, Some(_)) => (
-            format!("Missing required parameter: '{path}'."),
-            Some("missing_required_parameter"),
-        ),
-        (None, None) if refused.message.starts_with("invalid type") => (
-            format!("Invalid type for '{path}': {}.", refused.message),
-            Some("invalid_type"),
-        ),
-        (None, None) => (refused.message.clone(), rules::code(&refused.message)),
-    };
-    let param = Some(path).filter(|path| !path.is_empty());
-    json!({"message": message, "type": "invalid_request_error", "param": param, "code": code})
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn said(answer: &Answer) -> String {
     for value in values(answer) {
         match value["type"].as_str().unwrap_or("") {
             // These tell again what deltas told, or what the answer will be.
-            kind if kind.starts_with("response.") && !kind.ends_with(".delta") => {}
+            kind if kind.starts_with("response.") && !kind.contains(".delta") => {}
             _ => collect(&value, &mut text),
         }
     }
@@ -107,7 +107,7 @@ fn collect(value: &Value, text: &mut String) {
                     Value::String(more)
                         if matches!(name.as_str(), "text" | "content" | "delta") =>
                     {
-                        text.push_str(more)
+                        text.push_str(more);
                     }
                     _ => collect(value, text),
                 }
@@ -537,6 +537,10 @@ async fn what_is_not_understood_is_refused_and_recorded() {
     body["odd"] = json!(1);
     let refused = once(&mock, post(&path, &body, "")).await;
     assert_eq!(refused.json()["error"]["code"], "unknown_parameter");
+    body.as_object_mut().unwrap().remove("odd");
+    body["n"] = json!(4_000_000_000_u32);
+    let many = once(&mock, post(&path, &body, "")).await;
+    assert_eq!(many.json()["choices"].as_array().unwrap().len(), 16);
     let (path, body) = asking("anthropic", "hi", false, false);
     let bare = post(&path, &body, "").replacen("anthropic-version: 2023-06-01\r\n", "", 1);
     assert_eq!(

@@ -7,6 +7,7 @@ use super::*;
 use crate::cmd::mock::dialects::frames::Mark;
 use crate::cmd::mock::dialects::plan::Plan;
 use crate::cmd::mock::dialects::plan::tests::told;
+use crate::cmd::mock::dialects::trouble::Trouble;
 
 fn read_json(body: &Value) -> Result<Understood, Refused> {
     understand(body.to_string().as_bytes(), false)

@@ -9,6 +9,8 @@ use crate::cmd::mock::dialects::anthropic::ORIGIN;
 use crate::cmd::mock::dialects::plan::Plan;
 use crate::cmd::mock::dialects::plan::tests::told;
 use crate::cmd::mock::dialects::seal;
+use crate::cmd::mock::dialects::trouble::Trouble;
+use serde_json::json;
 
 fn read_json(body: &Value) -> Result<Understood, Refused> {
     understand(body.to_string().as_bytes(), "anthropic.claude", false)
@@ -173,7 +175,7 @@ fn a_stream_tells_what_the_answer_tells() {
         for (kind, payload) in events(&bytes) {
             match kind.as_str() {
                 "contentBlockStart" => {
-                    open.push((payload["start"].clone(), String::new(), String::new()))
+                    open.push((payload["start"].clone(), String::new(), String::new()));
                 }
                 "contentBlockDelta" => {
                     if open.is_empty() {

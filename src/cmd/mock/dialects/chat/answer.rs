@@ -12,14 +12,18 @@ use crate::cmd::mock::dialects::understood::Understood;
 pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
     let message = message(plan);
     let choice = |index| json!({"index": index, "message": message, "logprobs": null, "finish_reason": reason(&plan.finish)});
-    let mut answer = shell(plan, "chat.completion", (0..asked.n).map(choice).collect());
+    let mut answer = shell(
+        plan,
+        "chat.completion",
+        &(0..asked.n).map(choice).collect::<Vec<_>>(),
+    );
     if plan.tells_usage {
         answer["usage"] = usage(plan);
     }
     answer
 }
 
-fn shell(plan: &Plan, object: &str, choices: Vec<Value>) -> Value {
+fn shell(plan: &Plan, object: &str, choices: &[Value]) -> Value {
     json!({
         "id": plan.id("chatcmpl-"), "object": object, "created": plan.created, "model": plan.model,
         "system_fingerprint": "fp_mock", "choices": choices,
@@ -77,7 +81,7 @@ pub(crate) fn stream(plan: &Plan, asked: &Understood) -> Vec<Frame> {
         let mut chunk = shell(
             plan,
             "chat.completion.chunk",
-            (0..asked.n).map(choice).collect(),
+            &(0..asked.n).map(choice).collect::<Vec<_>>(),
         );
         if tells {
             chunk["usage"] = Value::Null;
@@ -112,7 +116,7 @@ pub(crate) fn stream(plan: &Plan, asked: &Understood) -> Vec<Frame> {
     }
     frames.push(Mark::Finish, chunk(&json!({}), Some(reason(&plan.finish))));
     if tells {
-        let mut last = shell(plan, "chat.completion.chunk", Vec::new());
+        let mut last = shell(plan, "chat.completion.chunk", &[]);
         last["usage"] = usage(plan);
         frames.push(Mark::Between, sse(None, &last));
     }

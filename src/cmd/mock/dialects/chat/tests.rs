@@ -82,7 +82,7 @@ fn a_stream_tells_what_the_answer_tells() {
         usage = chunk["usage"].clone();
         let delta = &chunk["choices"][0]["delta"];
         let grow = |held: &mut Value, more: &Value| {
-            *held = (held.as_str().unwrap().to_owned() + more.as_str().unwrap_or("")).into()
+            *held = (held.as_str().unwrap().to_owned() + more.as_str().unwrap_or("")).into();
         };
         grow(
             &mut message["reasoning_content"],

@@ -4,6 +4,8 @@ use super::answer::{failure, stream, whole};
 use super::*;
 use crate::cmd::mock::dialects::plan::Plan;
 use crate::cmd::mock::dialects::plan::tests::told;
+use crate::cmd::mock::dialects::trouble::Trouble;
+use serde_json::json;
 
 fn read_json(body: &Value) -> Result<Understood, Refused> {
     understand(body.to_string().as_bytes())

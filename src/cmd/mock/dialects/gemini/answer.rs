@@ -30,7 +30,7 @@ pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
             }
             Said::Thought(_) | Said::Refusal(_) => {}
             Said::Text(tokens) => {
-                parts.push(signed(json!({"text": tokens.concat()}), signs.take()))
+                parts.push(signed(json!({"text": tokens.concat()}), signs.take()));
             }
             Said::Call { .. } => parts.push(signed(call(said), signs.take())),
         }
@@ -45,11 +45,11 @@ pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
     response(
         plan,
         plan.usage.output,
-        (0..asked.n).map(candidate).collect(),
+        &(0..asked.n).map(candidate).collect::<Vec<_>>(),
     )
 }
 
-fn response(plan: &Plan, output: u64, candidates: Vec<Value>) -> Value {
+fn response(plan: &Plan, output: u64, candidates: &[Value]) -> Value {
     let mut response =
         json!({"candidates": candidates, "modelVersion": plan.model, "responseId": plan.id("")});
     if plan.tells_usage {
@@ -129,7 +129,11 @@ pub(crate) fn stream(plan: &Plan, asked: &Understood, framing: Framing) -> Vec<F
             }
             candidate
         };
-        let value = response(plan, output, (0..asked.n).map(candidate).collect());
+        let value = response(
+            plan,
+            output,
+            &(0..asked.n).map(candidate).collect::<Vec<_>>(),
+        );
         let bytes = framed(&value, framing, is_first);
         is_first = false;
         bytes

@@ -22,10 +22,10 @@ struct Writer<'a> {
 /// The whole response.
 pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
     let items = plan.parts.iter().enumerate();
-    let items = items
+    let items: Vec<Value> = items
         .map(|(index, said)| item(plan, asked, index, said))
         .collect();
-    shell(plan, asked, status(plan), items)
+    shell(plan, asked, status(plan), &items)
 }
 
 fn status(plan: &Plan) -> &'static str {
@@ -35,7 +35,7 @@ fn status(plan: &Plan) -> &'static str {
     }
 }
 
-fn shell(plan: &Plan, asked: &Understood, status: &str, output: Vec<Value>) -> Value {
+fn shell(plan: &Plan, asked: &Understood, status: &str, output: &[Value]) -> Value {
     let is_over = status != "in_progress";
     let incomplete = (status == "incomplete").then(|| json!({"reason": "max_output_tokens"}));
     let usage = (is_over && plan.tells_usage).then(|| usage(&plan.usage));
@@ -114,13 +114,8 @@ fn item(plan: &Plan, asked: &Understood, index: usize, said: &Said) -> Value {
             }
             item
         }
-        Said::Text(tokens) => message(
-            plan,
-            index,
-            "completed",
-            vec![output_text(&tokens.concat())],
-        ),
-        Said::Refusal(tokens) => message(plan, index, "completed", vec![refusal(&tokens.concat())]),
+        Said::Text(tokens) => message(plan, index, "completed", &[output_text(&tokens.concat())]),
+        Said::Refusal(tokens) => message(plan, index, "completed", &[refusal(&tokens.concat())]),
         Said::Call {
             id,
             name,
@@ -129,7 +124,7 @@ fn item(plan: &Plan, asked: &Understood, index: usize, said: &Said) -> Value {
     }
 }
 
-fn message(plan: &Plan, index: usize, status: &str, content: Vec<Value>) -> Value {
+fn message(plan: &Plan, index: usize, status: &str, content: &[Value]) -> Value {
     let cut = plan.finish == Finish::Length && status == "completed";
     let status = if cut { "incomplete" } else { status };
     json!({
@@ -169,7 +164,7 @@ pub(crate) fn stream(plan: &Plan, asked: &Understood) -> Vec<Frame> {
         frames: Frames::default(),
         sequence: 0,
     };
-    let begun = shell(plan, asked, "in_progress", Vec::new());
+    let begun = shell(plan, asked, "in_progress", &[]);
     for name in ["response.created", "response.in_progress"] {
         writer.put(Mark::Opening, name, json!({"response": begun}));
     }
@@ -205,9 +200,7 @@ impl Writer<'_> {
                 begun["summary"] = json!([]);
                 begun
             }
-            Said::Text(_) | Said::Refusal(_) => {
-                message(self.plan, index, "in_progress", Vec::new())
-            }
+            Said::Text(_) | Said::Refusal(_) => message(self.plan, index, "in_progress", &[]),
             Said::Call { id, name, .. } => call(self.plan, index, "in_progress", (id, name, "")),
         };
         let id = done["id"].as_str().unwrap_or("").to_owned();
@@ -311,7 +304,7 @@ fn with(one: &Value, two: &Value) -> Value {
 pub(crate) fn failure(plan: &Plan, asked: &Understood, trouble: &Trouble, sequence: u64) -> Bytes {
     let facts = facts(trouble, "input");
     let error = json!({"type": "error", "sequence_number": sequence, "error": facts});
-    let mut failed = shell(plan, asked, "failed", Vec::new());
+    let mut failed = shell(plan, asked, "failed", &[]);
     let code = facts.get("code").filter(|code| !code.is_null()).cloned();
     failed["error"] =
         json!({"code": code.unwrap_or("server_error".into()), "message": facts["message"]});

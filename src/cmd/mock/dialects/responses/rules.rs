@@ -58,7 +58,7 @@ pub(super) fn items(items: &[Item], store: Option<bool>) -> Result<(), Refused> 
     for (index, item) in items.iter().enumerate() {
         match item {
             Item::Message { role, content, .. } => {
-                message(&format!("input.{index}"), role, content)?
+                message(&format!("input.{index}"), role, content)?;
             }
             Item::FunctionCall { call_id, name, .. } => {
                 self::name(&format!("input.{index}.name"), name)?;
