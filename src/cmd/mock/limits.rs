@@ -121,18 +121,19 @@ impl Meter {
 // === impl Admission ===
 
 impl Admission {
-    /// The steps with what is told in their head.
-    pub(crate) fn tell(self, mut steps: Vec<Step>) -> Vec<Step> {
+    /// The steps with what is told in their head; `now` is in seconds since 1970.
+    pub(crate) fn tell(self, mut steps: Vec<Step>, tongue: Tongue<'_>, now: u64) -> Vec<Step> {
+        let headers = tongue.limits(self.headers, now + self.left.as_secs() + 1);
         for step in &mut steps {
             if let Step::Head(head) = step {
-                head.headers.extend(self.headers.clone());
+                head.headers.extend(headers.clone());
             }
         }
         steps
     }
 
     /// The 429 of a request that is one too many.
-    pub(crate) fn refuse(self, tongue: Tongue<'_>) -> Vec<Step> {
+    pub(crate) fn refuse(self, tongue: Tongue<'_>, now: u64) -> Vec<Step> {
         let body = r#"{"error":{"message":"Rate limit reached for this model.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
         let wait = format!("{:.3}", self.left.as_secs_f64());
         let mut steps = match tongue {
@@ -142,7 +143,7 @@ impl Admission {
         if let Some(Step::Head(head)) = steps.first_mut() {
             head.headers.push(("retry-after".to_owned(), wait));
         }
-        self.tell(steps)
+        self.tell(steps, tongue, now)
     }
 }
 

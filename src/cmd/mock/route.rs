@@ -181,7 +181,7 @@ impl Asking<'_> {
         let admission = self.shared.admit(tokens);
         if let Some(refused) = admission.as_ref().filter(|admission| !admission.is_taken) {
             return Reply {
-                steps: refused.clone().refuse(voice.tongue()),
+                steps: refused.clone().refuse(voice.tongue(), unix_seconds()),
                 meaning,
                 telling: None,
             };
@@ -196,7 +196,7 @@ impl Asking<'_> {
             None => case.healthy(),
         };
         if let Some(admission) = admission {
-            steps = admission.tell(steps);
+            steps = admission.tell(steps, case.voice.tongue(), unix_seconds());
         }
         let digest = meaning.as_ref().and_then(|meaning| meaning.digest.clone());
         let digest = digest.map(|digest| ("x-mock-digest".to_owned(), digest));

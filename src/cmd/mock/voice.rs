@@ -152,6 +152,19 @@ impl Voice {
 // === impl Tongue ===
 
 impl Tongue<'_> {
+    /// What a rate limit tells, as the dialect tells it. `headers` are in the words of OpenAI, `reset` is in seconds since
+    /// 1970.
+    pub(crate) fn limits(
+        self,
+        headers: Vec<(String, String)>,
+        reset: u64,
+    ) -> Vec<(String, String)> {
+        match self {
+            Tongue::Chat => headers,
+            Tongue::Dialect(route, _) => route.limits(headers, reset),
+        }
+    }
+
     /// An error with a status.
     pub(crate) fn error(
         self,

@@ -2,6 +2,8 @@
 //! look on the wire.
 //! Must never look into a body.
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -200,6 +202,27 @@ impl Route {
         (body.to_string().into(), headers)
     }
 
+    /// What a rate limit tells: as OpenAI does, as Anthropic does with the time of the reset, or nothing at all.
+    pub(crate) fn limits(&self, told: Vec<(String, String)>, reset: u64) -> Vec<(String, String)> {
+        match self.dialect {
+            Dialect::Chat | Dialect::Responses => return told,
+            Dialect::Gemini | Dialect::Bedrock | Dialect::Cohere => return Vec::new(),
+            Dialect::Anthropic => {}
+        }
+        let reset = DateTime::from_secs(i64::try_from(reset).unwrap_or(0));
+        let reset = reset.fmt(Format::DateTime).unwrap_or_default();
+        let renamed = told.into_iter().filter_map(|(name, value)| {
+            let (fact, what) = name.strip_prefix("x-ratelimit-")?.split_once('-')?;
+            let value = if fact == "reset" {
+                reset.clone()
+            } else {
+                value
+            };
+            Some((format!("anthropic-ratelimit-{what}-{fact}"), value))
+        });
+        renamed.collect()
+    }
+
     /// The headers that each answer of the dialect has.
     pub(crate) fn headers(&self, number: u64) -> Vec<(String, String)> {
         let (name, id) = match self.dialect {
@@ -275,6 +298,30 @@ mod tests {
             framing("/v1beta/models/g:streamGenerateContent"),
             Framing::Array
         );
+    }
+
+    #[test]
+    fn limits_are_told_as_their_dialect_tells_them() {
+        let told = |target: &str| {
+            let facts = [
+                ("x-ratelimit-remaining-requests", "3"),
+                ("x-ratelimit-reset-requests", "2000ms"),
+            ];
+            let headers = facts.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Route::of(target)
+                .unwrap()
+                .limits(headers.to_vec(), 1_700_000_000)
+        };
+        let anthropic = [
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("anthropic-ratelimit-requests-reset", "2023-11-14T22:13:20Z"),
+        ];
+        assert_eq!(
+            told("/v1/messages"),
+            anthropic.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(told("/v1/responses").len(), 2);
+        assert!(told("/v2/chat").is_empty());
     }
 
     #[test]
