@@ -18,7 +18,6 @@ pub(super) fn check(request: &Request, counts: bool) -> Result<(), Refused> {
             "at least one message is required",
         ));
     }
-    let mut open: Vec<&str> = Vec::new();
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages.{index}");
         if !matches!(message.role.as_str(), "user" | "assistant") {
@@ -30,9 +29,9 @@ pub(super) fn check(request: &Request, counts: bool) -> Result<(), Refused> {
         }
         let is_last = index + 1 == request.messages.len();
         texts(&path, &message.content, &message.role, is_last)?;
-        open = calls(request, &path, &message.content, &message.role, &open)?;
     }
-    Ok(())
+    calls(request)?;
+    thought_first(request)
 }
 
 fn limits(request: &Request, counts: bool) -> Result<(), Refused> {
@@ -137,74 +136,123 @@ fn texts(path: &str, content: &TextOr<Block>, role: &str, is_last: bool) -> Resu
     Ok(())
 }
 
-/// Every call is answered in the next message, and nothing else is; gives the calls that are open after it.
-fn calls<'a>(
-    request: &Request,
-    path: &str,
-    content: &'a TextOr<Block>,
-    role: &str,
-    open: &[&str],
-) -> Result<Vec<&'a str>, Refused> {
-    let blocks = match content {
-        TextOr::Text(_) => &[][..],
-        TextOr::Many(blocks) => blocks,
-    };
-    let mut made = Vec::new();
-    let mut answered = Vec::new();
-    for (index, block) in blocks.iter().enumerate() {
-        let path = format!("{path}.content.{index}");
-        match block {
-            Block::ToolUse { id, name: tool, .. } => {
-                name(&format!("{path}.tool_use.id"), id, usize::MAX)?;
-                name(&format!("{path}.tool_use.name"), tool, 200)?;
-                side(&path, role, "assistant", "tool_use")?;
-                made.push(id.as_str());
-            }
-            Block::ToolResult { tool_use_id, .. } => {
-                side(&path, role, "user", "tool_result")?;
-                if !open.contains(&tool_use_id.as_str()) {
-                    let said = format!(
-                        "unexpected `tool_use_id` found in `tool_result` blocks: {tool_use_id}. The previous message has \
-                         no such `tool_use` block"
-                    );
-                    return Err(Refused::because(&path, said));
-                }
-                answered.push(tool_use_id.as_str());
-            }
-            Block::Thinking { .. } | Block::RedactedThinking { .. } => {
-                side(&path, role, "assistant", "thinking")?;
-            }
-            Block::Image { .. } | Block::Document { .. } => side(&path, role, "user", "image")?,
-            Block::Text { .. } => {}
-        }
-    }
-    if let Some(lost) = open.iter().find(|id| !answered.contains(id)) {
-        let said = format!(
-            "`tool_use` ids were found without `tool_result` blocks immediately after: {lost}"
-        );
-        return Err(Refused::because(path, said));
-    }
-    if !(made.is_empty() && answered.is_empty()) && request.tools.is_none() {
-        return Err(Refused::because(
-            "",
-            "Requests with `tool_use` or `tool_result` blocks must define tools.",
-        ));
-    }
-    if let (Some(Thinking::Enabled { .. }), false, false) =
-        (&request.thinking, made.is_empty(), starts_thinking(blocks))
-    {
-        let said = "Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, an \
-                    assistant turn that calls tools must start with a thinking block";
-        return Err(Refused::because(&format!("{path}.content.0.type"), said));
-    }
-    Ok(made)
+/// The blocks of one side's messages in a row, which the API takes as one turn.
+struct Run<'a> {
+    /// Its last message.
+    path: String,
+    role: &'a str,
+    blocks: Vec<(String, &'a Block)>,
 }
 
-fn starts_thinking(blocks: &[Block]) -> bool {
-    matches!(
-        blocks.first(),
-        Some(Block::Thinking { .. } | Block::RedactedThinking { .. })
-    )
+fn runs(request: &Request) -> Vec<Run<'_>> {
+    let mut runs: Vec<Run<'_>> = Vec::new();
+    for (index, message) in request.messages.iter().enumerate() {
+        let path = format!("messages.{index}");
+        let blocks = match &message.content {
+            TextOr::Text(_) => &[][..],
+            TextOr::Many(blocks) => blocks,
+        };
+        let numbered = blocks.iter().enumerate();
+        let blocks = numbered.map(|(at, block)| (format!("{path}.content.{at}"), block));
+        match runs.last_mut().filter(|run| run.role == message.role) {
+            Some(run) => {
+                run.blocks.extend(blocks);
+                run.path = path;
+            }
+            None => runs.push(Run {
+                blocks: blocks.collect(),
+                role: &message.role,
+                path,
+            }),
+        }
+    }
+    runs
+}
+
+/// Every call is answered in the next turn, and nothing else is.
+fn calls(request: &Request) -> Result<(), Refused> {
+    let mut open: Vec<&str> = Vec::new();
+    let mut last = String::new();
+    let mut uses_tools = false;
+    for run in runs(request) {
+        let mut made = Vec::new();
+        for (path, block) in &run.blocks {
+            sides(path, block, run.role)?;
+            match block {
+                Block::ToolUse { id, .. } => made.push(id.as_str()),
+                Block::ToolResult { tool_use_id, .. } => {
+                    let Some(at) = open.iter().position(|id| id == tool_use_id) else {
+                        let said = format!(
+                            "unexpected `tool_use_id` found in `tool_result` blocks: {tool_use_id}. The previous message has \
+                             no such `tool_use` block"
+                        );
+                        return Err(Refused::because(path, said));
+                    };
+                    open.remove(at);
+                    uses_tools = true;
+                }
+                _ => {}
+            }
+        }
+        unanswered(&run.path, &open)?;
+        uses_tools |= !made.is_empty();
+        (open, last) = (made, run.path);
+    }
+    unanswered(&last, &open)?;
+    if uses_tools && request.tools.is_none() {
+        let said = "Requests with `tool_use` or `tool_result` blocks must define tools.";
+        return Err(Refused::because("", said));
+    }
+    Ok(())
+}
+
+fn unanswered(path: &str, open: &[&str]) -> Result<(), Refused> {
+    let Some(lost) = open.first() else {
+        return Ok(());
+    };
+    let said =
+        format!("`tool_use` ids were found without `tool_result` blocks immediately after: {lost}");
+    Err(Refused::because(path, said))
+}
+
+/// While thinking is enabled, the last turn of the assistant starts with a thought if it calls tools.
+fn thought_first(request: &Request) -> Result<(), Refused> {
+    let mut runs = runs(request).into_iter().rev();
+    let last = runs.find(|run| run.role == "assistant");
+    let (Some(Thinking::Enabled { .. }), Some(run)) = (&request.thinking, last) else {
+        return Ok(());
+    };
+    let calls = |(_, block): &(String, &Block)| matches!(block, Block::ToolUse { .. });
+    let thinks = matches!(
+        run.blocks.first(),
+        Some((_, Block::Thinking { .. } | Block::RedactedThinking { .. }))
+    );
+    if thinks || !run.blocks.iter().any(calls) {
+        return Ok(());
+    }
+    let said = "Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final \
+                `assistant` message that calls tools must start with a thinking block";
+    Err(Refused::because(
+        &format!("{}.content.0.type", run.path),
+        said,
+    ))
+}
+
+/// Each kind of block has its side, and names of a small alphabet.
+fn sides(path: &str, block: &Block, role: &str) -> Result<(), Refused> {
+    match block {
+        Block::ToolUse { id, name: tool, .. } => {
+            name(&format!("{path}.tool_use.id"), id, usize::MAX)?;
+            name(&format!("{path}.tool_use.name"), tool, 200)?;
+            side(path, role, "assistant", "tool_use")
+        }
+        Block::ToolResult { .. } => side(path, role, "user", "tool_result"),
+        Block::Thinking { .. } | Block::RedactedThinking { .. } => {
+            side(path, role, "assistant", "thinking")
+        }
+        Block::Image { .. } | Block::Document { .. } => side(path, role, "user", "image"),
+        Block::Text { .. } => Ok(()),
+    }
 }
 
 fn side(path: &str, role: &str, wanted: &str, block: &str) -> Result<(), Refused> {

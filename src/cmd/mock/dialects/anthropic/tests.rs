@@ -177,6 +177,26 @@ fn what_the_api_refuses_is_refused_in_its_words() {
 }
 
 #[test]
+fn results_may_come_in_messages_of_their_own() {
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+    let result =
+        |id: &str| json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id}]});
+    let assistant = json!({"role": "assistant", "content": [call("a"), call("b")]});
+    let tools = json!([{"name": "f", "input_schema": {"type": "object"}}]);
+    let with = |messages: Value| request(&json!({"messages": messages, "tools": tools}));
+    assert!(read_json(&with(json!([assistant, result("b"), result("a")]))).is_ok());
+    for lacking in [json!([assistant, result("a")]), json!([assistant])] {
+        assert!(refusal(&with(lacking)).contains("without `tool_result` blocks"));
+    }
+    let mut thinking = with(json!([assistant, result("b"), result("a")]));
+    (thinking["thinking"], thinking["max_tokens"]) = (
+        json!({"type": "enabled", "budget_tokens": 1024}),
+        2000.into(),
+    );
+    assert!(refusal(&thinking).starts_with("messages.0.content.0.type: Expected `thinking`"));
+}
+
+#[test]
 fn a_stream_tells_what_the_message_tells() {
     let body = request(&json!({
         "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "call f and f"}],

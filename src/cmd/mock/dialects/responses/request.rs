@@ -76,8 +76,7 @@ pub(super) enum Item {
     Message {
         role: String,
         content: TextOr<Content>,
-        #[serde(rename = "id")]
-        _id: Option<String>,
+        id: Option<String>,
         #[serde(rename = "status")]
         _status: Option<String>,
         #[serde(rename = "phase")]
@@ -87,16 +86,14 @@ pub(super) enum Item {
         call_id: String,
         name: String,
         arguments: String,
-        #[serde(rename = "id")]
-        _id: Option<String>,
+        id: Option<String>,
         #[serde(rename = "status")]
         _status: Option<String>,
     },
     FunctionCallOutput {
         call_id: String,
         output: TextOr<Content>,
-        #[serde(rename = "id")]
-        _id: Option<String>,
+        id: Option<String>,
         #[serde(rename = "status")]
         _status: Option<String>,
     },

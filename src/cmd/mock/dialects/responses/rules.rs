@@ -11,6 +11,9 @@ use crate::cmd::mock::dialects::understood::{Part, Understood};
 /// The least `max_output_tokens`.
 const MIN_OUTPUT: u64 = 16;
 
+/// The most characters of a `call_id`.
+const MAX_CALL_ID: usize = 64;
+
 /// Checks the parameters alone.
 pub(super) fn check(request: &Request) -> Result<(), Refused> {
     if let Some(tokens) = request
@@ -56,6 +59,7 @@ pub(super) fn code(message: &str) -> Option<&'static str> {
 pub(super) fn items(items: &[Item], store: Option<bool>) -> Result<(), Refused> {
     let refused = |said: String| Err(Refused::because("input", said));
     for (index, item) in items.iter().enumerate() {
+        ids(&format!("input.{index}"), item)?;
         match item {
             Item::Message { role, content, .. } => {
                 message(&format!("input.{index}"), role, content)?;
@@ -92,6 +96,33 @@ pub(super) fn items(items: &[Item], store: Option<bool>) -> Result<(), Refused> 
                 return refused(format!("Item with id '{id}' not found."));
             }
         }
+    }
+    Ok(())
+}
+
+/// Ids begin with the letters of their kind, where they are sent; ids of calls are short.
+fn ids(path: &str, item: &Item) -> Result<(), Refused> {
+    let (id, prefix, call) = match item {
+        Item::Message { id, .. } => (id, "msg", None),
+        Item::FunctionCall { id, call_id, .. } => (id, "fc", Some(call_id)),
+        Item::FunctionCallOutput { id, call_id, .. } => (id, "fc", Some(call_id)),
+        Item::Reasoning { id, .. } => (id, "rs", None),
+        Item::ItemReference { .. } => return Ok(()),
+    };
+    let refused = |field: &str, said: &str| {
+        let mut refused = Refused::because(&format!("{path}.{field}"), "");
+        refused.message = format!("Invalid '{}': {said}", refused.bracketed());
+        Err(refused)
+    };
+    if let Some(id) = id.as_ref().filter(|id| !id.starts_with(prefix)) {
+        return refused(
+            "id",
+            &format!("'{id}'. Expected an ID that begins with '{prefix}'."),
+        );
+    }
+    if call.is_some_and(|id| id.len() > MAX_CALL_ID) {
+        let said = format!("string too long. Expected a string with maximum length {MAX_CALL_ID}.");
+        return refused("call_id", &said);
     }
     Ok(())
 }

@@ -132,6 +132,12 @@ fn what_the_api_refuses_is_refused_in_its_words() {
             "invalid_value",
         ),
         (
+            json!({"input": [{"type": "function_call", "id": "call_1", "call_id": "c", "name": "f", "arguments": "{}"}]}),
+            "Invalid 'input[0].id': 'call_1'. Expected an ID that begins with 'fc'",
+            "input[0].id",
+            "invalid_value",
+        ),
+        (
             json!({"max_output_tokens": 3}),
             "Invalid 'max_output_tokens'",
             "max_output_tokens",
