@@ -121,6 +121,11 @@ pub(crate) fn stream(plan: &Plan, asked: &Understood) -> Vec<Frame> {
     }
     if plan.tells_usage {
         last["usage"] = usage(&plan.usage, plan.usage.output);
+        // Only the message itself tells these.
+        if let Some(usage) = last["usage"].as_object_mut() {
+            usage.remove("cache_creation");
+            usage.remove("service_tier");
+        }
     }
     frames.push(Mark::Finish, event("message_delta", last));
     frames.push(Mark::Done, event("message_stop", json!({})));

@@ -45,7 +45,7 @@ fn shell(plan: &Plan, asked: &Understood, status: &str, output: &[Value]) -> Val
         .and_then(|reasoning| reasoning.effort.clone());
     json!({
         "id": plan.id("resp_"), "object": "response", "created_at": plan.created, "status": status, "background": false,
-        "error": null, "incomplete_details": incomplete, "instructions": null, "max_output_tokens": asked.max_tokens,
+        "error": null, "incomplete_details": incomplete, "instructions": null, "max_output_tokens": asked.max_tokens, "max_tool_calls": null,
         "model": plan.model, "output": output, "parallel_tool_calls": asked.parallel != Some(false),
         "previous_response_id": null, "reasoning": {"effort": effort, "summary": null}, "service_tier": "default",
         "store": asked.hints.get("store").is_none_or(|store| store == true),
@@ -215,9 +215,7 @@ impl Writer<'_> {
             Said::Thought(_) => {}
             Said::Text(tokens) => self.content(&at, tokens, "output_text", "text"),
             Said::Refusal(tokens) => self.content(&at, tokens, "refusal", "refusal"),
-            Said::Call {
-                arguments, name, ..
-            } => self.arguments(&at, arguments, name),
+            Said::Call { arguments, .. } => self.arguments(&at, arguments),
         }
         self.put(
             Mark::Between,
@@ -271,18 +269,21 @@ impl Writer<'_> {
         }
         let mut done = with(&at, &json!({}));
         done[field] = text.as_str().into();
+        if field == "text" {
+            done["logprobs"] = json!([]);
+        }
         self.put(Mark::Between, &format!("response.{kind}.done"), done);
         let done = with(&at, &json!({"part": make(&text)}));
         self.put(Mark::Between, "response.content_part.done", done);
     }
 
-    fn arguments(&mut self, at: &Value, tokens: &[String], name: &str) {
+    fn arguments(&mut self, at: &Value, tokens: &[String]) {
         for token in tokens {
-            let delta = with(at, &json!({"delta": token}));
+            let delta = with(at, &json!({"delta": token, "obfuscation": "mock"}));
             let bytes = self.bytes("response.function_call_arguments.delta", delta);
             self.frames.token(bytes);
         }
-        let done = with(at, &json!({"arguments": tokens.concat(), "name": name}));
+        let done = with(at, &json!({"arguments": tokens.concat()}));
         self.put(Mark::Between, "response.function_call_arguments.done", done);
     }
 }
