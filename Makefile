@@ -86,9 +86,16 @@ KNOWN = conf/scenarios/known-misses.json
 .PHONY: simulate
 simulate: prereqs ## incident scenarios through the routing code, held against their bars
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/tuned.json --seeds 10 --bars conf/scenarios/bars.json --known $(KNOWN)
-	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 --policy adaptive --policy ordered \
+	$(CARGO) run --locked --quiet -- simulate conf/scenarios/realistic.json --seeds 5 \
 		--bars conf/scenarios/realistic.json --known $(KNOWN)
 	$(CARGO) run --locked --quiet -- simulate conf/scenarios/low-traffic.json --seeds 10 --bars conf/scenarios/low-traffic.json --known $(KNOWN)
+
+# Too long for `simulate`, and so for CI: millions of requests.
+FIXED = cost ordered latency throughput even pin:A pin:B pin:C pin:D
+.PHONY: simulate-random
+simulate-random: prereqs ## fifty random incident programs against every fixed policy (RUNS=10, minutes)
+	$(CARGO) run --locked --quiet --release -- simulate conf/scenarios/random.json --seeds $(or $(RUNS),10) --policy adaptive \
+		$(addprefix --policy ,$(FIXED)) --bars conf/scenarios/random.json --known $(KNOWN)
 
 # The same without the tables.
 .PHONY: simulate-check
@@ -123,6 +130,13 @@ bench-instructions: prereqs ## how many instructions a request takes, beside bar
 	$(CARGO) build --locked --release --features compare --bins
 	"$${CARGO_TARGET_DIR:-target}/release/compare" --instructions
 
+# The same count of Mainstay alone, with every part of telemetry on and off.
+.PHONY: bench-telemetry
+bench-telemetry: prereqs ## how many instructions of a request are telemetry (docs/bench.md; needs valgrind)
+	@$(call has,valgrind) || { echo "bench-telemetry: needs valgrind; install it first" >&2; exit 1; }
+	$(CARGO) build --locked --release --features compare --bins
+	"$${CARGO_TARGET_DIR:-target}/release/compare" --telemetry
+
 # A program to compare with, not a need: without it the comparison goes on. It is never started as a service.
 .PHONY: nginx
 nginx:
@@ -147,6 +161,13 @@ nginx:
 .PHONY: api
 api: prereqs ## write down what a host can name, after a change of it (tests/api/surface.txt)
 	MAINSTAY_WRITE_API=1 $(CARGO) test --locked --quiet --test api
+
+# Needs Python and pip, and installs nothing. Another version of the list is a line in the requirements.
+.PHONY: catalogue
+catalogue: ## write the catalogue of well-known models anew from its pinned source (docs/models.md)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$$folder" -r scripts/catalogue-requirements.txt && \
+	python3 scripts/catalogue.py "$$folder"
 
 .PHONY: fmt
 fmt: ## format the code

@@ -7,7 +7,7 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use mainstay::core::catalog::{
     Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
-    Price,
+    Price, Tongues,
 };
 use mainstay::core::exchange::{Action, AttemptId, Exchange, Input, Progress, Scene, StreamEvent};
 use mainstay::core::health::{BudgetSettings, Health, HealthSettings, Kind};
@@ -29,6 +29,7 @@ fn catalog(endpoints: usize) -> Catalog {
             provider: provider(nth),
             key: key.clone(),
             upstream_model: "slug".to_owned(),
+            tongues: Tongues::default(),
             price: Price {
                 prompt: Some(1.0 + nth as f64 / 10.0),
                 completion: Some(2.0),
@@ -150,6 +151,7 @@ fn answered(fleet: &Fleet, rng: &mut fastrand::Rng) -> usize {
     let content = StreamEvent::Progress(Progress {
         content: true,
         finished: false,
+        last: false,
         usage: None,
     });
     exchange.on(Input::Connected(id), &mut scene);

@@ -22,7 +22,7 @@ use source::Crate;
 const FLOORS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("wire", &["core"]),
-    ("config", &["core"]), // a dialect's name is data here, so no arrow to `wire` yet
+    ("config", &["core", "wire"]), // to the table of dialects: their names are data here
     ("edge", &["core", "wire", "config"]),
     ("cmd", &["core", "wire", "config", "edge"]),
 ];
@@ -61,9 +61,34 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/rate_headers", &[]),
     ("wire/client_error", &[]),
     ("wire/error_facts", &["wire/retry_after"]),
+    ("wire/path_segment", &[]),
+    ("wire/call_input", &[]),
     ("wire/hub", &[]),
     ("wire/dialect", &["wire/client_error", "wire/hub"]),
-    ("wire/openai", &["wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts"]),
+    ("wire/event_stream", &["wire/dialect"]), // its messages are what dialects read
+    // To `hub` and `dialect`: its faces for when the other side speaks another dialect.
+    ("wire/openai", &[
+        "wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
+    ]),
+    ("wire/anthropic", &[
+        "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
+    ]),
+    ("wire/gemini", &[
+        "wire/error_facts", "wire/path_segment", "wire/call_input", "wire/hub", "wire/dialect",
+    ]),
+    ("wire/bedrock", &[
+        "wire/error_facts", "wire/path_segment", "wire/call_input", "wire/hub", "wire/dialect",
+    ]),
+    // To `openai`: the errors, and what its readers of JSON share.
+    ("wire/responses", &[
+        "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect", "wire/openai",
+    ]),
+    ("wire/cohere", &["wire/error_facts", "wire/hub", "wire/dialect"]),
+    // The table names them all.
+    ("wire/dialects", &[
+        "wire/splice", "wire/client_error", "wire/dialect", "wire/openai", "wire/anthropic", "wire/gemini", "wire/bedrock",
+        "wire/responses", "wire/cohere",
+    ]),
     ("config/secret", &[]),
     ("config/source", &[]),
     ("config/snapshot", &["config/secret"]),
@@ -85,8 +110,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config/secret_file", &[
         "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar", "config/raw",
     ]),
+    // An operator's own catalogue is a named file, and what is wrong with it a finding.
+    ("config/catalogue", &["config/snapshot", "config/trail", "config/report", "config/scalar"]),
+    // To `catalogue`: what is known of a model fills what is not written.
     ("config/compile", &[
-        "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar",
+        "config/catalogue", "config/secret", "config/snapshot", "config/trail", "config/report", "config/scalar",
         "config/raw",
     ]),
     ("config/schema", &["config/raw"]),
@@ -94,13 +122,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &[
         "config/source", "config/snapshot", "config/finding", "config/search", "config/trail",
         "config/outline", "config/report", "config/value", "config/expand", "config/decode",
-        "config/secret_file", "config/compile", "config/schema",
+        "config/secret_file", "config/catalogue", "config/compile", "config/schema",
     ]),
     ("edge/clock", &[]),
     ("edge/sparing", &["edge/clock"]),
     ("edge/lifecycle", &[]),
     ("edge/dns", &[]),
     ("edge/auth", &[]),
+    ("edge/sign", &[]),
     ("edge/tls", &[]),
     ("edge/balance", &[]),
     ("edge/peer", &["edge/tls", "edge/balance"]),
@@ -110,7 +139,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/conversations", &[]),
     // Conversations go from one generation to the next, as the standing of addresses does.
     ("edge/generation", &[
-        "edge/dns", "edge/auth", "edge/tls", "edge/peer", "edge/routes", "edge/probe", "edge/template",
+        "edge/dns", "edge/auth", "edge/sign", "edge/tls", "edge/peer", "edge/routes", "edge/probe", "edge/template",
         "edge/conversations",
     ]),
     ("edge/planning", &[]),
@@ -154,13 +183,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/check", &["cmd/admin_client"]),
     ("cmd/explain", &["cmd/admin_client"]),
     ("cmd/schema", &[]),
+    ("cmd/models", &[]),
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),
     ("cmd/simulate", &["cmd/admin_client"]),
     // The command line names every verb, and the floor's own file names it.
     ("cmd/cli", &[
-        "cmd/config_args", "cmd/run", "cmd/check", "cmd/explain", "cmd/schema", "cmd/healthcheck", "cmd/mock", "cmd/demo",
+        "cmd/config_args", "cmd/run", "cmd/check", "cmd/explain", "cmd/schema", "cmd/models", "cmd/healthcheck", "cmd/mock", "cmd/demo",
         "cmd/simulate",
     ]),
     ("cmd", &["cmd/cli"]),

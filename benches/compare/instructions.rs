@@ -13,15 +13,15 @@ use crate::proxies::{Proxy, Run};
 use crate::upstream::{EVENTS, Upstream};
 
 /// One kind of request, how many are counted, and how many times what bare Pingora takes Mainstay may take.
-struct Kind {
-    name: &'static str,
-    request: fn() -> Request,
-    count: usize,
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) request: fn() -> Request,
+    pub(crate) count: usize,
     bound: f64,
 }
 
 /// The bounds are a tenth above what was reached in November 2026.
-const KINDS: [Kind; 3] = [
+pub(crate) const KINDS: [Kind; 3] = [
     Kind {
         name: "a request of 2 KB",
         request: || Request::json(2048),
@@ -43,7 +43,7 @@ const KINDS: [Kind; 3] = [
 ];
 
 /// Requests before the first count: pools, caches and lazy tables are filled by then.
-const WARM_UP: usize = 20;
+pub(crate) const WARM_UP: usize = 20;
 
 /// Counts, prints, and fails where a bound is passed.
 pub(crate) async fn compare() -> anyhow::Result<()> {
@@ -94,7 +94,7 @@ async fn count(proxy: Proxy, into: &Path) -> anyhow::Result<Vec<f64>> {
 }
 
 /// What the process has taken since it was last asked; it writes that into a file of its own.
-fn taken(proxy: &Proxy, into: &Path, nth: usize) -> anyhow::Result<f64> {
+pub(crate) fn taken(proxy: &Proxy, into: &Path, nth: usize) -> anyhow::Result<f64> {
     let asked = Command::new("callgrind_control")
         .args(["--dump", &proxy.id().to_string()])
         .stdout(Stdio::null())

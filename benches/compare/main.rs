@@ -1,6 +1,6 @@
 //! What Mainstay costs beside nginx and bare Pingora: CPU of each proxy's process, memory of an open stream,
 //! latency that is added, in interleaved rounds before one local upstream. In reading order: the runs, then
-//! `load`, `upstream`, `proxies`, `bare`, `report`, `instructions`, which counts instead of timing, `reloads`, what a
+//! `load`, `upstream`, `proxies`, `bare`, `report`, `instructions`, which counts instead of timing, `telling`, which counts what telemetry takes, `reloads`, what a
 //! reload costs requests, and `building`, what it costs itself. How to read it is in `docs/bench.md`.
 //! Must never load anything but 127.0.0.1, or leave a process behind.
 
@@ -16,6 +16,7 @@ mod proxies;
 mod bare;
 mod report;
 mod instructions;
+mod telling;
 mod reloads;
 mod building;
 
@@ -85,6 +86,9 @@ fn main() -> anyhow::Result<()> {
         .context("no runtime for the clients")?;
     if args.iter().any(|arg| arg == "--instructions") {
         return runtime.block_on(instructions::compare());
+    }
+    if args.iter().any(|arg| arg == "--telemetry") {
+        return runtime.block_on(telling::compare());
     }
     if args.iter().any(|arg| arg == "--reloads") {
         building::measure()?;

@@ -97,11 +97,23 @@ impl Proxy {
         room: &Path,
         run: Run<'_>,
     ) -> anyhow::Result<Self> {
+        Self::mainstay_telling(name, program, upstream, (room, ""), run)
+    }
+
+    /// The same with these settings of `telemetry`, in one line of YAML.
+    pub(crate) fn mainstay_telling(
+        name: &'static str,
+        program: &Path,
+        upstream: SocketAddr,
+        (room, telemetry): (&Path, &str),
+        run: Run<'_>,
+    ) -> anyhow::Result<Self> {
         let (address, admin) = (free()?, free()?);
         let text = format!(
             "server: {{ listen: [\"{address}\"], admin: {{ listen: \"{admin}\" }}, threads: 1 }}\n\
              providers: {{ bench: {{ base_url: \"http://{upstream}/v1\", auth: none }} }}\n\
-             models: {{ bench/model: {{ endpoints: [{{ provider: bench }}] }} }}\n"
+             models: {{ bench/model: {{ endpoints: [{{ provider: bench }}] }} }}\n\
+             telemetry: {{ {telemetry} }}\n"
         );
         let room = room.join(name.replace(' ', "-"));
         Self::mainstay_of(name, program, (address, &text), &room, run)

@@ -38,6 +38,18 @@ struct Canned {
 impl Upstream {
     /// Starts one on a free port. It ends with the process.
     pub(crate) fn start() -> anyhow::Result<Self> {
+        Self::answering(Canned::new())
+    }
+
+    /// Starts a collector of traces, which takes everything.
+    pub(crate) fn collector() -> anyhow::Result<Self> {
+        Self::answering(Canned {
+            json: b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            ..Canned::new()
+        })
+    }
+
+    fn answering(canned: Canned) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -48,7 +60,7 @@ impl Upstream {
             .context("no runtime for the upstream")?;
         std::thread::Builder::new()
             .name("upstream".to_owned())
-            .spawn(move || runtime.block_on(accept(listener, held)))?;
+            .spawn(move || runtime.block_on(accept(listener, canned, held)))?;
         Ok(Self { address, release })
     }
 
@@ -58,9 +70,13 @@ impl Upstream {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, held: watch::Receiver<u64>) -> io::Result<()> {
+async fn accept(
+    listener: std::net::TcpListener,
+    canned: Canned,
+    held: watch::Receiver<u64>,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let canned = Arc::new(Canned::new());
+    let canned = Arc::new(canned);
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;

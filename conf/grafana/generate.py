@@ -19,6 +19,7 @@ from boards import BOARDS
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RULES = ROOT / "conf/prometheus/rules/mainstay.yaml"
+INHIBITIONS = ROOT / "conf/prometheus/alertmanager.yml"
 RUNBOOK = ROOT / "docs/runbook.md"
 LISTING = json.loads((HERE / "metrics.json").read_text(encoding="utf-8"))
 FAMILIES = {family["name"]: family for family in LISTING["families"]}
@@ -80,6 +81,8 @@ def faults():
     links = re.findall(r"runbook_url: docs/runbook.md#(\S+)", rules)
     if [alert.lower() for alert in alerts] != links:
         yield "rules: each alert's runbook_url is docs/runbook.md and its own name"
+    for name in set(re.findall(r"Mainstay[A-Z]\w+", re.sub(r"#.*", "", INHIBITIONS.read_text(encoding="utf-8")))) - set(alerts):
+        yield f"alertmanager.yml: no alert is named {name}"
     sections = re.findall(r"^## (\S+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     for name in set(alerts) ^ set(sections):
         yield f"{name}: an alert without a section of the runbook, or the other way round"

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::cmd::config_args::ConfigArgs;
-use crate::cmd::{check, demo, explain, healthcheck, mock, run, schema, simulate};
+use crate::cmd::{check, demo, explain, healthcheck, mock, models, run, schema, simulate};
 use crate::config::ConfigError;
 
 /// A resilience layer for AI traffic: one endpoint that stays up in front of many providers.
@@ -27,6 +27,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Print the JSON Schema of the configuration, for editors and pipelines.
     Schema,
+    /// List or search the well-known models, or the presets of providers.
+    Models(models::ModelsArgs),
     /// Run the scriptable fake provider.
     Mock(mock::MockArgs),
     /// Watch the proxy carry traffic through an incident: three fake providers, no key, no network.
@@ -47,6 +49,7 @@ impl Verb {
             | Verb::Check(_)
             | Verb::Explain(_)
             | Verb::Schema
+            | Verb::Models(_)
             | Verb::Mock(_)
             | Verb::Simulate(_)
             | Verb::Healthcheck(_) => "info,pingora_core=error,pingora_proxy=error",
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::check(&args),
         Verb::Explain(args) => explain::explain(&args),
         Verb::Schema => schema::schema(),
+        Verb::Models(args) => models::models(&args),
         Verb::Mock(args) => mock_until_told(args),
         Verb::Demo(args) => demo::demo(&args),
         Verb::Simulate(args) => simulate::simulate(&args),
@@ -112,6 +116,8 @@ fn start_log(filter: &str) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell standard error that standard error cannot be written, and panic.
+        .log_internal_errors(false)
         .with_target(false);
     let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => log.try_init(),

@@ -1,6 +1,6 @@
 //! The process floor: the command line, and what a process is made of. In reading order: `config_args`, `cli`, `process` (the
 //! services), `listen`, `handover`, `reload`, `shutdown`, `client`, `admin_client`; then one room a verb: `run`, `check`,
-//! `explain`, `schema`, `healthcheck`, `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
+//! `explain`, `schema`, `models`, `healthcheck`, `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
 
 mod config_args;
 mod cli;
@@ -15,6 +15,7 @@ mod run;
 mod check;
 mod explain;
 mod schema;
+mod models;
 mod healthcheck;
 pub mod mock;
 pub(crate) mod demo;

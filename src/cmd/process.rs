@@ -72,6 +72,7 @@ impl Process {
         server.add_service(mainstay.keep_service());
         server.add_service(mainstay.probe_service());
         server.add_service(mainstay.export_service());
+        server.add_service(mainstay.history_service());
         let data = opening.opened.len() - 1;
         let addresses = opening.opened.iter().take(data);
         Ok(Self {

@@ -1,7 +1,7 @@
 //! Owns the way from a YAML file to a validated `Snapshot`, with every finding on the way: where it is, what
 //! is wrong, what was meant. Must never panic on a file, stop at the first finding, or show a secret.
 //! Reading order: `snapshot` (what comes out), `finding`, `search`; then the steps: `outline` (positions),
-//! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `secret_file`, `compile`; and what they share:
+//! `value` (YAML), `expand` (variables), `decode` into `raw` through `scalar`, `secret_file`, `catalogue`, `compile`; and what they share:
 //! `trail`, `report`, `snippet`. Beside them `facts` and `diff`: what one says, and what
 //! changes to the next; `schema`: what a file may hold.
 
@@ -24,6 +24,7 @@ mod value;
 mod expand;
 mod decode;
 mod secret_file;
+mod catalogue;
 mod raw;
 mod scalar;
 mod compile;
@@ -37,6 +38,8 @@ mod snippet;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use catalogue::{Catalogue, Entry};
+pub(crate) use compile::presets::{PRESETS, Preset};
 pub use finding::{ConfigError, Finding, Place, Severity};
 pub use schema::schema;
 pub use search::search_path;
@@ -171,7 +174,9 @@ fn read_value(
     expand::expand(&mut value, env, report);
     let mut config = decode::decode(value, report)?;
     let mut files = secret_file::read(&mut config, report);
-    let snapshot = compile::compile(&config, report);
+    let (known, own) = catalogue::read(config.catalog_file.as_ref(), report);
+    files.extend(own);
+    let snapshot = compile::compile(&config, &known, report);
     files.extend(snapshot.certificates());
     Some((snapshot, files))
 }

@@ -80,6 +80,21 @@ fn places(config: &mut raw::Config) -> Vec<Place<'_>> {
                 names: ("value", "value_file"),
             });
         }
+        if let Some(credentials) = &mut provider.credentials {
+            let at = Trail::top("providers").key(name).key("credentials");
+            places.push(Place {
+                file: credentials.secret_access_key_file.clone(),
+                value: &mut credentials.secret_access_key,
+                at: at.clone(),
+                names: ("secret_access_key", "secret_access_key_file"),
+            });
+            places.push(Place {
+                file: credentials.session_token_file.clone(),
+                value: &mut credentials.session_token,
+                at,
+                names: ("session_token", "session_token_file"),
+            });
+        }
     }
     places
 }

@@ -1,7 +1,7 @@
 //! Owns the validated configuration: everything resolved, nothing optional that has a default.
 //! Must never be changed after `compile` made it, and never print a secret.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,11 +11,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::secret::Secret;
-use crate::core::catalog::Catalog;
+use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
 use crate::core::health::{BudgetSettings, HealthSettings};
 use crate::core::names::{CallerName, KeyName, PolicyName, ProviderName};
 use crate::core::policy::Policy;
 use crate::core::timeouts::TimeoutSettings;
+use crate::wire::dialects::Dialect;
 
 /// The validated configuration of one generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,7 @@ pub struct Snapshot {
     pub callers: Vec<Caller>,
     pub providers: HashMap<ProviderName, Provider>,
     pub catalog: Catalog,
+    pub well_known: WellKnown,
     /// The longest pattern first.
     pub routes: Vec<Route>,
     /// Always holds `default`.
@@ -59,6 +61,15 @@ impl Snapshot {
     }
 }
 
+/// What the file does not say and the catalogue of well-known models filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WellKnown {
+    /// The endpoints whose price it is.
+    pub prices: HashSet<EndpointIx>,
+    /// The models, each with the names of its settings.
+    pub models: HashMap<ModelIx, Vec<&'static str>>,
+}
+
 /// A file that a configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedFile {
@@ -75,6 +86,8 @@ pub enum Holds {
     Certificate,
     /// A credential, read with the configuration.
     Credential,
+    /// What is known of models, read with the configuration.
+    Catalogue,
 }
 
 /// The listeners and limits of the process. Only limits and certificates change on a reload.
@@ -216,8 +229,10 @@ impl Caller {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Provider {
     /// What it speaks, the preferred first; at least one.
-    pub dialects: Vec<DialectName>,
+    pub dialects: Vec<Dialect>,
     pub base: BaseUrl,
+    /// What stands after the root, where that is not as the dialects have it.
+    pub path: Option<PathPattern>,
     /// Where its servers are; empty: where DNS says.
     pub addresses: Vec<SocketAddr>,
     pub health_check: Option<HealthCheck>,
@@ -238,6 +253,7 @@ impl fmt::Debug for Provider {
         f.debug_struct("Provider")
             .field("dialects", &self.dialects)
             .field("base", &self.base)
+            .field("path", &self.path)
             .field("addresses", &self.addresses)
             .field("health_check", &self.health_check)
             .field("timeouts", &self.timeouts)
@@ -260,11 +276,28 @@ pub struct HealthCheck {
     pub timeout: Duration,
 }
 
-/// A dialect that a provider can be declared to speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DialectName {
-    /// OpenAI Chat Completions.
-    OpenAi,
+/// What stands after a provider's root: text with `{model}` and `{operation}` in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PathPattern(String);
+
+impl PathPattern {
+    /// Takes a pattern as it is written.
+    pub fn new(pattern: impl Into<String>) -> Self {
+        Self(pattern.into())
+    }
+
+    /// The pattern as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path of an operation, itself a path, for a model.
+    pub fn path(&self, model: &str, operation: &str) -> String {
+        // The model last: what it holds is no part of the pattern.
+        self.0
+            .replace("{operation}", operation)
+            .replace("{model}", model)
+    }
 }
 
 /// An API root, taken apart.
@@ -357,7 +390,19 @@ pub enum UpstreamAuth {
     Bearer,
     /// `NAME: KEY`.
     Header(String),
+    /// AWS's signature; the provider's one key is the secret.
+    SigV4(Signing),
     None,
+}
+
+/// What requests to AWS are signed with, beside the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    pub access_key_id: Secret,
+    /// Of a session that ends; `None`: the key is permanent.
+    pub session_token: Option<Secret>,
+    /// AWS's own name of it.
+    pub region: String,
 }
 
 /// What an upstream's certificate is checked against.

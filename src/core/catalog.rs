@@ -1,5 +1,5 @@
 //! Owns what can be asked for and who serves it: models, their endpoints, prices and chains, and the
-//! hosts and keys that endpoints share. `labels`: what policies filter by; `lookup` finds a model by what a client
+//! hosts and keys that endpoints share. `labels`: what policies filter by; `tongues`: how requests to it are written; `lookup` finds a model by what a client
 //! writes. Fixed for a generation; it must never change at run time.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,10 +9,12 @@ use crate::core::timeouts::TimeoutSettings;
 
 mod labels;
 mod lookup;
+mod tongues;
 
 pub use labels::{Capability, DataCollection, Labels, Quantization};
 use lookup::Lookup;
 pub use lookup::Resolved;
+pub use tongues::{Speech, TONGUES, Tongues};
 
 /// Declares an index into one of the catalogue's lists.
 macro_rules! index {
@@ -114,6 +116,8 @@ pub struct Endpoint {
     pub key: KeyName,
     /// What the provider calls the model.
     pub upstream_model: String,
+    /// The dialects that its provider speaks.
+    pub tongues: Tongues,
     pub price: Price,
     pub labels: Labels,
     pub host: HostIx,

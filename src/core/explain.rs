@@ -224,7 +224,7 @@ impl<'a> Scene<'a> {
             candidates: candidates
                 .map(|(position, candidate)| {
                     let view = self.health.view(candidate.endpoint, self.bucket, self.now);
-                    let standing = standing(position, candidate, &view);
+                    let standing = standing(position, candidate, &view, self.bucket.kind);
                     Explained {
                         candidate: *candidate,
                         verdict: self.verdict(candidate, &view),

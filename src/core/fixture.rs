@@ -2,7 +2,7 @@
 
 use crate::core::catalog::{
     Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
-    Price,
+    Price, Tongues,
 };
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, ProviderName};
 use crate::core::timeouts::TimeoutSettings;
@@ -61,6 +61,7 @@ fn endpoint(model: usize, name: &str, seller: &str, shared: usize, nth: usize) -
         provider,
         key,
         upstream_model: name.to_owned(),
+        tongues: Tongues::default(),
         price: Price {
             prompt: price,
             completion: price,

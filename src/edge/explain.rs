@@ -200,7 +200,9 @@ impl Telling<'_> {
             endpoint: last.map(|endpoint| self.id(endpoint)),
             stays: own.is_some_and(|own| own.share >= CERTAIN),
             pinned: self.plan.is_pinned(),
-            worth: hold.map_or(0.0, |_| self.plan.policy.worth(&pull)),
+            worth: hold.map_or(0.0, |_| {
+                self.plan.policy.worth(&pull, !self.plan.facts.stream)
+            }),
             worth_usd: cheapest.map(|cheapest| cheapest * f64::from(pull.money)),
             worth_seconds: pull.seconds,
         }

@@ -104,18 +104,17 @@ impl Exporter {
 
     /// Offers a batch so many times.
     async fn send(&self, batch: Vec<Finished>, tries: usize, collector: &mut Option<Collector>) {
-        let spans: Vec<SpanData> = batch.into_iter().flat_map(Finished::into_spans).collect();
-        if spans.is_empty() {
+        if batch.is_empty() {
             return;
         }
-        let count = spans.len() as u64;
         self.follow(collector);
         let sent = match collector {
-            Some(collector) => collector.offer(spans, tries).await,
+            Some(collector) => collector.offer(&batch, tries).await,
             None => false,
         };
         if !sent {
-            self.telemetry.metrics.count_dropped_spans(count);
+            let spans = batch.iter().map(Finished::spans).sum();
+            self.telemetry.metrics.count_dropped_spans(spans);
         }
     }
 
@@ -164,11 +163,13 @@ impl Collector {
     }
 
     /// Whether a batch was taken. A failure is told once until it passes.
-    async fn offer(&mut self, spans: Vec<SpanData>, tries: usize) -> bool {
+    async fn offer(&mut self, batch: &[Finished], tries: usize) -> bool {
         let was_well = self.is_well;
         let mut why = String::new();
         for left in (0..tries).rev() {
-            let sending = self.exporter.export(spans.clone());
+            // Made anew for another try: most batches are taken at the first, and a copy costs as much as they do.
+            let spans: Vec<SpanData> = batch.iter().flat_map(Finished::to_spans).collect();
+            let sending = self.exporter.export(spans);
             match tokio::time::timeout(PATIENCE, sending).await {
                 Ok(Ok(())) => {
                     self.is_well = true;

@@ -9,8 +9,8 @@ use pingora::http::RequestHeader;
 
 use crate::config::Loaded;
 use crate::config::facts::Facts;
-use crate::config::snapshot::{DialectName, Listener, NamedFile, Provider, Snapshot};
-use crate::core::catalog::{Endpoint, EndpointIx, ModelIx};
+use crate::config::snapshot::{Listener, NamedFile, Provider, Snapshot, UpstreamAuth};
+use crate::core::catalog::{Catalog, Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
 use crate::core::sticky::Places;
 use crate::edge::auth::Callers;
@@ -19,10 +19,13 @@ use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
 use crate::edge::probe::Probe;
 use crate::edge::routes::Routes;
+use crate::edge::sign::Signer;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Names, Telemetry};
 use crate::edge::template::Template;
 use crate::edge::tls::{FileError, Identity};
-use crate::wire::openai::operation::Operation;
+use crate::wire::dialect::Target;
+use crate::wire::dialects::{Ask, Dialect};
+use crate::wire::path_segment::path_segment;
 
 /// The generation that serves, and the only place to get it.
 pub type Current = Arc<ArcSwap<Generation>>;
@@ -38,6 +41,10 @@ pub struct Generation {
     /// The files that the configuration names.
     files: Vec<NamedFile>,
     pub health: Health,
+    /// The dialects that all endpoints speak, a bit each.
+    common: u8,
+    /// Those that requests are translated to.
+    targets: Vec<Dialect>,
     pub callers: Callers,
     pub routes: Routes,
     /// Of the providers that are checked actively.
@@ -58,8 +65,9 @@ pub struct Generation {
 pub struct Upstream {
     /// The host to look up, or the peer itself where the base URL holds an address.
     pub place: Place,
-    /// The heads of its requests but for the length and what the client adds, one an operation.
-    heads: [Arc<Template>; Operation::ALL.len()],
+    heads: Heads,
+    /// Where its requests are signed one by one.
+    pub(crate) signer: Option<Signer>,
     metrics: EndpointMetrics,
 }
 
@@ -75,10 +83,63 @@ pub enum BuildError {
     },
 }
 
+/// The heads of an endpoint's requests, but for the length and what the client adds.
+#[derive(Debug)]
+struct Heads {
+    /// Of requests in a dialect that its provider speaks, at the place of what is asked.
+    untouched: [Option<Arc<Template>>; Ask::ALL.len()],
+    /// What other requests are translated to.
+    dialect: Dialect,
+    /// Of those: for one answer, and for a stream.
+    translated: [Arc<Template>; 2],
+}
+
+/// How a request gets to an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    /// As the client wrote it.
+    Untouched(&'a Arc<Template>),
+    Translated(Dialect, &'a Arc<Template>),
+}
+
 impl Upstream {
-    /// The head of a request for `operation`.
-    pub fn head(&self, operation: Operation) -> &Arc<Template> {
-        &self.heads[operation.index()]
+    /// How a request gets there.
+    pub(crate) fn way(&self, ask: Ask, stream: bool) -> Way<'_> {
+        match &self.heads.untouched[ask.index()] {
+            Some(head) => Way::Untouched(head),
+            None => self.translated(stream),
+        }
+    }
+
+    /// How a request in another dialect gets there.
+    pub(crate) fn translated(&self, stream: bool) -> Way<'_> {
+        let [whole, events] = &self.heads.translated;
+        Way::Translated(self.heads.dialect, if stream { events } else { whole })
+    }
+}
+
+impl<'a> Way<'a> {
+    /// The head, for the model that it was made for.
+    pub(crate) fn head(self) -> &'a Arc<Template> {
+        let (Way::Untouched(template) | Way::Translated(_, template)) = self;
+        template
+    }
+
+    /// The head, for a model that the provider calls `model`.
+    pub(crate) fn template(
+        self,
+        provider: &Provider,
+        (ask, stream): (Ask, bool),
+        model: &str,
+    ) -> Arc<Template> {
+        let template = self.head();
+        let target = Target { model, stream };
+        let path = match self {
+            Way::Untouched(_) => untouched_path(provider, ask, model),
+            Way::Translated(dialect, _) => translated_path(provider, dialect, &target),
+        };
+        let moved = template.moved(&path);
+        moved.map_or_else(|| template.clone(), Arc::new)
     }
 }
 
@@ -115,6 +176,8 @@ impl Generation {
             number: previous.map_or(1, |old| old.number + 1),
             hash: loaded.hash,
             callers: Callers::new(&snapshot.callers),
+            common: common(&snapshot.catalog),
+            targets: targets(&snapshot.catalog),
             health,
             identities,
             routes,
@@ -149,6 +212,23 @@ impl Generation {
     /// The prepared upstream of an endpoint.
     pub fn upstream(&self, endpoint: EndpointIx) -> &Upstream {
         &self.upstreams[endpoint.get()]
+    }
+
+    /// Whether every endpoint takes requests that are written so.
+    pub(crate) fn all_speak(&self, tongue: u8) -> bool {
+        1_u8.checked_shl(tongue.into())
+            .is_some_and(|bit| self.common & bit != 0)
+    }
+
+    /// What requests are translated to that an endpoint does not take as they are.
+    pub(crate) fn targets(&self) -> &[Dialect] {
+        &self.targets
+    }
+
+    /// The provider of an endpoint.
+    pub(crate) fn provider_of(&self, endpoint: EndpointIx) -> Option<&Provider> {
+        let name = &self.snapshot.catalog.endpoint(endpoint).provider;
+        self.snapshot.providers.get(name)
     }
 
     /// Every endpoint.
@@ -217,29 +297,62 @@ fn upstream(
     Ok(Upstream {
         place: place(&endpoint.provider, provider, standings)?,
         heads: heads(provider, endpoint).map_err(|what| header_error(&what))?,
+        signer: signer(provider, endpoint),
         metrics: telemetry.metrics.endpoint(snapshot, at),
     })
 }
 
-/// The heads of all requests to an endpoint, each at its operation's place. The error names what cannot be sent.
-fn heads(
-    provider: &Provider,
-    endpoint: &Endpoint,
-) -> Result<[Arc<Template>; Operation::ALL.len()], String> {
-    let [chat, completions, embeddings] = Operation::ALL;
-    Ok([
-        head(provider, endpoint, chat)?,
-        head(provider, endpoint, completions)?,
-        head(provider, endpoint, embeddings)?,
-    ])
+fn targets(catalog: &Catalog) -> Vec<Dialect> {
+    let is_target = |dialect: &Dialect| {
+        let position = dialect.position();
+        let mut endpoints = catalog.endpoints().iter();
+        endpoints.any(|endpoint| endpoint.tongues.first() == position)
+    };
+    Dialect::ALL.into_iter().filter(is_target).collect()
 }
 
-fn head(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    operation: Operation,
-) -> Result<Arc<Template>, String> {
-    let path = format!("{}{}", provider.base.path, path(provider, operation));
+fn signer(provider: &Provider, endpoint: &Endpoint) -> Option<Signer> {
+    let UpstreamAuth::SigV4(signing) = &provider.auth else {
+        return None;
+    };
+    let (_, secret) = provider
+        .keys
+        .iter()
+        .find(|(name, _)| *name == endpoint.key)?;
+    secret.as_ref().map(|secret| Signer::new(signing, secret))
+}
+
+/// The dialects that all endpoints speak, a bit each at its position.
+fn common(catalog: &Catalog) -> u8 {
+    let spoken_by_all = |tongue: u8| catalog.endpoints().iter().all(|it| it.tongues.has(tongue));
+    let positions = Dialect::ALL.iter().map(|dialect| dialect.position());
+    positions
+        .filter(|it| spoken_by_all(*it))
+        .fold(0, |set, it| set | 1 << it)
+}
+
+/// The heads of all requests to an endpoint. The error names what cannot be sent.
+fn heads(provider: &Provider, endpoint: &Endpoint) -> Result<Heads, String> {
+    let model = endpoint.upstream_model.as_str();
+    let mut untouched = [const { None }; Ask::ALL.len()];
+    let spoken = |ask: &Ask| provider.dialects.contains(&ask.dialect());
+    for ask in Ask::ALL.into_iter().filter(spoken) {
+        let path = untouched_path(provider, ask, model);
+        untouched[ask.index()] = Some(head(provider, endpoint, &path)?);
+    }
+    let dialect = *provider.dialects.first().unwrap_or(&Dialect::OpenAi);
+    let translated = |stream| {
+        let path = translated_path(provider, dialect, &Target { model, stream });
+        head(provider, endpoint, &path)
+    };
+    Ok(Heads {
+        untouched,
+        dialect,
+        translated: [translated(false)?, translated(true)?],
+    })
+}
+
+fn head(provider: &Provider, endpoint: &Endpoint, path: &str) -> Result<Arc<Template>, String> {
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
     insert(&mut head, "host", &provider.base.authority())?;
@@ -249,8 +362,18 @@ fn head(
     Ok(Arc::new(Template::new(head)))
 }
 
-fn path(provider: &Provider, operation: Operation) -> &'static str {
-    match provider.dialects.first() {
-        Some(DialectName::OpenAi) | None => operation.path(),
-    }
+fn untouched_path(provider: &Provider, ask: Ask, model: &str) -> String {
+    below_root(provider, model, ask.path().to_owned())
+}
+
+fn translated_path(provider: &Provider, dialect: Dialect, target: &Target<'_>) -> String {
+    below_root(provider, target.model, dialect.upstream().path(target))
+}
+
+fn below_root(provider: &Provider, model: &str, path: String) -> String {
+    let path = match &provider.path {
+        Some(pattern) => pattern.path(&path_segment(model), &path),
+        None => path,
+    };
+    format!("{}{path}", provider.base.path)
 }

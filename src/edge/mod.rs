@@ -9,6 +9,7 @@ mod sparing;
 pub mod lifecycle;
 pub mod dns;
 pub mod auth;
+mod sign;
 pub mod tls;
 pub mod balance;
 pub mod peer;

@@ -232,7 +232,8 @@ pub(crate) fn identify(
                 insert(head, "authorization", &value)?;
             }
             UpstreamAuth::Header(name) => insert(head, name, secret.expose())?,
-            UpstreamAuth::None => {}
+            // A signature is made for each request.
+            UpstreamAuth::SigV4(_) | UpstreamAuth::None => {}
         }
     }
     Ok(())

@@ -144,6 +144,9 @@ pub fn reason(reject: Reject) -> String {
         }
         Reject::OutputTooShort => "max_tokens is more than the model's max_output".to_owned(),
         Reject::Unsupported(what) => format!("the model does not support {}", what.as_str()),
+        Reject::Unsayable(field) => {
+            format!("its provider's dialect cannot carry '{field}'")
+        }
         Reject::TooExpensive => "one attempt would cost more than max_cost".to_owned(),
         Reject::PriceUnknown => "its price is unknown and the policy has a max_cost".to_owned(),
         Reject::PinnedElsewhere => {

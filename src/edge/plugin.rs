@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::config::Loaded;
 use crate::config::diff::Diff;
 use crate::core::time::Time;
-use crate::edge::admin::{Admin, Port, Reloads, Sessions};
+use crate::edge::admin::{Admin, Historian, Port, Reloads, Sessions};
 use crate::edge::checks::Checks;
 use crate::edge::clock::Clock;
 use crate::edge::dns::Resolver;
@@ -126,6 +126,7 @@ impl Mainstay {
             Box::new(self.keep_service()),
             Box::new(self.probe_service()),
             Box::new(self.export_service()),
+            Box::new(self.history_service()),
         ]
     }
 
@@ -243,6 +244,16 @@ impl Mainstay {
             resolver: self.resolver.clone(),
         };
         background_service("traces", exporter)
+    }
+
+    /// Notes where endpoints stand, for status pages that are opened later.
+    pub(crate) fn history_service(&self) -> GenBackgroundService<Historian> {
+        let historian = Historian {
+            current: self.gateway.current.clone(),
+            clock: self.gateway.clock,
+            telemetry: self.gateway.telemetry.clone(),
+        };
+        background_service("history", historian)
     }
 
     /// Writes health to its file now, where the configuration names one: the last thing before a process ends, as the

@@ -102,14 +102,18 @@ impl Probe {
             }
             Err(evidence) => (classify(&evidence, false), retry_after(&evidence)),
         };
-        self.end(class, retry_after);
+        if self.end(class, retry_after) {
+            let series = self.generation.endpoint_metrics(self.endpoint);
+            series.count_trip(class);
+        }
         let endpoint = self.generation.id(self.endpoint);
         tracing::debug!(endpoint, outcome = class.as_str(), "active probe");
         let metrics = &self.gateway.telemetry.metrics;
         metrics.probes.count(class == Class::Success);
     }
 
-    fn end(&mut self, class: Class, retry_after: Option<Duration>) {
+    /// Tells health. Returns whether the probe tripped a breaker.
+    fn end(&mut self, class: Class, retry_after: Option<Duration>) -> bool {
         self.ended = true;
         let end = ActiveEnd {
             errand: self.errand,
@@ -121,7 +125,7 @@ impl Probe {
         let now = self.gateway.clock.now();
         self.generation
             .health
-            .end_active_probe(self.endpoint, &end, now);
+            .end_active_probe(self.endpoint, &end, now)
     }
 
     /// What it cost goes to nobody's request.

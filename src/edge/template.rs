@@ -47,6 +47,16 @@ impl Template {
         Self { head, lines }
     }
 
+    /// The same for another path; `None` where that is no path, or the same.
+    pub(crate) fn moved(&self, path: &str) -> Option<Self> {
+        if self.head.raw_path() == path.as_bytes() {
+            return None;
+        }
+        let mut head = self.head.clone();
+        head.set_raw_path(path.as_bytes()).ok()?;
+        Some(Self::new(head))
+    }
+
     /// As another protocol needs it.
     pub fn head(&self) -> &RequestHeader {
         &self.head

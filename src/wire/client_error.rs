@@ -10,6 +10,17 @@ use crate::core::outcome::{Class, ErrorFacts};
 /// Where every endpoint is drained, or left out of the plan.
 const NOBODY: &str = "no endpoint of the model takes requests at present";
 
+/// Whose clients are spoken to, by the path they use: what an error looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skin {
+    /// `/v1`
+    OpenAi,
+    /// `/api/v1`
+    OpenRouter,
+    /// `/v1/messages`
+    Anthropic,
+}
+
 /// An error for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientError {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::core::exchange::StreamEvent;
 use crate::core::outcome::ErrorFacts;
-use crate::wire::client_error::{ClientError, RequestError};
+use crate::wire::client_error::{ClientError, RequestError, Skin};
 use crate::wire::hub::{Answer, Event, Request};
 
 /// How requests of a dialect are sent, and what comes back is read.
@@ -34,7 +34,16 @@ pub trait Upstream: Debug + Sync {
     /// The request cannot be sent in this dialect.
     fn losses(&self, request: &Request) -> Result<Vec<&'static str>, Unsupported>;
 
-    /// The body for an upstream that calls the model `model`. What [`Upstream::losses`] names is not in it.
+    /// [`Upstream::losses`] where they depend on the model too, by the provider's name for it.
+    ///
+    /// # Errors
+    /// The request cannot be sent in this dialect.
+    fn losses_for(&self, request: &Request, model: &str) -> Result<Vec<&'static str>, Unsupported> {
+        let _ = model;
+        self.losses(request)
+    }
+
+    /// The body for an upstream that calls the model `model`. What [`Upstream::losses_for`] names is not in it.
     fn write_request(&self, request: &Request, model: &str) -> Bytes;
 
     /// Reads a complete answer of status 200.
@@ -108,6 +117,8 @@ pub struct Reply<'a> {
     pub now: u64,
     /// The client asked for the usage of a stream; only chat leaves the choice.
     pub usage: bool,
+    /// Whose clients are spoken to.
+    pub skin: Skin,
 }
 
 /// How events are told apart in a stream.

@@ -4,13 +4,13 @@
 
 mod hints;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use serde_json::Value;
 
 use crate::core::outcome::ErrorFacts;
-use crate::wire::retry_after::{in_prose, retry_after};
+use crate::wire::retry_after::{in_prose, in_span, retry_after};
 
 /// Characters of a message that are kept.
 const MESSAGE_MAX: usize = 300;
@@ -19,15 +19,31 @@ const BODY_MAX: usize = 64 * 1024;
 
 /// Reads an answer with an error status.
 pub fn error_facts(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> ErrorFacts {
-    let mut facts = said(body).into_facts(status);
-    facts.retry_after = retry_after(headers, &facts.message, now);
+    let mut said = said(body);
+    said.kind = said.kind.or_else(|| type_in(headers));
+    let mut facts = said.into_facts(status);
+    let told = retry_after(headers, &facts.message, now);
+    facts.retry_after = told.or(facts.retry_after);
     facts
 }
 
 /// Reads an error that came inside an answer of status 200.
 pub fn error_in_answer(json: &[u8]) -> ErrorFacts {
     let mut facts = said(json).into_facts(200);
-    facts.retry_after = in_prose(&facts.message);
+    facts.retry_after = in_prose(&facts.message).or(facts.retry_after);
+    facts
+}
+
+/// Reads an error of a stream whose framing names its type; the data is the error itself.
+pub(in crate::wire) fn error_in_frame(name: &str, json: &[u8]) -> ErrorFacts {
+    let mut said = said(json);
+    let kind = clipped(name);
+    if said.message.is_empty() {
+        said.message.clone_from(&kind);
+    }
+    said.kind = Some(kind);
+    let mut facts = said.into_facts(200);
+    facts.retry_after = in_prose(&facts.message).or(facts.retry_after);
     facts
 }
 
@@ -53,6 +69,8 @@ struct Said {
     code: Option<String>,
     kind: Option<String>,
     param: Option<String>,
+    /// In a field of the error's own.
+    retry_after: Option<Duration>,
 }
 
 fn said(body: &[u8]) -> Said {
@@ -110,6 +128,7 @@ impl Said {
             code: text_at(error, "code"),
             kind,
             param: text_at(error, "param"),
+            retry_after: retry_delay(error),
         }
     }
 
@@ -123,13 +142,20 @@ impl Said {
         ErrorFacts {
             status,
             hint,
-            retry_after: None,
+            retry_after: self.retry_after,
             message: clipped(&self.message),
             code: self.code,
             kind: self.kind,
             param: self.param,
         }
     }
+}
+
+/// Google's `RetryInfo`, one of an error's details. Recorded: gemini, 429.
+fn retry_delay(error: &Value) -> Option<Duration> {
+    let details = error.get("details")?.as_array()?;
+    let delay = |detail: &Value| in_span(detail.get("retryDelay")?.as_str()?);
+    details.iter().find_map(delay)
 }
 
 /// A field's text or number, as short text.
@@ -153,6 +179,13 @@ fn words(json: &Value) -> Option<String> {
     }
 }
 
+/// The type that AWS says in a header, without the address behind it. Recorded: bedrock.
+fn type_in(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("x-amzn-errortype")?.to_str().ok()?;
+    let name = value.split(':').next().unwrap_or_default();
+    (!name.is_empty()).then(|| clipped(name))
+}
+
 /// A body that is not JSON: its title where it is a page, nothing where it has none, else its text.
 fn prose(body: &[u8]) -> String {
     let body = body.get(..BODY_MAX).unwrap_or(body);
@@ -173,8 +206,6 @@ fn clipped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::core::outcome::Hint;
 
@@ -272,6 +303,50 @@ mod tests {
         let bytes = [&b"x".repeat(70_000)[..], b"\xff"].concat();
         let found = error_facts(500, &HeaderMap::new(), &bytes, SystemTime::UNIX_EPOCH);
         assert_eq!(found.message.len(), 300);
+    }
+
+    #[test]
+    fn awss_type_stands_in_a_header_or_in_the_framing() {
+        let mut headers = HeaderMap::new();
+        let value =
+            "ServiceQuotaExceededException:http://internal.amazon.com/coral/com.amazon.bedrock/";
+        headers.insert("x-amzn-errortype", value.parse().unwrap());
+        let now = SystemTime::UNIX_EPOCH;
+        let found = error_facts(400, &headers, br#"{"message":"no"}"#, now);
+        assert_eq!(found.kind.as_deref(), Some("ServiceQuotaExceededException"));
+        assert_eq!(found.hint, Some(Hint::RateLimited));
+        let words = r#"{"message":"Too many tokens, please wait before trying again."}"#;
+        let long = r#"{"message":"Input is too long for requested model."}"#;
+        let table = [
+            ("throttlingException", words, Some(Hint::RateLimited)),
+            ("serviceUnavailableException", "", Some(Hint::Overloaded)),
+            ("modelStreamErrorException", "{}", Some(Hint::ServerError)),
+            ("internalServerException", "{}", Some(Hint::ServerError)),
+            ("modelTimeoutException", "{}", Some(Hint::ServerError)),
+            ("validationException", "{}", Some(Hint::InvalidRequest)),
+            ("validationException", long, Some(Hint::ContextTooLong)),
+            ("InternalError", "{}", Some(Hint::ServerError)),
+            ("newException", "{}", None),
+        ];
+        for (name, payload, hint) in table {
+            let facts = error_in_frame(name, payload.as_bytes());
+            assert_eq!(facts.hint, hint, "{name} {payload}");
+            assert_eq!((facts.status, facts.kind.as_deref()), (200, Some(name)));
+            assert!(!facts.message.is_empty());
+        }
+    }
+
+    #[test]
+    fn googles_wait_stands_among_the_details() {
+        let body = r#"{"error":{"code":429,"message":"no","details":[{"@type":"x"},{"retryDelay":"34.4s"}]}}"#;
+        let wait = Some(Duration::from_millis(34_400));
+        assert_eq!(facts(429, body).retry_after, wait);
+        assert_eq!(error_in_answer(body.as_bytes()).retry_after, wait);
+        let in_words = body.replace("no", "Please retry in 2s.");
+        assert_eq!(
+            facts(429, &in_words).retry_after,
+            Some(Duration::from_secs(2))
+        );
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub(crate) fn in_prose(message: &str) -> Option<Duration> {
         .map(|wait| wait.min(LONGEST))
 }
 
+/// Reads a wait that stands alone: Google's `retryDelay`, `34.4s`.
+pub(crate) fn in_span(text: &str) -> Option<Duration> {
+    span(text).map(|wait| wait.min(LONGEST))
+}
+
 fn positive(value: &str, unit_seconds: f64) -> Option<Duration> {
     let number = value.parse::<f64>().ok()?;
     seconds(number * unit_seconds)

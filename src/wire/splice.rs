@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use crate::wire::rope::Rope;
 
@@ -31,6 +32,72 @@ pub(crate) fn splice<'a>(body: &Bytes, edits: impl IntoIterator<Item = &'a Edit>
 pub(crate) fn span_of(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
+}
+
+/// The `whole` with the model that `part` of it names called `model`; `None` where it is called so, or where no
+/// model is named. `find` finds the name in a JSON text.
+pub(crate) fn renamed(
+    whole: &Bytes,
+    part: &[u8],
+    model: &str,
+    find: impl for<'a> FnOnce(&'a str) -> Option<&'a RawValue>,
+) -> Option<Bytes> {
+    let json = std::str::from_utf8(part).ok()?;
+    let named = find(json).filter(|named| named.get().starts_with('"'))?;
+    let with = serde_json::to_string(model).ok()?;
+    if named.get() == with {
+        return None;
+    }
+    let offset = part.as_ptr() as usize - whole.as_ptr() as usize;
+    let at = span_of(json, named.get());
+    let edit = Edit {
+        at: at.start + offset..at.end + offset,
+        with: with.into(),
+    };
+    Some(splice(whole, [&edit]).into_bytes())
+}
+
+/// Finds what to remove with a member of a list or an object so that the commas still fit: the comma before it, or,
+/// as long as no member was kept, the one after it.
+#[derive(Debug)]
+pub(crate) struct Cut<'a> {
+    text: &'a str,
+    /// Where the member before ended.
+    from: usize,
+    kept_one: bool,
+}
+
+// === impl Cut ===
+
+impl<'a> Cut<'a> {
+    /// Begins behind the bracket or brace at `open`.
+    pub(crate) fn behind(text: &'a str, open: usize) -> Self {
+        Self {
+            text,
+            from: open + 1,
+            kept_one: false,
+        }
+    }
+
+    /// The next member, which ends there, stays.
+    pub(crate) fn keep(&mut self, end: usize) {
+        self.from = end;
+        self.kept_one = true;
+    }
+
+    /// What goes with the next member, which ends there.
+    pub(crate) fn remove(&mut self, end: usize) -> Range<usize> {
+        let mut until = end;
+        if !self.kept_one {
+            let rest = self.text.as_bytes().get(end..).unwrap_or_default();
+            let blanks = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
+            let comma = blanks.count();
+            if rest.get(comma) == Some(&b',') {
+                until = end + comma + 1;
+            }
+        }
+        std::mem::replace(&mut self.from, until)..until
+    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ def script(name):
         if fault is None or (name == "second" and odd not in SICK_AT_SECOND):
             continue
         models.update({f"{suite}_{odd}/{way}": fault for suite in SUITES for way in WAYS})
+    models["sdk-broken"] = {"kind": "error_event", "at": 5, "body": "overloaded"}  # asked of the mock directly
     return {
         "name": name,
         "keys": [PROVIDER_KEY],

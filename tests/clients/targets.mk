@@ -6,7 +6,7 @@ CLIENTS_PYTHON := $(CLIENTS)/.venv/.installed
 CLIENTS_NODE := $(CLIENTS)/node/node_modules/.installed
 
 .PHONY: clients
-clients: $(CLIENTS_PYTHON) $(CLIENTS_NODE) ## run the SDKs of OpenAI, LangChain and OpenRouter against the program
+clients: $(CLIENTS_PYTHON) $(CLIENTS_NODE) ## run the SDKs of OpenAI, LangChain, OpenRouter and other providers against the program
 	$(CARGO) build --locked
 	$(CLIENTS)/.venv/bin/python $(CLIENTS)/fleet.py
 

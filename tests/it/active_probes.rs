@@ -43,6 +43,17 @@ async fn an_endpoint_without_traffic_comes_back_by_probes_of_our_own() {
         assert!(begun.elapsed() < Duration::from_secs(20), "no probe failed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // The trip of a client's request, and that of the probe which found it still down.
+    let open = [("provider", "first"), ("to", "open"), ("reason", "error")];
+    let trips = "mainstay_endpoint_transitions_total";
+    let begun = Instant::now();
+    while proxy.metrics().await.sum(trips, &open) < 2.0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "a probe's trip is not told"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let attempts = "mainstay_attempts_total";
     let before = proxy.metrics().await.sum(attempts, &[]);
     first.set(fast());

@@ -1,6 +1,7 @@
 //! The verbs of the command line by their exit codes and what they print.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Output;
 
 use crate::harness::{Config, closed_port, fast, mock, run};
@@ -36,6 +37,49 @@ fn check_says_what_a_good_file_holds() {
     assert!(stdout.contains("mainstay.yaml: ok"), "{stdout}");
     assert!(stdout.contains("t/m@one/default"), "{stdout}");
     assert!(!stdout.contains("sk-upstream"), "{stdout}");
+}
+
+#[test]
+fn check_says_what_comes_from_the_catalogue() {
+    let settings = |price: &str| {
+        let text = format!(
+            "providers: {{ openai: {{ preset: openai, keys: [{{ value: sk-test }}] }} }}\n\
+             models: {{ openai/gpt-5-mini: {{ endpoints: [{{ provider: openai, {price} }}] }} }}\n"
+        );
+        texts(&verb(&["check"], &text)).0
+    };
+    let filled = settings("");
+    assert!(
+        filled.contains("per million tokens from the catalogue"),
+        "{filled}"
+    );
+    assert!(filled.contains("supports [tools"), "{filled}");
+    assert!(filled.contains("litellm"), "{filled}");
+    let written = settings("price: { prompt: 1, completion: 2 }");
+    assert!(
+        written.contains("1 + 2 USD per million tokens;"),
+        "{written}"
+    );
+}
+
+#[test]
+fn models_are_searched_and_presets_listed() {
+    let listed = |arguments: &[&str], word: &str| {
+        let output = run(arguments, Path::new(word));
+        (output.status.code(), texts(&output).0)
+    };
+    let (code, text) = listed(&["models", "OpenAI"], "gpt-5-mini");
+    assert!(code == Some(0) && text.contains("gpt-5-mini"), "{text}");
+    assert!(!text.contains("claude"), "{text}");
+    let (_, json) = listed(&["models", "--format", "json"], "gpt-5-mini");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["models"][0]["context_length"].is_u64() && json["date"].is_string());
+    let (code, text) = listed(&["models", "--presets"], "anthropic");
+    assert_eq!(code, Some(0));
+    for told in ["x-api-key", "https://api.anthropic.com/v1", "https://docs."] {
+        assert!(text.contains(told), "{text}");
+    }
+    assert_eq!(listed(&["models"], "no-such-model").0, Some(1));
 }
 
 /// A warning is an error where it is asked for, and programs get the same as people.

@@ -113,10 +113,18 @@ impl Proxy {
         Self::run(folder, path, command.env("RUST_LOG", "debug"))
     }
 
+    /// Runs with its access log going there.
+    pub(crate) fn start_writing(config: &str, to: Stdio) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mainstay.yaml");
+        std::fs::write(&path, config).unwrap();
+        Self::run(folder, path, command(&["run", "-c"]).stdout(to))
+    }
+
     fn run(folder: tempfile::TempDir, path: PathBuf, command: &mut Command) -> Self {
         let mut child = command.arg(&path).spawn().unwrap();
         let stderr = Lines::of(child.stderr.take().unwrap());
-        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stdout = child.stdout.take().map(Lines::of).unwrap_or_default();
         let mut proxy = Self {
             child,
             data: anywhere(),

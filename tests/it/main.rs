@@ -45,6 +45,7 @@ mod slow_drip;
 mod keepalive;
 mod authority;
 mod tls;
+mod dialects;
 mod downstream_tls;
 mod upstream_h1;
 mod upstream_h2;

@@ -183,12 +183,74 @@ async fn a_failure_and_a_break_are_told_with_what_they_wasted() {
         );
         assert_eq!(told["attempts"][0]["wasted_usd"], told["wasted_usd"]);
     }
-    let refused = proxy.send(&Request::chat("t/nobody")).await;
-    assert_eq!(refused.status, 404);
-    let unknown = proxy
-        .admin_get(&format!("/api/requests/{}", id(&refused)))
-        .await;
-    assert_eq!(unknown.status, 404, "no exchange began");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_before_a_plan_is_told_too_and_pushes_nothing_out() {
+    let good = mock(fast()).await;
+    let config = Config::new().provider("good", good.addr());
+    let proxy = config
+        .model("t/m", &["good"])
+        .server("max_body: 4KiB")
+        .top("auth: { keys: [{ name: app, key: client-key-1 }] }")
+        .top("telemetry: { requests: 20 }")
+        .start();
+    let post = |body: String| Request::post("/v1/chat/completions", body).key("client-key-1");
+    let cases = [
+        (Request::chat("t/m").key("a-guess-77"), 401, "key", None),
+        (post("{ not json: Erika".to_owned()), 400, "request", None),
+        (
+            Request::chat("t/nobody").key("client-key-1"),
+            404,
+            "model",
+            Some("t/nobody"),
+        ),
+        (
+            post(format!("{{\"x\":\"{}\"}}", "y".repeat(8_000))),
+            413,
+            "too_large",
+            None,
+        ),
+    ];
+    let well = Request::chat("t/m").key("client-key-1");
+    assert_eq!(proxy.send(&well).await.status, 200);
+    for (request, status, cause, model) in cases {
+        let refused = proxy.send(&request).await;
+        assert_eq!(refused.status, status);
+        let told = explained(&proxy, id(&refused)).await;
+        assert_eq!(told["result"], "refused", "{told}");
+        assert_eq!(told["status"], status);
+        assert_eq!(told["model"].as_str(), model);
+        assert!(
+            told["error"].is_string() && told["at"].is_string(),
+            "{told}"
+        );
+        let text = told.to_string();
+        assert!(
+            !text.contains("a-guess-77") && !text.contains("Erika"),
+            "{text}"
+        );
+        proxy
+            .counts("mainstay_refused_requests_total", &[("cause", cause)], 1.0)
+            .await;
+    }
+    let all = list(&proxy, "").await;
+    let results: Vec<&str> = all
+        .iter()
+        .map(|one| one["result"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        results,
+        ["refused", "refused", "refused", "refused", "answered"]
+    );
+    assert!(list(&proxy, "?recovered=1").await.is_empty());
+    // Somebody guesses keys.
+    for _ in 0..40 {
+        proxy.send(&Request::chat("t/m").key("another-guess")).await;
+    }
+    let all = list(&proxy, "").await;
+    assert_eq!(all.len(), 6, "a quarter of 20, and what was answered");
+    assert_eq!(all[5]["result"], "answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -380,7 +442,7 @@ async fn nothing_of_the_content_and_no_secret_is_kept() {
     let told = explained(&proxy, "one").await;
     assert_eq!(told["key"], "app");
     let message = told["attempts"][0]["evidence"]["message"].as_str().unwrap();
-    assert!(message.starts_with("bad key [redacted] and"), "{message}");
+    assert!(message.starts_with("bad key … and …"), "{message}");
     let shown = [
         told.to_string(),
         Value::from(list(&proxy, "").await).to_string(),

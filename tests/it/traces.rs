@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::harness::{Config, Proxy, anywhere, closed_port, eventually, failing, fast, mock};
-use crate::raw::{BOTH, PATIENCE, Request};
+use crate::raw::{BOTH, H1, PATIENCE, Request};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -353,4 +353,51 @@ async fn a_collector_that_never_answers_holds_nobody_up() {
         proxy.ended(Duration::from_secs(10)).await.success(),
         "it ends in time"
     );
+}
+
+/// More than wait in memory and in a batch (2048 and 256).
+const TOO_MANY: usize = 2_600;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_that_find_no_room_are_dropped_and_counted_and_requests_are_answered() {
+    let silent = Collector::start(false).await;
+    let (_mocks, traced) = config(silent.address, "").await;
+    let untraced = traced.text().replace("telemetry:", "x-telemetry:");
+    let (traced, untraced) = (traced.start(), Proxy::start(&untraced));
+    let (with, without) = (many(&traced).await, many(&untraced).await);
+    // The last hundredth is compared: a queue that blocks would show in the last hundreds.
+    let last = |took: &[Duration]| took[took.len() * 99 / 100];
+    assert!(
+        last(&with) < last(&without) * 5 + Duration::from_millis(250),
+        "{:?} instead of {:?}",
+        last(&with),
+        last(&without)
+    );
+    // Of each exchange its own and that of its attempt; batches that time out are counted later.
+    let dropped = traced.metrics().await;
+    let dropped = dropped.sum("mainstay_spans_dropped_total", &[]);
+    assert!(
+        dropped >= 2.0 * (2_600.0 - 2_048.0 - 2.0 * 256.0),
+        "{dropped}"
+    );
+}
+
+/// Asks so often, a few at a time. Returns how long each took, in order of time.
+async fn many(proxy: &Proxy) -> Vec<Duration> {
+    let mut clients = JoinSet::new();
+    let at = proxy.data;
+    for _ in 0..8 {
+        clients.spawn(async move {
+            let (mut client, mut took) = (H1::connect(at).await, Vec::new());
+            for _ in 0..TOO_MANY / 8 {
+                let begun = Instant::now();
+                assert_eq!(client.call(&Request::chat("t/well")).await.status, 200);
+                took.push(begun.elapsed());
+            }
+            took
+        });
+    }
+    let mut took = clients.join_all().await.concat();
+    took.sort_unstable();
+    took
 }

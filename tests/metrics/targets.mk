@@ -26,6 +26,14 @@ metrics-pictures: ## the same, and draw docs/img/*.svg from it
 	tools=$(METRICS_TOOLS) && \
 		$(PYTHON) tests/metrics/run.py --tools $$tools --pictures docs/img
 
+# Who tries it gets one of the numbered folders, docs/runbook.md and docs/operating.md, and no more.
+.PHONY: runbook-trial
+runbook-trial: ## stage five incidents, and what the one who is woken sees of each: pictures in target/trial (chromium)
+	$(CARGO) build --locked --bin mainstay
+	@sh tests/page/prereqs.sh
+	rm -rf target/trial
+	tools=$(METRICS_TOOLS) && $(PYTHON) tests/metrics/trial.py --tools $$tools --into target/trial
+
 .PHONY: dashboards-types
 dashboards-types: ## the dashboards against the types of @grafana/schema (npm)
 	mkdir -p target/grafana-types

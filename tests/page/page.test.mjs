@@ -94,6 +94,51 @@ test("a trip shows within a second, and a drain, a reload and an explanation wor
   });
 });
 
+test("a recovery is drawn as it was, and the lines begin before the page", async () => {
+  const stage = await Stage.open();
+  await within(stage, async () => {
+    for (let asked = 0; asked < 3; asked += 1) assert.equal(await stage.ask(), 200);
+    // The first answers 503 after a while, so that its bar has a length.
+    await stage.fault({ kind: "status", status: 503, delay: "300ms" });
+    assert.equal(await stage.ask(), 200);
+    const history = async () => (await fetch(`${stage.admin}/api/history`)).json();
+    await eventually("two moments", async () => (await history()).at.length >= 2, 20_000);
+    const { page, wrong } = await open(stage);
+
+    await eventually("a recovery", async () => (await count(page, "#recoveries .waterfall")) === 1);
+    const [kept] = await (await fetch(`${stage.admin}/api/requests?recovered=1`)).json();
+    assert.deepEqual(kept.attempts.map((one) => one.endpoint), [FIRST, "t/m0@second/default"]);
+    const drawn = await page.$eval("#recoveries .waterfall", (waterfall) => {
+      const names = [...waterfall.querySelectorAll(".name")].map((name) => name.textContent);
+      const bars = [...waterfall.querySelectorAll(".track")].map((track) => {
+        const [whole, bar] = [track.getBoundingClientRect(), track.firstElementChild.getBoundingClientRect()];
+        return { class: track.firstElementChild.dataset.class, from: (bar.left - whole.left) / whole.width, to: (bar.right - whole.left) / whole.width, top: bar.top };
+      });
+      return { names, bars, text: waterfall.textContent };
+    });
+    assert.deepEqual(drawn.names, kept.attempts.map((one) => one.endpoint));
+    assert.deepEqual(drawn.bars.map((bar) => bar.class), kept.attempts.map((one) => one.class));
+    const end = kept.attempts[1].end_ms;
+    kept.attempts.forEach(({ start_ms: start, end_ms: over }, at) => {
+      const { from, to } = drawn.bars[at];
+      // A bar has at least a few pixels, however short the attempt.
+      assert.ok(Math.abs(from - start / end) < 0.02, `bar ${at} begins at ${from}, ${start} of ${end} ms`);
+      assert.ok(Math.abs(to - over / end) < 0.03, `bar ${at} ends at ${to}, ${over} of ${end} ms`);
+    });
+    assert.ok(kept.attempts[0].end_ms >= 300 && kept.attempts[1].start_ms >= kept.attempts[0].end_ms, JSON.stringify(kept));
+    assert.ok(drawn.bars[1].top > drawn.bars[0].top, "the first attempt is above the second");
+    assert.match(drawn.text, /overloaded|server error/);
+    assert.match(await text(page, "#recoveries li"), new RegExp(`t/m0 answered, ${kept.recovery_ms} ms lost`));
+
+    // What the process noted before the page was opened is there at once.
+    const points = await page.$eval(`tr[data-id="${FIRST}"] .spark path`, (path) => path.getAttribute("d").split(/[ML]/).length - 1);
+    assert.ok(points >= 3, `${points} points: those of the history and the page's own`);
+    const before = (await history()).endpoints[FIRST];
+    assert.ok(before.health.length >= 2 && before.p50.some((value) => value > 0), JSON.stringify(before));
+    assert.deepEqual(wrong, []);
+  });
+});
+
 test("with a token there is a form, a cookie that no script reads, and an end", async () => {
   const stage = await Stage.open({ admin: { token: "the-operators-token" } });
   await within(stage, async () => {

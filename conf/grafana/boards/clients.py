@@ -1,8 +1,8 @@
 """What clients feel: success, what recovery cost them, speed, and the objective."""
 
 from .parts import (
-    BLUE, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, explain, override, quantile, rate, target,
-    timeseries,
+    BLUE, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, explain, override, quantile, rate, right,
+    target, timeseries,
 )
 
 # The objective of the alerts: 99.9 % of requests answered whole.
@@ -11,13 +11,12 @@ BUDGET = 0.001
 
 def panels():
     recovered = (f"sum(rate(mainstay_recovered_requests_total{{{MODEL}}}{RANGE})) "
-                 f"/ sum(rate(mainstay_requests_total{{{MODEL}}}{RANGE}))")
-    right = {"custom__axisPlacement": "right"}
+                 f"/ (sum(rate(mainstay_requests_total{{{MODEL}}}{RANGE})) > 0)")
     succeeded = (f'sum by (model) (rate(mainstay_requests_total{{{MODEL}, result="answered"}}{RANGE})) / '
-                 f'sum by (model) (rate(mainstay_requests_total{{{MODEL}, result!="client_gone"}}{RANGE}))')
+                 f'(sum by (model) (rate(mainstay_requests_total{{{MODEL}, result!="client_gone"}}{RANGE})) > 0)')
     burn = "max by (model) (job_model:mainstay_requests_failed:ratio_rate{}{{" + MODEL + "}}) / " + str(BUDGET)
     each = (f"sum by (model) (rate(mainstay_request_attempts_sum{{{MODEL}}}{RANGE})) / "
-            f"sum by (model) (rate(mainstay_request_attempts_count{{{MODEL}}}{RANGE}))")
+            f"(sum by (model) (rate(mainstay_request_attempts_count{{{MODEL}}}{RANGE})) > 0)")
     return [
         timeseries(
             "Success",
@@ -27,18 +26,21 @@ def panels():
             thresholds=[{"color": RED, "value": None}, {"color": GREEN, "value": 1 - BUDGET}]),
         timeseries(
             "Requests by result",
-            "What clients got. failed: an error answer (callers' own bad requests included). broken: an answer that "
+            "What clients got, by model where it was no answer. failed: an error answer (callers' own bad requests included). broken: an answer that "
             "began and was cut, with an error. client_gone: hung up. Red or orange here is what users notice; all "
             "green while panels above are red is recovery at work.",
-            [target(rate("mainstay_requests_total", MODEL, "result"), "{{result}}")],
+            [target(rate("mainstay_requests_total", MODEL + ', result="answered"', "result"), "{{result}}", "A"),
+             target(rate("mainstay_requests_total", MODEL + ', result!="answered"', "model, result") + " > 0",
+                    "{{model}} {{result}}", "B")],
             "reqps", stack=True,
-            overrides=[colour("answered", GREEN), colour("failed", RED), colour("broken", ORANGE),
-                       colour("client_gone", GREY)]),
+            overrides=[colour("answered", GREEN)]
+            + [override(("byRegexp", f"/ {result}$/"), color={"mode": "fixed", "fixedColor": value})
+               for result, value in (("failed", RED), ("broken", ORANGE), ("client_gone", GREY))]),
         timeseries(
             "Burn of the error budget",
             "How many times faster than allowed the objective's 0.1 % is spent, over five minutes and over an hour. Above "
             "14.4 in both, the month's budget is gone in two days and somebody is woken. Needs the recording rules.",
-            [target(burn.format("5m"), "{{model}} 5m", "A"), target(burn.format("1h"), "{{model}} 1h", "B")], "short",
+            [target(burn.format("5m"), "{{model}} 5m", "A"), target(burn.format("1h"), "{{model}} 1h", "B")], "short", axis="times the budget",
             thresholds=[{"color": GREEN, "value": None}, {"color": ORANGE, "value": 6}, {"color": RED, "value": 14.4}],
             overrides=[override(("byRegexp", "/ 1h$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
         timeseries(
@@ -51,7 +53,7 @@ def panels():
             "percentunit",
             overrides=[colour("recovered", BLUE),
                        override(("byName", "time lost p95"), unit="s",
-                                color={"mode": "fixed", "fixedColor": ORANGE}, **right)]),
+                                color={"mode": "fixed", "fixedColor": ORANGE}, **right("seconds lost"))]),
         timeseries(
             "Time to first token",
             "From the attempt that answered, over all endpoints of a model: median and 95th percentile. What was lost to "
@@ -69,7 +71,7 @@ def panels():
         timeseries(
             "Attempts a request",
             "1 is a quiet day. At 2 every request fails once before it is answered, and upstreams bear twice the load.",
-            [target(each, "{{model}}")], "short", low=None),
+            [target(each, "{{model}}")], "short", axis="attempts / request", low=None),
         timeseries(
             "Fallbacks by trigger",
             "Requests that another model answered, and the class of failure that moved them. Answers here differ in "
@@ -87,8 +89,29 @@ def panels():
             "Retry budget",
             "Extra attempts that a model's pool can pay for. Near 0, what fails first fails for the client: nearly "
             "everything is failing, and more attempts would only add load.",
-            [target(f"min by (model) (mainstay_retry_budget_tokens{{{MODEL}}})", "{{model}}")], "short",
+            [target(f"min by (model) (mainstay_retry_budget_tokens{{{MODEL}}})", "{{model}}")], "short", axis="attempts",
             links=[explain()]),
+        timeseries(
+            "Refused before routing",
+            "Requests that got an error before any endpoint was considered; no other panel counts them. busy is ours: bodies "
+            "or exchanges at their limit. key, not_allowed, model, request: the callers'; a jump is a deployment of theirs, or a "
+            "key that was taken out here. `/api/requests` has the latest of them.",
+            [target("sum by (cause) (rate(mainstay_refused_requests_total" + RANGE + "))", "{{cause}}")],
+            "reqps", stack=True, overrides=[colour("busy", RED)]),
+        timeseries(
+            "Conversations",
+            "Answered turns of conversations: new, kept where the turn before went (its prompt cache is there), or moved. Many "
+            "moved: an endpoint is ill, and prompts are paid for in full again.",
+            [target(rate("mainstay_sticky_total", MODEL, "result"), "{{result}}")], "reqps", stack=True,
+            overrides=[colour("kept", GREEN), colour("new", GREY), colour("moved", ORANGE)]),
+        timeseries(
+            "Routes",
+            "What is passed on by path (files, audio, realtime), by the class of the status that clients got. 5xx and none are "
+            "failures; there is no fallback here.",
+            [target("sum by (route, status) (rate(mainstay_route_requests_total" + RANGE + "))", "{{route}} {{status}}")],
+            "reqps", stack=True,
+            overrides=[override(("byRegexp", f"/ {status}$/"), color={"mode": "fixed", "fixedColor": value})
+                       for status, value in (("2xx", GREEN), ("3xx", GREEN), ("4xx", GREY), ("5xx", RED), ("none", RED))]),
     ]
 
 

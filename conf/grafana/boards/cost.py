@@ -1,6 +1,6 @@
 """Cost and tokens: what is spent, on whom, and what for nothing."""
 
-from .parts import ENDPOINT, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, override, rate, target, timeseries
+from .parts import ENDPOINT, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, override, rate, right, target, timeseries
 
 
 def hourly(metric, by):
@@ -9,10 +9,9 @@ def hourly(metric, by):
 
 def panels():
     wasted, cost = "mainstay_endpoint_wasted_cost_usd_total", "mainstay_endpoint_cost_usd_total"
-    part = (f"sum(rate({wasted}{{{ENDPOINT}}}{RANGE})) / sum(rate({cost}{{{ENDPOINT}}}{RANGE}))")
+    part = (f"sum(rate({wasted}{{{ENDPOINT}}}{RANGE})) / (sum(rate({cost}{{{ENDPOINT}}}{RANGE})) > 0)")
     each = (f"sum by (model) (rate({cost}{{{MODEL}}}{RANGE})) / "
-            f'sum by (model) (rate(mainstay_attempts_total{{{MODEL}, outcome="success"}}{RANGE}))')
-    right = {"custom__axisPlacement": "right"}
+            f'(sum by (model) (rate(mainstay_attempts_total{{{MODEL}, outcome="success"}}{RANGE})) > 0)')
     return [
         timeseries(
             "Cost by model",
@@ -37,24 +36,24 @@ def panels():
             "part of all cost. Much of it with timeouts: they are too short for the model, or the endpoint should rest.",
             [target(hourly(wasted, "endpoint"), "{{endpoint}}", "A"), target(part, "part of all", "B")], "currencyUSD",
             stack=True,
-            overrides=[override(("byName", "part of all"), unit="percentunit", custom__fillOpacity=0,
+            overrides=[override(("byName", "part of all"), unit="percentunit", custom__fillOpacity=0, custom__lineWidth=1,
                                 custom__stacking={"mode": "none", "group": "A"},
-                                color={"mode": "fixed", "fixedColor": RED}, **right)]),
+                                color={"mode": "fixed", "fixedColor": RED}, **right("part of all"))]),
         timeseries(
             "Tokens by type",
             "Tokens a second as upstreams counted them. cached is part of prompt, reasoning part of completion. Prompts "
             "that grow while requests do not are longer conversations.",
-            [target(rate("mainstay_tokens_total", ENDPOINT, "type"), "{{type}}")], "short",
+            [target(rate("mainstay_tokens_total", ENDPOINT, "type"), "{{type}}")], "short", axis="tokens / s",
             overrides=[colour("cached", GREEN), colour("reasoning", GREY)]),
         timeseries(
             "Completion tokens by endpoint",
             "Who writes what clients read.",
             [target(rate("mainstay_tokens_total", ENDPOINT + ', type="completion"', "endpoint"), "{{endpoint}}")],
-            "short", stack=True),
+            "short", stack=True, axis="tokens / s"),
         timeseries(
             "Cost of an answer",
-            "USD an answer, wasted attempts included, by model.",
-            [target(each, "{{model}}")], "currencyUSD"),
+            "USD an answer, wasted attempts included, by model. A gap: nothing was answered.",
+            [target(each, "{{model}}")], "currencyUSD", axis="USD / answer"),
         timeseries(
             "Answers in drift of price",
             "Answers whose endpoint's price differs from that of the one that was meant.",

@@ -7,8 +7,8 @@ ENDPOINT = 'model=~"$model", provider=~"$provider", endpoint=~"$endpoint"'
 RANGE = "[$__rate_interval]"
 
 # Blind to red and green or not: the states also differ in lightness and are named.
-GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY = (
-    "#56A64B", "#F2CC0C", "#FF9830", "#C4162A", "#A352CC", "#3274D9", "#8E8E8E")
+GREEN, YELLOW, ORANGE, RED, BROWN, PINK, PURPLE, BLUE, GREY = (
+    "#56A64B", "#F2CC0C", "#FF9830", "#C4162A", "#7A4A2B", "#FF7AB6", "#A352CC", "#3274D9", "#8E8E8E")
 STATES = [("closed", GREEN), ("ramp", YELLOW), ("half open", ORANGE), ("open", RED),
           ("drained", GREY)]
 
@@ -18,11 +18,18 @@ OUTCOMES = [
     ("auth_rejected|quota_exhausted|payment_required|forbidden|model_unavailable", BLUE),
     ("rate_limited", YELLOW),
     ("connect_failed|dns_failed|tls_failed", ORANGE),
-    ("server_error|overloaded|connection_lost|malformed_response|error_in_200|empty_completion|stream_broken", RED),
+    ("server_error|overloaded|malformed_response|error_in_200|empty_completion", RED),
+    ("connection_lost", BROWN),
+    ("stream_broken", PINK),
     ("first_token_timeout|answer_timeout|stalled", PURPLE),
     ("context_too_long|content_filtered|refused|unsupported_parameter|invalid_request|client_gone|superseded"
      "|local_fault", GREY),
 ]
+
+
+# What an axis says where its panel says nothing else.
+AXES = {"reqps": "requests / s", "cps": "a second", "s": "seconds", "percentunit": "part of all",
+        "currencyUSD": "USD / hour", "bytes": "bytes", "short": ""}
 
 
 def target(expr, legend, ref="A"):
@@ -41,13 +48,20 @@ def colour(name, value):
     return override(("byName", name), color={"mode": "fixed", "fixedColor": value})
 
 
-def timeseries(title, description, targets, unit, *, links=(), stack=False, bars=False, low=0, high=None,
+def right(axis, **properties):
+    """Properties of series that have the axis on the right."""
+    return {"custom__axisPlacement": "right", "custom__axisLabel": axis, **properties}
+
+
+def timeseries(title, description, targets, unit, *, axis=None, links=(), stack=False, bars=False, low=0, high=None,
                thresholds=None, overrides=()):
     custom = {
+        "axisLabel": AXES[unit] if axis is None else axis,
         "drawStyle": "bars" if bars else "line",
         "lineInterpolation": "linear",
-        "lineWidth": 1,
-        "fillOpacity": 70 if bars else 30 if stack else 0,
+        # A line on top of a stack would show a series that is 0 as the one that is all.
+        "lineWidth": 0 if stack and not bars else 1,
+        "fillOpacity": 70 if bars or stack else 0,
         "showPoints": "never",
         "spanNulls": False,
         "stacking": {"mode": "normal" if stack else "none", "group": "A"},
@@ -105,6 +119,12 @@ def state_code():
 
 def rate(metric, labels, by):
     return f"sum by ({by}) (rate({metric}{{{labels}}}{RANGE}))"
+
+
+def counted(metric, labels, by):
+    """How many within the range. A series that is born as 1 has no increase, and is counted all the same."""
+    series = f"{metric}{{{labels}}}"
+    return (f"sum by ({by}) (increase({series}{RANGE}) > 0 or ({series} unless {series} offset {RANGE[1:-1]})) > 0")
 
 
 def quantile(q, metric, labels, by):

@@ -1,10 +1,9 @@
 """The proxy itself: what it holds, how late it is, and what it runs."""
 
-from .parts import BLUE, GREEN, RANGE, RED, colour, dashboard, override, target, timeseries
+from .parts import BLUE, GREEN, RANGE, RED, colour, dashboard, override, right, target, timeseries
 
 
 def panels():
-    right = {"custom__axisPlacement": "right"}
     lag = "histogram_quantile({}, sum by (le) (rate(mainstay_event_loop_lag_seconds_bucket" + RANGE + ")))"
     return [
         timeseries(
@@ -14,22 +13,22 @@ def panels():
             "trouble begin at a bar? Then undo that change first.",
             [target(f"sum by (result) (increase(mainstay_config_reloads_total{RANGE}))", "{{result}}", "A"),
              target("min(mainstay_config_last_reload_successful)", "file in force", "B")],
-            "short", bars=True,
+            "short", bars=True, axis="reloads",
             overrides=[colour("applied", BLUE), colour("refused", RED),
                        override(("byName", "file in force"), color={"mode": "fixed", "fixedColor": GREEN}, max=1,
                                 custom__drawStyle="line", custom__lineInterpolation="stepAfter",
-                                custom__fillOpacity=0, **right)]),
+                                custom__fillOpacity=0, **right("file in force"))]),
         timeseries(
             "Generation",
             "Number of the configuration that serves, by instance. Instances apart for long: one does not see the file.",
-            [target("max by (instance) (mainstay_config_generation)", "{{instance}}")], "short"),
+            [target("max by (instance) (mainstay_config_generation)", "{{instance}}")], "short", axis="number"),
         timeseries(
             "Connections and exchanges",
             "Clients' connections, exchanges under way, and those of them that are streams. All climb together when an "
             "upstream is silent; connections alone: clients that keep too many.",
             [target("sum(mainstay_downstream_connections)", "connections", "A"),
              target("sum(mainstay_exchanges_in_flight)", "exchanges", "B"),
-             target("sum(mainstay_streams_in_flight)", "streams", "C")], "short"),
+             target("sum(mainstay_streams_in_flight)", "streams", "C")], "short", axis="open"),
         timeseries(
             "Bodies held",
             "Bytes of request bodies that are kept for another attempt. At server.max_inflight_bytes requests get 503.",
@@ -37,22 +36,36 @@ def panels():
         timeseries(
             "Event loop lag",
             "How late a timer fired among the data threads' tasks, median and 99th percentile. Milliseconds are usual; "
-            "more means that the machine is too small or something holds a thread up: every request is that much later.",
-            [target(lag.format(0.5), "p50", "A"), target(lag.format(0.99), "p99", "B")], "s"),
+            "more means that the machine is too small or something holds a thread up: every request is that much later. "
+            "Above the line (0.1 s) clients feel it.",
+            [target(lag.format(0.5), "p50", "A"), target(lag.format(0.99), "p99", "B")], "s",
+            thresholds=[{"color": GREEN, "value": None}, {"color": RED, "value": 0.1}]),
         timeseries(
             "CPU",
             "Cores in use.",
-            [target(f"sum by (instance) (rate(process_cpu_seconds_total{RANGE}))", "{{instance}}")], "short"),
+            [target(f"sum by (instance) (rate(process_cpu_seconds_total{RANGE}))", "{{instance}}")], "short", axis="cores"),
         timeseries(
             "Memory, and descriptors",
             "Resident memory, and right: open file descriptors. Memory that climbs with held bodies falls with them.",
             [target("sum by (instance) (process_resident_memory_bytes)", "{{instance}} memory", "A"),
              target("sum by (instance) (process_open_fds)", "{{instance}} descriptors", "B")], "bytes",
-            overrides=[override(("byRegexp", "/ descriptors$/"), unit="short", **right)]),
+            overrides=[override(("byRegexp", "/ descriptors$/"), unit="short", **right("descriptors"))]),
         timeseries(
             "Scrape",
             "What writing the metrics took. It runs beside the requests; a second is too long for the scrape's timeout.",
             [target("max by (instance) (mainstay_scrape_seconds)", "{{instance}}")], "s"),
+        timeseries(
+            "Refused connections",
+            "Clients' connections that were closed at once because server.max_connections were open. Above 0: clients that "
+            "keep too many, or a limit that is too low.",
+            [target(f"sum by (instance) (rate(mainstay_downstream_connections_refused_total{RANGE}))", "{{instance}}")],
+            "cps", axis="connections / s"),
+        timeseries(
+            "Lost telemetry",
+            "Lines of the access log and spans that were dropped. Requests are not slowed by it. Lines: the disk is full, or "
+            "who reads standard output is slow or gone. Spans: the collector.",
+            [target(f"sum(rate(mainstay_access_log_dropped_total{RANGE}))", "log lines", "A"),
+             target(f"sum(rate(mainstay_spans_dropped_total{RANGE}))", "spans", "B")], "cps", axis="lost / s"),
     ]
 
 

@@ -1,15 +1,14 @@
 """Upstream health: which provider is ill, and what Mainstay does about it."""
 
 from .parts import (
-    BLUE, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW, dashboard, explain, override,
-    quantile, rate, state_code, state_timeline, target, timeseries,
+    BLUE, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW,
+    colour, counted, dashboard, explain, override, quantile, rate, right, state_code, state_timeline, target, timeseries,
 )
 
 
 def panels():
     share = (f"{rate('mainstay_attempts_total', ENDPOINT, 'endpoint')} / ignoring (endpoint) group_left () "
-             f"sum(rate(mainstay_attempts_total{{{ENDPOINT}}}{RANGE}))")
-    right = {"custom__axisPlacement": "right"}
+             f"(sum(rate(mainstay_attempts_total{{{ENDPOINT}}}{RANGE})) > 0)")
     return [
         state_timeline(
             "Endpoint state",
@@ -23,7 +22,7 @@ def panels():
             "before the breaker opens: a line that sags for minutes without opening is a provider that is partly ill. "
             "Rate limits (429) do not count here.",
             [target(f"min by (endpoint, model) (mainstay_endpoint_health_ratio{{{ENDPOINT}}})", "{{endpoint}}")],
-            "percentunit", high=1, links=[explain()],
+            "percentunit", axis="expected success", high=1, links=[explain()],
             thresholds=[{"color": RED, "value": None}, {"color": ORANGE, "value": 0.5},
                         {"color": GREEN, "value": 0.9}]),
         timeseries(
@@ -31,7 +30,7 @@ def panels():
             "The weighed successes and failures of about the last half minute, endpoint by endpoint. Both near 0: it gets "
             "no traffic, and its health is a prior, not a finding. Failures alone: it is tried and fails.",
             [target(f'max by (endpoint, part) (mainstay_endpoint_health_evidence{{{ENDPOINT}}})', "{{endpoint}} {{part}}")],
-            "short", overrides=[override(("byRegexp", "/ failure$/"), color={"mode": "fixed", "fixedColor": RED})]),
+            "short", axis="weighed attempts", overrides=[override(("byRegexp", "/ failure$/"), color={"mode": "fixed", "fixedColor": RED})]),
         timeseries(
             "Share of attempts",
             "Where the attempts go. A sick endpoint's band should shrink within seconds and grow back in steps. If it "
@@ -63,16 +62,26 @@ def panels():
             "Attempts by outcome",
             "What providers did to single attempts; clients did not see most of it. The colour names the remedy. Blue: "
             "the key, its account or its rights. Yellow: too much for its rate limit. Orange: the host or the way "
-            "there. Red (errors) and purple (silence): theirs, see their status page. Grey: the request, the client, "
-            "or (local_fault) this machine.",
+            "there. Red (errors), brown (a lost connection), pink (a cut stream) and purple (silence): theirs, see their "
+            "status page. Grey: the request, the client, or (local_fault) this machine.",
             [target(rate("mainstay_attempts_total", ENDPOINT, "outcome"), "{{outcome}}")],
-            "reqps", stack=True,
+            "reqps", stack=True, axis="attempts / s",
             overrides=[override(("byRegexp", f"/^({classes})$/"), color={"mode": "fixed", "fixedColor": value})
+                       for classes, value in OUTCOMES]),
+        timeseries(
+            "Failures by endpoint and class",
+            "Attempts that failed, and nothing else: whose, and of which class; a single one shows, too. Bars that end are "
+            "no recovery by themselves: an endpoint that rests is not asked. Colours as in the panel before.",
+            [target(counted("mainstay_attempts_total", ENDPOINT + ', outcome!~"success|client_gone|superseded"',
+                            "endpoint, outcome"), "{{endpoint}} {{outcome}}")],
+            "short", bars=True, stack=True, axis="attempts",
+            overrides=[override(("byRegexp", f"/ ({classes})$/"), color={"mode": "fixed", "fixedColor": value})
                        for classes, value in OUTCOMES]),
         timeseries(
             "In flight",
             "Attempts under way. A line that climbs while traffic does not is an endpoint that accepts and stays silent.",
-            [target(f"sum by (endpoint) (mainstay_endpoint_in_flight{{{ENDPOINT}}})", "{{endpoint}}")], "short"),
+            [target(f"sum by (endpoint) (mainstay_endpoint_in_flight{{{ENDPOINT}}})", "{{endpoint}}")], "short",
+            axis="attempts"),
         timeseries(
             "Moves by reason",
             "Moves of breakers. To open: host, key, silence, missing (the model is not there) and error say who must act. "
@@ -80,23 +89,50 @@ def panels():
             "probes fail, it is still down. A few far apart: it flaps.",
             [target(f"sum by (endpoint, to, reason) (increase(mainstay_endpoint_transitions_total{{{ENDPOINT}}}{RANGE})) "
                     "> 0", "{{endpoint}} {{to}}: {{reason}}")],
-            "short", bars=True, stack=True,
+            "short", bars=True, stack=True, axis="moves",
             overrides=[override(("byRegexp", f"/: {reason}$/"), color={"mode": "fixed", "fixedColor": value})
                        for reason, value in (("host", ORANGE), ("key", BLUE), ("silence", PURPLE), ("missing", GREY),
                                              ("error", RED), ("probed", YELLOW), ("answered", GREEN))]),
         timeseries(
             "Blocked, and rate caps",
             "Lines: how much longer a Retry-After keeps requests away. Dashed, right: requests a second that were learnt "
-            "to be taken. Blocked most of the time: the limit is too small for its share; another key or endpoint helps.",
+            "to be taken, where 429s have taught a limit. Blocked most of the time: the limit is too small for its share; another key or endpoint helps.",
             [target(f"max by (endpoint) (mainstay_endpoint_blocked_seconds{{{ENDPOINT}}})", "{{endpoint}} blocked", "A"),
-             target(f"min by (endpoint) (mainstay_endpoint_rate_cap{{{ENDPOINT}}})", "{{endpoint}} cap", "B")],
+             target(f"min by (endpoint) (mainstay_endpoint_rate_cap{{{ENDPOINT}}} > 0)", "{{endpoint}} cap", "B")],
             "s", overrides=[override(("byRegexp", "/ cap$/"), unit="reqps", custom__lineStyle={
-                "fill": "dash", "dash": [6, 4]}, **right)]),
+                "fill": "dash", "dash": [6, 4]}, **right("requests / s"))]),
         timeseries(
             "Speed",
             "Tokens a second that the next stream is expected to bring. A fall without failures is a provider under load; "
             "policies that weigh throughput move away by themselves.",
-            [target(f"min by (endpoint) (mainstay_endpoint_tokens_per_second{{{ENDPOINT}}})", "{{endpoint}}")], "short"),
+            [target(f"min by (endpoint) (mainstay_endpoint_tokens_per_second{{{ENDPOINT}}})", "{{endpoint}}")], "short",
+            axis="tokens / s"),
+        timeseries(
+            "Used of told limits",
+            "The part of a rate limit that is used up, where the upstream tells it. Near 100 %: 429 comes next, and requests "
+            "go elsewhere. Requests or tokens: which of them to ask the provider to raise.",
+            [target(f"1 - min by (endpoint, quantity) (mainstay_endpoint_ratelimit_remaining_ratio{{{ENDPOINT}}})",
+                    "{{endpoint}} {{quantity}}")], "percentunit", axis="used", high=1),
+        timeseries(
+            "Servers, by active checks",
+            "Lines: 1 while a server of a provider passes its active checks, where there are any. Bars, right: checks that fail. "
+            "Down here and well above: the path that is checked is wrong, or the server fails for checks alone.",
+            [target('min by (provider, address) (mainstay_address_up{provider=~"$provider"})',
+                    "{{provider}} {{address}}", "A"),
+             target('sum by (provider) (rate(mainstay_health_checks_total{provider=~"$provider", result="failed"}' + RANGE
+                    + "))", "{{provider}} failed", "B")],
+            "short", axis="up",
+            overrides=[override(("byRegexp", "/ failed$/"), unit="reqps", custom__drawStyle="bars",
+                                **right("checks / s"))]),
+        timeseries(
+            "Probes of our own",
+            "Requests of Mainstay's own to open endpoints of quiet models, where `health.active_probe` is on. Failed: still down. "
+            "Dashed, right: what they cost, USD an hour.",
+            [target("sum by (result) (rate(mainstay_probes_total" + RANGE + "))", "{{result}}", "A"),
+             target("3600 * sum(rate(mainstay_probes_cost_usd_total" + RANGE + "))", "cost", "B")],
+            "reqps", axis="probes / s", overrides=[colour("failed", RED), colour("passed", GREEN),
+                                override(("byName", "cost"), unit="currencyUSD", custom__lineStyle={
+                                    "fill": "dash", "dash": [6, 4]}, **right("USD / hour"))]),
     ]
 
 

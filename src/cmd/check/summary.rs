@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use crate::cmd::check::chain;
-use crate::config::snapshot::{Listener, ListenerTls, Snapshot};
-use crate::core::catalog::{Catalog, Endpoint, EndpointIx, Model, Price};
+use crate::config::Catalogue;
+use crate::config::snapshot::{Listener, ListenerTls, Snapshot, WellKnown};
+use crate::core::catalog::{Endpoint, EndpointIx, Model, ModelIx, Price};
 use crate::core::names::ProviderName;
 use crate::core::policy::Policy;
 use crate::core::timeouts::{ANSWER, CONNECT, IDLE, TOTAL, TimeoutSettings};
@@ -26,10 +27,15 @@ pub(super) fn write(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()>
         }
     }
     let models = snapshot.catalog.models();
-    for model in models.iter().take(LISTED) {
-        write_model(out, snapshot, model)?;
+    for (position, model) in models.iter().enumerate().take(LISTED) {
+        write_model(out, snapshot, ModelIx::new(position), model)?;
     }
     write_rest(out, models.len(), "models")?;
+    if snapshot.well_known != WellKnown::default() {
+        let Catalogue { source, date, .. } = Catalogue::embedded();
+        let own = "or catalog_file; what this file says wins";
+        writeln!(out, "from the catalogue: {source}, of {date}, {own}")?;
+    }
     for route in &snapshot.routes {
         let providers: Vec<&str> = route.providers.iter().map(ProviderName::as_str).collect();
         writeln!(
@@ -60,7 +66,12 @@ fn write_rest(out: &mut impl Write, all: usize, what: &str) -> io::Result<()> {
     }
 }
 
-fn write_model(out: &mut impl Write, snapshot: &Snapshot, model: &Model) -> io::Result<()> {
+fn write_model(
+    out: &mut impl Write,
+    snapshot: &Snapshot,
+    ix: ModelIx,
+    model: &Model,
+) -> io::Result<()> {
     let policy = policy(snapshot, model);
     let sort = policy.sort.as_str();
     writeln!(
@@ -71,11 +82,31 @@ fn write_model(out: &mut impl Write, snapshot: &Snapshot, model: &Model) -> io::
         policy.attempts,
         humantime::format_duration(policy.deadline),
     )?;
+    if let Some(settings) = snapshot.well_known.models.get(&ix) {
+        writeln!(out, "  {} from the catalogue", filled(model, settings))?;
+    }
     for ix in model.endpoints.iter().take(LISTED) {
-        write_endpoint(out, &snapshot.catalog, *ix, policy)?;
+        write_endpoint(out, snapshot, *ix, policy)?;
     }
     write_rest(out, model.endpoints.len(), "endpoints")?;
     chain::write(out, &snapshot.catalog, model)
+}
+
+/// The settings that the catalogue filled in.
+fn filled(model: &Model, settings: &[&str]) -> String {
+    let number = |count: Option<u64>| count.map(|count| count.to_string());
+    let shown = settings.iter().map(|setting| {
+        let value = match *setting {
+            "context_length" => number(model.context_length),
+            "max_output" => number(model.max_output),
+            _ => model.supports.as_ref().map(|supports| {
+                let words: Vec<&str> = supports.iter().map(|it| it.as_str()).collect();
+                format!("[{}]", words.join(", "))
+            }),
+        };
+        format!("{setting} {}", value.unwrap_or_default())
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn policy<'a>(snapshot: &'a Snapshot, model: &Model) -> &'a Policy {
@@ -88,7 +119,7 @@ fn policy<'a>(snapshot: &'a Snapshot, model: &Model) -> &'a Policy {
 
 fn write_endpoint(
     out: &mut impl Write,
-    catalog: &Catalog,
+    snapshot: &Snapshot,
     ix: EndpointIx,
     policy: &Policy,
 ) -> io::Result<()> {
@@ -98,10 +129,14 @@ fn write_endpoint(
         price,
         timeouts,
         ..
-    } = catalog.endpoint(ix);
+    } = snapshot.catalog.endpoint(ix);
+    let from = match snapshot.well_known.prices.contains(&ix) {
+        true => " from the catalogue",
+        false => "",
+    };
     writeln!(
         out,
-        "  {id} as {upstream_model}, {}; {}",
+        "  {id} as {upstream_model}, {}{from}; {}",
         price_of(price),
         deadlines(policy.timeouts.or(*timeouts))
     )

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cmd::mock::chat::{Event, Telling};
+use crate::cmd::mock::chat::Event;
+use crate::cmd::mock::dialects::Mark;
 use crate::cmd::mock::script::Script;
+use crate::cmd::mock::voice::Voice;
 
 /// One thing to do for an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,25 +112,25 @@ pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Vec<Step> {
     whole(status, "application/json", body)
 }
 
-/// The healthy stream: the head and the role at once, then the tokens at their pace.
-pub(crate) fn stream(telling: &Telling, tempo: &mut Tempo) -> Vec<Step> {
-    let mut steps = vec![Step::Head(Head::chunked(
-        200,
-        "text/event-stream; charset=utf-8",
-    ))];
-    steps.extend(telling.opening().into_iter().map(Step::Event));
-    for index in 0..telling.tokens() {
-        steps.extend(tempo.before(index));
-        steps.extend(telling.token(index).map(Step::Event));
+/// The healthy stream: the head and what opens it at once, then the tokens at their pace.
+pub(crate) fn stream(voice: &Voice, tempo: &mut Tempo) -> Vec<Step> {
+    let mut steps = vec![Step::Head(Head::chunked(200, voice.content_type(true)))];
+    let mut last = None;
+    for event in voice.events() {
+        // Every choice says a token once, and one wait is before all of them.
+        if let Some(Mark::Token(index)) = event.mark().filter(|mark| Some(*mark) != last) {
+            steps.extend(tempo.before(index));
+            last = event.mark();
+        }
+        steps.push(Step::Event(event));
     }
-    steps.extend(telling.closing().into_iter().map(Step::Event));
     steps.push(Step::End(End::Complete));
     steps
 }
 
 /// The healthy JSON answer: everything after the time the tokens take.
-pub(crate) fn body(telling: &Telling, tempo: &mut Tempo) -> Vec<Step> {
-    let waits = (0..telling.tokens().max(1)).filter_map(|index| tempo.before(index));
+pub(crate) fn body(voice: &Voice, tempo: &mut Tempo) -> Vec<Step> {
+    let waits = (0..voice.tokens().max(1)).filter_map(|index| tempo.before(index));
     let total = waits
         .map(|step| {
             if let Step::Wait(wait) = step {
@@ -139,6 +141,19 @@ pub(crate) fn body(telling: &Telling, tempo: &mut Tempo) -> Vec<Step> {
         })
         .sum();
     let mut steps = vec![Step::Wait(total)];
-    steps.extend(json(200, telling.json()));
+    steps.extend(whole(200, voice.content_type(false), voice.body()));
     steps
+}
+
+/// Adds headers to the head of an answer, where it has none of their names.
+pub(crate) fn add_headers(steps: &mut [Step], headers: &[(String, String)]) {
+    for step in steps {
+        if let Step::Head(head) = step {
+            for (name, value) in headers {
+                if !head.headers.iter().any(|(known, _)| known == name) {
+                    head.headers.push((name.clone(), value.clone()));
+                }
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::cmd::mock::dialects::{Frame, Mark};
 use crate::cmd::mock::script::Script;
 
 mod text;
@@ -65,12 +66,21 @@ pub(crate) struct Telling {
 /// An event of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
-    Role { choice: u32 },
-    Piece { choice: u32, index: u32 },
-    Finish { choice: u32 },
+    Role {
+        choice: u32,
+    },
+    Piece {
+        choice: u32,
+        index: u32,
+    },
+    Finish {
+        choice: u32,
+    },
     Usage,
     Done,
     Raw(Bytes),
+    /// An event of another dialect.
+    Frame(Frame),
 }
 
 #[derive(Deserialize)]
@@ -111,6 +121,31 @@ struct Tool {
 #[derive(Deserialize)]
 struct Function {
     name: String,
+}
+
+// === impl Event ===
+
+impl Event {
+    /// What the event is to a stream; none for one that is put in.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        match self {
+            Self::Role { .. } => Some(Mark::Opening),
+            Self::Piece { index, .. } => Some(Mark::Token(*index)),
+            Self::Finish { .. } => Some(Mark::Finish),
+            Self::Usage => Some(Mark::Between),
+            Self::Done => Some(Mark::Done),
+            Self::Frame(frame) => Some(frame.mark),
+            Self::Raw(_) => None,
+        }
+    }
+
+    /// The bytes of an event that is rendered already.
+    pub(crate) fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Raw(bytes) | Self::Frame(Frame { bytes, .. }) => Some(bytes),
+            _ => None,
+        }
+    }
 }
 
 // === impl Form ===
@@ -263,7 +298,7 @@ impl Telling {
                 .into()
             }
             Event::Done => Bytes::from_static(b"data: [DONE]\n\n"),
-            Event::Raw(bytes) => bytes.clone(),
+            Event::Raw(bytes) | Event::Frame(Frame { bytes, .. }) => bytes.clone(),
         }
     }
 

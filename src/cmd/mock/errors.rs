@@ -1,8 +1,10 @@
-//! Owns the error bodies of the fake provider, in the shape OpenAI gives its own; the sentences are ours.
+//! Owns the error bodies of the fake provider, in the shape OpenAI gives its own, and what they are
+//! to other dialects; the sentences are ours.
 //! Must never decide when an error is due.
 
 use serde_json::json;
 
+use crate::cmd::mock::dialects::Trouble;
 use crate::cmd::mock::fault::ErrorBody;
 
 /// The four facts of an error body.
@@ -25,6 +27,21 @@ pub(crate) fn body(error: ErrorBody, status: u16) -> String {
         code,
     } = facts(error, status);
     json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string()
+}
+
+/// What an error body tells of, for the dialects beside chat; none for [`ErrorBody::Empty`].
+pub(crate) fn trouble(error: ErrorBody, status: u16) -> Option<Trouble> {
+    Some(match error {
+        ErrorBody::Empty => return None,
+        ErrorBody::Auto => Trouble::of_status(status),
+        ErrorBody::ContextLength => Trouble::ContextLength,
+        ErrorBody::ContentPolicy => Trouble::ContentPolicy,
+        ErrorBody::Prefill => Trouble::Prefill,
+        ErrorBody::Quota => Trouble::Quota,
+        ErrorBody::RateLimit => Trouble::RateLimit,
+        ErrorBody::Overloaded => Trouble::Overloaded,
+        ErrorBody::Server => Trouble::Server,
+    })
 }
 
 /// The JSON of an invalid request, with a sentence of its own.

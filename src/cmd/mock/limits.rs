@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::cmd::mock::answer::{self, Step};
+use crate::cmd::mock::fault::ErrorBody;
 use crate::cmd::mock::script::{ScriptError, duration, range};
+use crate::cmd::mock::voice::Tongue;
 
 /// What a provider takes in a window; everything beyond it is a 429.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -119,25 +121,29 @@ impl Meter {
 // === impl Admission ===
 
 impl Admission {
-    /// The steps with what is told in their head.
-    pub(crate) fn tell(self, mut steps: Vec<Step>) -> Vec<Step> {
+    /// The steps with what is told in their head; `now` is in seconds since 1970.
+    pub(crate) fn tell(self, mut steps: Vec<Step>, tongue: Tongue<'_>, now: u64) -> Vec<Step> {
+        let headers = tongue.limits(self.headers, now + self.left.as_secs() + 1);
         for step in &mut steps {
             if let Step::Head(head) = step {
-                head.headers.extend(self.headers.clone());
+                head.headers.extend(headers.clone());
             }
         }
         steps
     }
 
     /// The 429 of a request that is one too many.
-    pub(crate) fn refuse(self) -> Vec<Step> {
+    pub(crate) fn refuse(self, tongue: Tongue<'_>, now: u64) -> Vec<Step> {
         let body = r#"{"error":{"message":"Rate limit reached for this model.","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#;
-        let mut steps = answer::json(429, body);
+        let wait = format!("{:.3}", self.left.as_secs_f64());
+        let mut steps = match tongue {
+            Tongue::Chat => answer::json(429, body),
+            Tongue::Dialect(..) => tongue.error(ErrorBody::RateLimit, 429, Some(&wait)),
+        };
         if let Some(Step::Head(head)) = steps.first_mut() {
-            let wait = format!("{:.3}", self.left.as_secs_f64());
             head.headers.push(("retry-after".to_owned(), wait));
         }
-        self.tell(steps)
+        self.tell(steps, tongue, now)
     }
 }
 

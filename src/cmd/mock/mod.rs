@@ -1,10 +1,10 @@
-//! Owns the fake provider, `mainstay mock`: a server on raw sockets that answers like OpenAI, or breaks as a
-//! script or a model's name says. The tests, the demo and users share it. HTTP/1.1 is framed by hand here, and
+//! Owns the fake provider, `mainstay mock`: a server on raw sockets that answers like OpenAI and other
+//! providers, or breaks as a script or a model's name says. The tests, the demo and users share it. HTTP/1.1 is framed by hand here, and
 //! only here, because a server that must break its framing cannot be built on one that keeps it.
 //! Must never be on the path of real traffic, and must never panic on what a client sends.
 //!
 //! In reading order: `script` and `fault` (what can be told), `scenario` (S01 to S16), `errors` and `chat`
-//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `answer` (an answer as steps), `limits`, `spoil` (what faults do to the steps), `http`, `record`, `state`,
+//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `dialects` (the other providers' formats, and what any request means), `voice` (in whose words), `answer` (an answer as steps), `limits`, `spoil` (what faults do to the steps), `http`, `record`, `state`,
 //! `control`, `route`, `serve`.
 
 use std::future::Future;
@@ -25,6 +25,8 @@ pub mod fault;
 pub mod scenario;
 mod errors;
 mod chat;
+mod dialects;
+mod voice;
 mod answer;
 mod limits;
 mod spoil;
@@ -39,7 +41,7 @@ mod tests;
 
 pub use fault::{Chatter, Cut, ErrorBody, Fault, Kind};
 pub use limits::Limits;
-pub use record::{Fate, Received};
+pub use record::{Fate, Meaning, Received};
 pub use scenario::Scenario;
 pub use script::{Script, ScriptError, WORDS};
 

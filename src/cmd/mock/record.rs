@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::cmd::mock::dialects::{Refused, Route, Understood, sha256};
 use crate::cmd::mock::http::Head;
 
 /// The most entries that are kept; the oldest leave first.
@@ -34,16 +35,36 @@ pub struct Received {
     /// The body itself, up to 64 KiB.
     #[serde(serialize_with = "text")]
     pub body: Option<Bytes>,
-    /// The body's `model`.
+    /// The body's `model`, or the path's.
     pub model: Option<String>,
-    /// The body's `stream`.
+    /// The body's `stream`, or the path's.
     pub stream: bool,
+    /// What the request meant, where it is one for a model.
+    pub meaning: Option<Meaning>,
     /// The status that was sent, once a head was.
     pub status: Option<u16>,
     pub fate: Fate,
     /// When its fate was sealed.
     #[serde(rename = "ended_ms", serialize_with = "optional_milliseconds")]
     pub ended: Option<Duration>,
+}
+
+/// What a request meant to the mock, read apart from what Mainstay translates by.
+#[derive(Clone, Debug, Serialize)]
+pub struct Meaning {
+    /// `chat`, `responses`, `anthropic`, `gemini`, `bedrock` or `cohere`.
+    pub dialect: &'static str,
+    /// SHA-256 of the canonical JSON, in hex; absent where the request was not understood.
+    pub digest: Option<String>,
+    /// The canonical JSON itself, up to 64 KiB.
+    pub understood: Option<serde_json::Value>,
+    /// Why the request was not understood.
+    pub refused: Option<String>,
+    /// What is not in the digest: fields that change no meaning, and the ids of tool calls as sent.
+    pub hints: serde_json::Value,
+    pub ids: Vec<String>,
+    /// How many marks for a prompt cache there were.
+    pub cache_marks: u64,
 }
 
 /// What became of an answer.
@@ -78,7 +99,10 @@ struct Peek {
 impl Received {
     /// A request as it arrived, its answer under way.
     pub(crate) fn new(at: Duration, connection: u64, head: &Head, body: &Bytes) -> Self {
-        let peek: Peek = serde_json::from_slice(body).unwrap_or_default();
+        let mut peek: Peek = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(route) = Route::of(&head.target).filter(|route| route.model.is_some()) {
+            (peek.model, peek.stream) = (route.model, Some(route.streams));
+        }
         Self {
             at,
             connection,
@@ -91,6 +115,7 @@ impl Received {
             body: (body.len() <= MAX_KEPT_BODY).then(|| Bytes::copy_from_slice(body)),
             model: peek.model,
             stream: peek.stream.unwrap_or(false),
+            meaning: None,
             status: None,
             fate: Fate::UnderWay,
             ended: None,
@@ -101,6 +126,38 @@ impl Received {
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|(known, _)| known == name);
         header.map(|(_, value)| value.as_str())
+    }
+}
+
+// === impl Meaning ===
+
+impl Meaning {
+    /// A request that was understood.
+    pub(crate) fn understood(dialect: &'static str, asked: &Understood) -> Self {
+        let digest = asked.digest();
+        let kept = (digest.len() <= MAX_KEPT_BODY).then(|| serde_json::from_str(&digest).ok());
+        Self {
+            dialect,
+            digest: Some(sha256(digest.as_bytes())),
+            understood: kept.flatten(),
+            refused: None,
+            hints: serde_json::json!(asked.hints),
+            ids: asked.ids.clone(),
+            cache_marks: asked.cache_marks,
+        }
+    }
+
+    /// A request that was not.
+    pub(crate) fn refused(dialect: &'static str, refused: &Refused) -> Self {
+        Self {
+            dialect,
+            digest: None,
+            understood: None,
+            refused: Some(format!("{}: {}", refused.dotted(), refused.message)),
+            hints: serde_json::Value::Null,
+            ids: Vec::new(),
+            cache_marks: 0,
+        }
     }
 }
 

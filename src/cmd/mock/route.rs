@@ -8,17 +8,29 @@ use serde_json::json;
 
 use crate::cmd::mock::answer::{self, Step, Tempo};
 use crate::cmd::mock::chat::{Ask, Form, Telling};
+use crate::cmd::mock::dialects::{Exchange, Refused, Route, Told, Trouble, Understood};
 use crate::cmd::mock::errors;
 use crate::cmd::mock::http::Head;
+use crate::cmd::mock::record::Meaning;
 use crate::cmd::mock::script::Script;
 use crate::cmd::mock::spoil::{self, Case};
 use crate::cmd::mock::state::Shared;
+use crate::cmd::mock::voice::{Tongue, Voice};
 
-/// The steps of an answer, and the renderer of its events.
-#[derive(Debug)]
+/// The steps of an answer, the renderer of its events, and what the request meant.
+#[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) steps: Vec<Step>,
     pub(crate) telling: Option<Telling>,
+    pub(crate) meaning: Option<Meaning>,
+}
+
+/// A request, and how it came.
+struct Asking<'a> {
+    shared: &'a Shared,
+    script: &'a Script,
+    body: &'a Bytes,
+    is_reused: bool,
 }
 
 // === impl Reply ===
@@ -27,7 +39,7 @@ impl From<Vec<Step>> for Reply {
     fn from(steps: Vec<Step>) -> Self {
         Self {
             steps,
-            telling: None,
+            ..Self::default()
         }
     }
 }
@@ -35,19 +47,27 @@ impl From<Vec<Step>> for Reply {
 /// Decides the answer to a request of a provider's client.
 pub(crate) fn reply(shared: &Shared, head: &Head, body: &Bytes, is_reused: bool) -> Reply {
     let script = shared.script();
+    let asking = Asking {
+        shared,
+        script: &script,
+        body,
+        is_reused,
+    };
     match (head.method.as_str(), head.path()) {
         ("GET", "/health") => blanket(shared, || json!({"status": "ok"})).into(),
         ("GET", path) if path.ends_with("/models") => match wrong_key(&script, head) {
             Some(refusal) => refusal.into(),
             None => blanket(shared, || model_list(&script)).into(),
         },
-        (method, path) => match Form::of(path).filter(|_| method == "POST") {
-            None => unknown(method, path).into(),
-            Some(form) => match wrong_key(&script, head) {
+        ("POST", path) => match (Route::of(&head.target), Form::of(path)) {
+            (Some(route), _) => asking.dialect(route, head),
+            (None, Some(form)) => match wrong_key(&script, head) {
                 Some(refusal) => refusal.into(),
-                None => completion(shared, &script, (form, body), is_reused),
+                None => asking.completion(form),
             },
+            (None, None) => unknown("POST", path).into(),
         },
+        (method, path) => unknown(method, path).into(),
     }
 }
 
@@ -56,49 +76,144 @@ fn unknown(method: &str, path: &str) -> Vec<Step> {
     answer::json(404, errors::invalid(&message))
 }
 
-fn completion(
-    shared: &Shared,
-    script: &Script,
-    (form, body): (Form, &Bytes),
-    is_reused: bool,
-) -> Reply {
-    let ask = match Ask::parse(form, body) {
-        Ok(ask) => ask,
-        Err(error) => {
-            let message = format!("We could not parse the JSON body of your request: {error}.");
-            return answer::json(400, errors::invalid(&message)).into();
+// === impl Asking ===
+
+impl Asking<'_> {
+    /// Chat and its older kin.
+    fn completion(&self, form: Form) -> Reply {
+        let ask = match Ask::parse(form, self.body) {
+            Ok(ask) => ask,
+            Err(error) => {
+                let message = format!("We could not parse the JSON body of your request: {error}.");
+                return answer::json(400, errors::invalid(&message)).into();
+            }
+        };
+        if form != Form::Chat {
+            return self.telling(ask, None);
         }
-    };
-    let tokens = body.len() as u64 / 4 + u64::from(script.tokens);
-    let admission = shared.admit(tokens);
-    if let Some(refused) = admission.as_ref().filter(|admission| !admission.is_taken) {
-        return refused.clone().refuse().into();
+        let route = Route::chat();
+        match Exchange::understand(&route, self.body) {
+            Ok(asked) => {
+                let meaning = Meaning::understood("chat", &asked);
+                if self.script.strict || self.script.digest || Exchange::is_asked(&asked) {
+                    return self.planned(route, asked, meaning);
+                }
+                self.telling(ask, Some(meaning))
+            }
+            Err(refused) => {
+                let meaning = Meaning::refused("chat", &refused);
+                if self.script.strict {
+                    return self.refused(&route, refused, meaning);
+                }
+                self.telling(ask, Some(meaning))
+            }
+        }
     }
-    let due = shared.judge(Some(&ask.model));
-    let mut case = Case {
-        telling: Telling::new(&ask, script, shared.next_answer(), unix_seconds()),
-        ask,
-        tempo: Tempo::new(script, shared.rng()),
-        is_reused,
-    };
-    let steps = match due {
-        Some(kind) => case.faulty(&kind),
-        None => case.healthy(),
-    };
-    let steps = match admission {
-        Some(admission) => admission.tell(steps),
-        None => steps,
-    };
-    Reply {
-        steps,
-        telling: Some(case.telling),
+
+    /// Another dialect.
+    fn dialect(&self, route: Route, head: &Head) -> Reply {
+        let header = |name: &str| head.header(name);
+        let trouble = match route.key(&head.target, header) {
+            None if !self.script.keys.is_empty() => Some(Trouble::NoKey),
+            Some(key) if !takes(self.script, key) => Some(Trouble::WrongKey),
+            _ => route.lacks(header),
+        };
+        if let Some(trouble) = trouble {
+            return Tongue::refusal(&route, self.shared.next_answer(), &trouble).into();
+        }
+        match Exchange::understand(&route, self.body) {
+            Ok(asked) => {
+                let meaning = Meaning::understood(route.dialect.name(), &asked);
+                self.planned(route, asked, meaning)
+            }
+            Err(refused) => {
+                let meaning = Meaning::refused(route.dialect.name(), &refused);
+                self.refused(&route, refused, meaning)
+            }
+        }
+    }
+
+    fn refused(&self, route: &Route, refused: Refused, meaning: Meaning) -> Reply {
+        let number = self.shared.next_answer();
+        let steps = Tongue::refusal(route, number, &Trouble::Refused(refused));
+        Reply {
+            steps,
+            meaning: Some(meaning),
+            ..Reply::default()
+        }
+    }
+
+    fn planned(&self, route: Route, asked: Understood, meaning: Meaning) -> Reply {
+        let told = Told {
+            words: self.script.pieces(),
+            digest: self.script.digest,
+            usage: self.script.usage,
+            number: self.shared.next_answer(),
+            created: unix_seconds(),
+            body_bytes: self.body.len(),
+        };
+        let model = asked.model.clone();
+        let headers = route.headers(told.number);
+        let voice = Voice::Dialect(Box::new(Exchange::new(route, asked, &told)));
+        self.answer(&model, voice, Some(meaning), &headers)
+    }
+
+    fn telling(&self, ask: Ask, meaning: Option<Meaning>) -> Reply {
+        let number = self.shared.next_answer();
+        let telling = Telling::new(&ask, self.script, number, unix_seconds());
+        let model = ask.model.clone();
+        let voice = Voice::Chat {
+            ask: Box::new(ask),
+            telling: Box::new(telling),
+        };
+        self.answer(&model, voice, meaning, &[])
+    }
+
+    /// The answer, as the limits and the faults let it be.
+    fn answer(
+        &self,
+        model: &str,
+        voice: Voice,
+        meaning: Option<Meaning>,
+        headers: &[(String, String)],
+    ) -> Reply {
+        let tokens = self.body.len() as u64 / 4 + u64::from(self.script.tokens);
+        let admission = self.shared.admit(tokens);
+        if let Some(refused) = admission.as_ref().filter(|admission| !admission.is_taken) {
+            return Reply {
+                steps: refused.clone().refuse(voice.tongue(), unix_seconds()),
+                meaning,
+                telling: None,
+            };
+        }
+        let mut case = Case {
+            voice,
+            tempo: Tempo::new(self.script, self.shared.rng()),
+            is_reused: self.is_reused,
+        };
+        let mut steps = match self.shared.judge(Some(model)) {
+            Some(kind) => case.faulty(&kind),
+            None => case.healthy(),
+        };
+        if let Some(admission) = admission {
+            steps = admission.tell(steps, case.voice.tongue(), unix_seconds());
+        }
+        let digest = meaning.as_ref().and_then(|meaning| meaning.digest.clone());
+        let digest = digest.map(|digest| ("x-mock-digest".to_owned(), digest));
+        answer::add_headers(&mut steps, digest.as_slice());
+        answer::add_headers(&mut steps, headers);
+        Reply {
+            steps,
+            telling: case.voice.into_telling(),
+            meaning,
+        }
     }
 }
 
 /// A small answer that only a fault for everything can spoil.
 fn blanket(shared: &Shared, healthy: impl FnOnce() -> serde_json::Value) -> Vec<Step> {
     let due = shared.judge(None);
-    let spoilt = due.and_then(|kind| spoil::without_answer(&kind));
+    let spoilt = due.and_then(|kind| spoil::without_answer(&kind, Tongue::Chat));
     spoilt.unwrap_or_else(|| answer::json(200, healthy().to_string()))
 }
 
@@ -118,8 +233,12 @@ fn wrong_key(script: &Script, head: &Head) -> Option<Vec<Step>> {
         .header("authorization")
         .and_then(|value| value.strip_prefix("Bearer "));
     let key = bearer.or_else(|| head.header("api-key")).unwrap_or("");
-    let is_known = script.keys.is_empty() || script.keys.iter().any(|known| known == key);
-    (!is_known).then(|| answer::json(401, errors::wrong_key(key)))
+    (!takes(script, key)).then(|| answer::json(401, errors::wrong_key(key)))
+}
+
+/// Whether a key is let in.
+fn takes(script: &Script, key: &str) -> bool {
+    script.keys.is_empty() || script.keys.iter().any(|known| known == key)
 }
 
 #[expect(

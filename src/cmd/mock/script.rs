@@ -52,6 +52,10 @@ pub struct Script {
     pub limits: Option<Limits>,
     /// A request that ends in an assistant message gets the words after it, not the whole text again. Default false.
     pub continues: bool,
+    /// Every answer is the digest of its request, as a request that says `digest` gets it. Default false.
+    pub digest: bool,
+    /// Chat is read as strictly as the other dialects, and answered by what it means. Default false.
+    pub strict: bool,
     /// Closes a connection that has been idle this long. Default: never.
     #[serde(deserialize_with = "optional_duration")]
     pub idle: Option<Duration>,
@@ -95,6 +99,8 @@ impl Default for Script {
             fault: None,
             limits: None,
             continues: false,
+            digest: false,
+            strict: false,
             idle: None,
             refuse: false,
             split: None,

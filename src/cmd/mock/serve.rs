@@ -88,7 +88,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             return self.respond(&head, steps.into(), None).await;
         }
         let ticket = self.ticket(&head, &body);
-        let reply = route::reply(&self.shared, &head, &body, is_reused);
+        let mut reply = route::reply(&self.shared, &head, &body, is_reused);
+        if let Some(meaning) = reply.meaning.take() {
+            ticket.meant(meaning);
+        }
         tracing::debug!(mock = %self.shared.script().name, method = %head.method, path = %head.path(), "request");
         self.respond(&head, reply, Some(ticket)).await
     }
@@ -187,11 +190,9 @@ impl<'a, W: AsyncWrite + Unpin> Responder<'a, W> {
                 Step::Head(head) => self.head(&head),
                 Step::Bytes(bytes) => self.piece(&bytes).await?,
                 Step::Event(event) => {
-                    let bytes = self
-                        .telling
-                        .map(|telling| telling.render(&event))
-                        .unwrap_or_default();
-                    self.piece(&bytes).await?;
+                    let rendered = || self.telling.map(|telling| telling.render(&event));
+                    let bytes = event.bytes().cloned().or_else(rendered);
+                    self.piece(&bytes.unwrap_or_default()).await?;
                 }
                 Step::End(end) => return self.end(end).await,
             }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cmd::mock::answer::{self, End, Head, Step, Tempo};
-use crate::cmd::mock::chat::{Ask, Event, Telling};
-use crate::cmd::mock::errors;
+use crate::cmd::mock::chat::Event;
+use crate::cmd::mock::dialects::Mark;
 use crate::cmd::mock::fault::{Chatter, Cut, ErrorBody, Kind};
+use crate::cmd::mock::voice::{Tongue, Voice};
 
 /// One request and what is needed to answer it, well or badly.
 #[derive(Debug)]
 pub(crate) struct Case {
-    pub(crate) ask: Ask,
-    pub(crate) telling: Telling,
+    pub(crate) voice: Voice,
     pub(crate) tempo: Tempo,
     /// Whether the connection has carried a request before.
     pub(crate) is_reused: bool,
@@ -26,10 +26,10 @@ pub(crate) struct Case {
 impl Case {
     /// The steps without any fault.
     pub(crate) fn healthy(&mut self) -> Vec<Step> {
-        if self.ask.stream {
-            answer::stream(&self.telling, &mut self.tempo)
+        if self.voice.is_stream() {
+            answer::stream(&self.voice, &mut self.tempo)
         } else {
-            answer::body(&self.telling, &mut self.tempo)
+            answer::body(&self.voice, &mut self.tempo)
         }
     }
 
@@ -45,7 +45,7 @@ impl Case {
                 self.healthy()
             }
             Kind::CutAfter { tokens, how } => {
-                self.cut(*tokens, &[Step::End(end(*how, self.ask.stream))])
+                self.cut(*tokens, &[Step::End(end(*how, self.voice.is_stream()))])
             }
             Kind::StallAfter {
                 tokens,
@@ -54,25 +54,27 @@ impl Case {
                 resumes,
             } => self.stall(*tokens, *lasts, *how, *resumes),
             Kind::MalformedEvent { at } => {
-                self.with_event(*at, b"data: {\"choices\":[{\"delta\":{\"con\n\n")
+                let event = self.voice.broken();
+                self.with_event(*at, event)
             }
-            Kind::NoDone => self.without(|event| matches!(event, Event::Done)),
-            Kind::NoFinish => {
-                self.without(|event| matches!(event, Event::Finish { .. } | Event::Done))
-            }
-            Kind::ErrorEvent { at, body } if self.ask.stream => self.error_event(*at, *body),
+            Kind::NoDone => self.without(&[Mark::Done]),
+            Kind::NoFinish => self.without(&[Mark::Finish, Mark::Done]),
+            Kind::ErrorEvent { at, body } if self.voice.is_stream() => self.error_event(*at, *body),
             Kind::Empty => {
-                self.telling.empty();
+                self.voice.empty();
                 self.healthy()
             }
             Kind::TruncatedJson => self.truncated(),
             Kind::WrongContentType { content_type } => self.typed(content_type),
             Kind::Chatter { what, every, lasts } => self.chatter(*what, *every, *lasts),
             Kind::StaleReuse if self.is_reused => vec![Step::End(End::Close)],
-            Kind::RejectPrefill if self.ask.prefill.is_some() => {
-                answer::json(400, errors::body(ErrorBody::Prefill, 400))
+            Kind::RejectPrefill if self.voice.is_prefilled() => {
+                self.voice.tongue().error(ErrorBody::Prefill, 400, None)
             }
-            whole => without_answer(whole).unwrap_or_else(|| self.healthy()),
+            whole => {
+                let steps = without_answer(whole, self.voice.tongue());
+                steps.unwrap_or_else(|| self.healthy())
+            }
         }
     }
 
@@ -89,7 +91,10 @@ impl Case {
         if !resumes {
             return self.cut(
                 tokens,
-                &[Step::Wait(lasts), Step::End(end(how, self.ask.stream))],
+                &[
+                    Step::Wait(lasts),
+                    Step::End(end(how, self.voice.is_stream())),
+                ],
             );
         }
         let mut steps = self.healthy();
@@ -100,12 +105,17 @@ impl Case {
 
     /// Where the steps of the first `tokens` tokens end. A JSON body is parted at that share of its bytes.
     fn split_after(&self, steps: &mut Vec<Step>, tokens: u32) -> usize {
-        let held = |step: &Step| matches!(step, Step::Event(Event::Piece { index, .. }) if *index < tokens);
-        let is_role = |step: &Step| matches!(step, Step::Event(Event::Role { .. }));
-        if self.ask.stream {
+        let held = |step: &Step| match step {
+            Step::Event(event) => match event.mark() {
+                Some(Mark::Token(index)) => index < tokens,
+                mark => mark == Some(Mark::Opening),
+            },
+            _ => false,
+        };
+        if self.voice.is_stream() {
             return steps
                 .iter()
-                .rposition(|step| held(step) || is_role(step))
+                .rposition(held)
                 // Without a role before them, only the head is left.
                 .map_or(1, |last| last + 1);
         }
@@ -113,8 +123,8 @@ impl Case {
             return steps.len();
         };
         if let Step::Bytes(body) = &mut steps[at] {
-            let share = f64::from(tokens.min(self.telling.tokens()))
-                / f64::from(self.telling.tokens().max(1));
+            let all = self.voice.tokens();
+            let share = f64::from(tokens.min(all)) / f64::from(all.max(1));
             let rest = body.split_off(share_of(body.len(), share));
             steps.insert(at + 1, Step::Bytes(rest));
         }
@@ -122,43 +132,43 @@ impl Case {
     }
 
     /// The stream with a raw event put in as number `at`, counted from one. A JSON answer stays as it is.
-    fn with_event(&mut self, at: u32, event: &'static [u8]) -> Vec<Step> {
+    fn with_event(&mut self, at: u32, event: Bytes) -> Vec<Step> {
         let mut steps = self.healthy();
-        if self.ask.stream {
+        if self.voice.is_stream() {
             let index = index_of_event(&steps, at);
-            steps.insert(index, Step::Event(Event::Raw(Bytes::from_static(event))));
+            steps.insert(index, Step::Event(Event::Raw(event)));
         }
         steps
     }
 
-    fn without(&mut self, dropped: impl Fn(&Event) -> bool) -> Vec<Step> {
+    fn without(&mut self, dropped: &[Mark]) -> Vec<Step> {
         let mut steps = self.healthy();
-        steps.retain(|step| !matches!(step, Step::Event(event) if dropped(event)));
+        let is_dropped = |event: &Event| event.mark().is_some_and(|mark| dropped.contains(&mark));
+        steps.retain(|step| !matches!(step, Step::Event(event) if is_dropped(event)));
         steps
     }
 
     fn error_event(&mut self, at: u32, body: ErrorBody) -> Vec<Step> {
         let mut steps = self.healthy();
         steps.truncate(index_of_event(&steps, at));
-        let event = format!("data: {}\n\n", errors::body(body, 500));
-        steps.push(Step::Event(Event::Raw(event.into())));
+        let before = steps.iter().filter(|step| matches!(step, Step::Event(_)));
+        let event = self.voice.failure(body, before.count() as u64);
+        steps.push(Step::Event(Event::Raw(event)));
         steps.push(Step::End(End::CleanCut));
         steps
     }
 
     /// JSON that stops in the middle: of the middle event, or of the body, whose length tells the truth.
     fn truncated(&mut self) -> Vec<Step> {
-        if self.ask.stream {
-            let middle = self.telling.tokens() / 2;
-            let event = self.telling.render(&Event::Piece {
-                choice: 0,
-                index: middle,
-            });
+        if self.voice.is_stream() {
+            let middle = self.voice.tokens() / 2;
+            let event = self.voice.token(middle);
             let half = Step::Event(Event::Raw(event.slice(..event.len() / 2)));
             return self.cut(middle, &[half, Step::End(End::CleanCut)]);
         }
-        let body = self.telling.json();
-        answer::json(200, body.slice(..body.len() / 2))
+        let body = self.voice.body();
+        let half = body.slice(..body.len() / 2);
+        answer::whole(200, self.voice.content_type(false), half)
     }
 
     fn typed(&mut self, content_type: &str) -> Vec<Step> {
@@ -172,19 +182,11 @@ impl Case {
     }
 
     fn chatter(&mut self, what: Chatter, every: Duration, lasts: Duration) -> Vec<Step> {
-        let word = match what {
-            Chatter::Comment => Event::Raw(Bytes::from_static(b": keep-alive\n\n")),
-            Chatter::Role => Event::Role { choice: 0 },
-        };
-        let (head, word) = match self.ask.stream {
-            true => (
-                Head::chunked(200, "text/event-stream; charset=utf-8"),
-                Step::Event(word),
-            ),
-            false => (
-                Head::chunked(200, "application/json"),
-                Step::Bytes(Bytes::from_static(b"\n")),
-            ),
+        let is_stream = self.voice.is_stream();
+        let head = Head::chunked(200, self.voice.content_type(is_stream));
+        let word = match is_stream {
+            true => Step::Event(self.voice.chatter(what == Chatter::Comment)),
+            false => Step::Bytes(Bytes::from_static(b"\n")),
         };
         let every = every.max(Duration::from_millis(1));
         let times = (lasts.as_millis() / every.as_millis()).min(MAX_CHATTER);
@@ -198,7 +200,7 @@ impl Case {
 
 /// The steps of a fault that leaves nothing of the answer, so that it fits any request; none for one that
 /// edits an answer or depends on the request.
-pub(crate) fn without_answer(kind: &Kind) -> Option<Vec<Step>> {
+pub(crate) fn without_answer(kind: &Kind, tongue: Tongue<'_>) -> Option<Vec<Step>> {
     let steps = match kind {
         Kind::Status {
             status,
@@ -208,8 +210,10 @@ pub(crate) fn without_answer(kind: &Kind) -> Option<Vec<Step>> {
             text,
             delay,
         } => {
-            let text = text.clone().unwrap_or_else(|| errors::body(*body, *status));
-            let mut steps = answer::json(*status, text);
+            let mut steps = match text {
+                Some(text) => answer::json(*status, text.clone()),
+                None => tongue.error(*body, *status, retry_after.as_deref()),
+            };
             add_headers(&mut steps, headers, retry_after.as_deref());
             steps.insert(0, Step::Wait(*delay));
             steps
@@ -219,7 +223,11 @@ pub(crate) fn without_answer(kind: &Kind) -> Option<Vec<Step>> {
         Kind::Silence { lasts } => vec![Step::Wait(*lasts), Step::End(End::Close)],
         Kind::Html { status } => answer::whole(*status, "text/html", PAGE),
         Kind::ErrorEvent { body, .. } | Kind::ErrorIn200 { body } => {
-            answer::json(200, errors::body(*body, 500))
+            let mut steps = tongue.error(*body, 500, None);
+            if let Some(Step::Head(head)) = steps.first_mut() {
+                head.status = 200;
+            }
+            steps
         }
         Kind::TruncatedGzip => truncated_gzip(),
         Kind::Scenario { .. }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::mock::fault::{Fault, Kind};
 use crate::cmd::mock::limits::{Admission, Meter};
-use crate::cmd::mock::record::{Fate, Log, Received};
+use crate::cmd::mock::record::{Fate, Log, Meaning, Received};
 use crate::cmd::mock::scenario::Scenario;
 use crate::cmd::mock::script::Script;
 
@@ -220,6 +220,13 @@ impl Answering {
         Self {
             shared: Arc::clone(shared),
             entry,
+        }
+    }
+
+    /// Notes what the request meant.
+    pub(crate) fn meant(&self, meaning: Meaning) {
+        if let Some(entry) = self.shared.log().entry(self.entry) {
+            entry.meaning = Some(meaning);
         }
     }
 

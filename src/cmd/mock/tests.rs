@@ -1,5 +1,5 @@
 //! Owns the socket-level tests of the mock, and the tiny raw client they share. In reading order: `scenarios`,
-//! `faults`, `forms` (completions and embeddings), `protocol`, `scripting`. Must never parse more HTTP than the mock writes.
+//! `faults`, `forms` (completions and embeddings), `protocol`, `scripting`, `dialects`. Must never parse more HTTP than the mock writes.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ mod faults;
 mod forms;
 mod protocol;
 mod scripting;
+mod dialects;
 
 /// A raw client on one connection.
 struct Client {

@@ -317,6 +317,14 @@ impl Drive {
         }
     }
 
+    /// How many of its attempts left a silent endpoint.
+    pub(super) fn evacuated(&self) -> usize {
+        let ended = self.exchange.ended().iter();
+        ended
+            .filter(|attempt| attempt.class == Class::Stalled)
+            .count()
+    }
+
     /// What tripped by its attempts.
     pub(super) fn trips(&self) -> impl Iterator<Item = Trip> {
         let attempts = self.exchange.ended().iter();

@@ -7,7 +7,7 @@ use crate::cmd::simulate::own::Own;
 use crate::cmd::simulate::scenario::{Endpoint, Scenario};
 use crate::core::catalog::{
     self, Catalog, Credential, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
-    Price,
+    Price, Tongues,
 };
 use crate::core::health::{BudgetSettings, Health, HealthSettings};
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, ProviderName};
@@ -38,6 +38,7 @@ impl Fleet {
                 BudgetSettings::default(),
             ),
         };
+        let policy = shared(policy, scenario, &catalog, decides);
         let health = Health::new(&catalog, settings, budget, None);
         Self {
             catalog,
@@ -45,6 +46,27 @@ impl Fleet {
             policy,
         }
     }
+}
+
+/// The policy with the shares that it is to have, if any.
+fn shared(
+    policy: Arc<Policy>,
+    scenario: &Scenario,
+    catalog: &Catalog,
+    decides: &Decides,
+) -> Arc<Policy> {
+    let fleet = scenario.fleet.iter().zip(catalog.endpoints());
+    let share = |(played, endpoint): (&Endpoint, &catalog::Endpoint)| {
+        Some((endpoint.id.clone(), decides.share(&played.id)?))
+    };
+    let split: Vec<_> = fleet.filter_map(share).collect();
+    if split.is_empty() {
+        return policy;
+    }
+    Arc::new(Policy {
+        split,
+        ..Policy::clone(&policy)
+    })
 }
 
 fn catalog(scenario: &Scenario) -> Catalog {
@@ -67,6 +89,7 @@ fn catalog(scenario: &Scenario) -> Catalog {
             provider,
             key,
             upstream_model: endpoint.model.clone(),
+            tongues: Tongues::default(),
             price: Price {
                 prompt: Some(endpoint.price),
                 completion: Some(endpoint.price),

@@ -9,6 +9,8 @@ pub(super) struct Ledger {
     pub(super) attempts: Vec<Sent>,
     /// Every trip of an endpoint: when the attempt behind it began, and when it tripped.
     pub(super) trips: Vec<Trip>,
+    /// Attempts that left an endpoint which was silent towards all.
+    pub(super) evacuated: usize,
 }
 
 /// One request at its end.

@@ -71,8 +71,8 @@ pub(crate) struct SimulateArgs {
     admin: Option<String>,
     #[command(flatten)]
     token: TokenArgs,
-    /// A policy: of the configuration, or a built-in sort; may be given more than once to compare [default: the
-    /// model's own with a configuration, adaptive without].
+    /// A policy: of the configuration, or a built-in sort; `even` or `pin:ENDPOINT` for fixed shares of a file's fleet;
+    /// may be given more than once to compare [default: the model's own with a configuration, adaptive without].
     #[arg(long = "policy", value_name = "P")]
     policies: Vec<String>,
     /// Runs of each scenario, with the seeds 1 to N; every figure is their mean.
@@ -148,6 +148,12 @@ fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let mut scenarios = scenarios(args)?;
     if let Some(snapshot) = &snapshot {
         scenarios = staged(args, &scenarios, snapshot, &policies[0])?;
+    }
+    for (policy, scenario) in policies
+        .iter()
+        .flat_map(|policy| scenarios.iter().map(move |scenario| (policy, scenario)))
+    {
+        policy.suits(scenario).map_err(Misuse)?;
     }
     let mut out = std::io::stdout().lock();
     if !json {

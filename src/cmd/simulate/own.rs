@@ -218,7 +218,7 @@ fn cast(
     scenario: &Scenario,
     roles: &[usize],
 ) -> Vec<(usize, usize)> {
-    let admitted = |candidates: &[Candidate]| -> Vec<(f32, usize)> {
+    let admitted = |candidates: &[Candidate]| -> Vec<(f64, usize)> {
         let all = candidates.iter().enumerate();
         let admitted = all.filter(|(_, candidate)| candidate.reject.is_none());
         admitted
@@ -252,6 +252,7 @@ fn standing(position: usize, candidate: &Candidate, endpoint: &Endpoint) -> Stan
         price: candidate.price,
         priced: candidate.priced,
         latency: Some(latency),
+        whole: false,
         usual_latency: Some(latency),
         throughput: Some(throughput),
         usual_throughput: Some(throughput),

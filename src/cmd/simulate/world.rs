@@ -246,6 +246,7 @@ impl World<'_> {
         let request = drive.request(answered, &self.scenario.fleet, self.now);
         self.ledger.requests.push(request);
         self.ledger.trips.extend(drive.trips());
+        self.ledger.evacuated += drive.evacuated();
         if let Some(client) = drive.client {
             self.put_arrival(span(THINKING), Event::Client(client));
         }

@@ -2,9 +2,10 @@
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
 //! `callers`, `providers`, `base_url`, `addresses`, `health_check`, `headers`,
-//! `keys`, `tls`, `models`, `aliases`, `chains`, `sticky`, `policies`, `health`, `routes`,
+//! `keys`, `tls`, `known`, `models`, `aliases`, `chains`, `sticky`, `policies`, `health`, `routes`,
 //! `store`, `telemetry`, `reach`.
 
+use crate::config::catalogue::Known;
 use crate::config::raw;
 use crate::config::report::Report;
 use crate::config::snapshot::Snapshot;
@@ -14,13 +15,16 @@ mod trusted;
 mod cors;
 mod server;
 mod callers;
+pub(in crate::config) mod presets;
 mod providers;
 mod base_url;
 mod addresses;
 mod health_check;
 mod headers;
 mod keys;
+mod credentials;
 mod tls;
+mod known;
 mod models;
 mod aliases;
 mod chains;
@@ -34,11 +38,12 @@ mod telemetry;
 mod reach;
 
 /// Checks the configuration and resolves everything in it.
-pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot {
+pub(super) fn compile(config: &raw::Config, known: &Known, report: &mut Report<'_>) -> Snapshot {
+    known::check(known, report);
     let policies = policies::compile(&config.policies, report);
     let providers = providers::compile(&config.providers, report);
-    let catalog =
-        models::compile(config, &providers, report).with_aliases(aliases::compile(config, report));
+    let (catalog, well_known) = models::compile(config, &providers, known, report);
+    let catalog = catalog.with_aliases(aliases::compile(config, report));
     policies::check_splits(&config.policies, &catalog, report);
     filters::check(config, &catalog, report);
     let routes = routes::compile(config, report);
@@ -51,6 +56,7 @@ pub(super) fn compile(config: &raw::Config, report: &mut Report<'_>) -> Snapshot
             .map(|(name, compiled)| (name, compiled.provider))
             .collect(),
         catalog,
+        well_known,
         routes,
         policies,
         health: health::compile(&config.health, report),

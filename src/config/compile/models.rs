@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::config::catalogue::Known;
+use crate::config::compile::known::{Knowledge, upstream_name};
 use crate::config::compile::names::{check_known, check_model_name, check_name};
 use crate::config::compile::policies::known_policies;
 use crate::config::compile::providers::Compiled;
@@ -12,18 +14,20 @@ use crate::config::raw::models as written;
 use crate::config::report::Report;
 use crate::config::scalar::{Number, Text};
 use crate::config::secret::Secret;
+use crate::config::snapshot::WellKnown;
 use crate::config::trail::Trail;
 use crate::core::catalog::{
     Catalog, Credential, Endpoint, EndpointIx, Fingerprint, HostIx, KeyIx, Labels, Model, ModelIx,
-    Price,
+    Price, Tongues,
 };
 use crate::core::names::{EndpointId, HostName, KeyName, ModelName, PolicyName, ProviderName};
 
 pub(super) fn compile(
     config: &raw::Config,
     providers: &HashMap<ProviderName, Compiled>,
+    known: &Known,
     report: &mut Report<'_>,
-) -> Catalog {
+) -> (Catalog, WellKnown) {
     let at = Trail::top("models");
     if config.models.0.is_empty() {
         report.error(&at, "no models are configured");
@@ -32,6 +36,8 @@ pub(super) fn compile(
     let mut assembly = Assembly {
         config,
         providers,
+        knowledge: Knowledge { known, providers },
+        well_known: WellKnown::default(),
         endpoints: Vec::new(),
         hosts: Vec::new(),
         credentials: Vec::new(),
@@ -41,22 +47,29 @@ pub(super) fn compile(
         let at = at.key(name);
         check_model_name(&at, name, report);
         check_context(model, &at, report);
-        models.push(Model {
+        let ix = ModelIx::new(models.len());
+        let mut compiled = Model {
             name: ModelName::new(name.as_str()),
             context_length: model.context_length.map(|count| count.0),
             max_output: filters::max_output(model, &at, report),
             supports: filters::supports(model, &at, report),
-            endpoints: assembly.pool(ModelIx::new(models.len()), (name, model), &at, report),
+            endpoints: assembly.pool(ix, (name, model), &at, report),
             fallbacks,
             policy: assembly.policy(model, &at, report),
-        });
+        };
+        let filled = assembly.knowledge.fill(model, &mut compiled);
+        if !filled.is_empty() {
+            assembly.well_known.models.insert(ix, filled);
+        }
+        models.push(compiled);
     }
-    Catalog::new(
+    let catalog = Catalog::new(
         models,
         assembly.endpoints,
         assembly.hosts,
         assembly.credentials,
-    )
+    );
+    (catalog, assembly.well_known)
 }
 
 fn check_context(model: &written::Model, at: &Trail, report: &mut Report<'_>) {
@@ -72,6 +85,8 @@ fn check_context(model: &written::Model, at: &Trail, report: &mut Report<'_>) {
 struct Assembly<'a> {
     config: &'a raw::Config,
     providers: &'a HashMap<ProviderName, Compiled>,
+    knowledge: Knowledge<'a>,
+    well_known: WellKnown,
     endpoints: Vec<Endpoint>,
     hosts: Vec<HostName>,
     credentials: Vec<Credential>,
@@ -105,7 +120,13 @@ impl Assembly<'_> {
         }
         check_told_apart(written, &at, report);
         check_own_names(name, written, &at, report);
-        check_prices(written, &at, report);
+        let knowledge = self.knowledge;
+        check_prices(
+            written,
+            |entry| knowledge.price(name, entry).is_some(),
+            &at,
+            report,
+        );
         let before = self.endpoints.len();
         for (index, entry) in written.iter().enumerate() {
             self.entry(ix, name, entry, &at.index(index), report);
@@ -139,20 +160,25 @@ impl Assembly<'_> {
             ),
             ..compiled.labels.clone()
         };
-        let slug = name.split_once('/').map_or(name, |(_, slug)| slug);
         let tag = entry.tag.as_ref().map(|tag| tag.0.as_str());
         let host = self.host(compiled);
-        let upstream_model = entry.model.as_ref().map_or(slug, |text| &text.0);
+        let upstream_model = upstream_name(name, entry);
+        let known = self.knowledge.price(name, entry);
         for (key, secret) in &compiled.provider.keys {
             let credential = self.credential(provider, key, secret.as_ref());
+            if known.is_some() {
+                let ix = EndpointIx::new(self.endpoints.len());
+                self.well_known.prices.insert(ix);
+            }
             self.endpoints.push(Endpoint {
                 id: EndpointId::new(&ModelName::new(name), provider, key, tag),
                 model,
                 provider: provider.clone(),
                 key: key.clone(),
                 upstream_model: upstream_model.to_owned(),
+                tongues: Tongues::of(compiled.provider.dialects.iter().map(|it| it.position())),
                 fingerprint: Fingerprint::of(&(&compiled.provider.base, upstream_model)),
-                price: price(&entry.price),
+                price: known.unwrap_or_else(|| price(&entry.price)),
                 labels: labels.clone(),
                 host,
                 credential,
@@ -265,13 +291,20 @@ fn check_own_names(
     }
 }
 
-fn check_prices(entries: &[written::Endpoint], at: &Trail, report: &mut Report<'_>) {
-    let is_known = |price: &written::Price| price.prompt.is_some() && price.completion.is_some();
-    let some_known = entries.iter().any(|entry| is_known(&entry.price));
+fn check_prices(
+    entries: &[written::Endpoint],
+    is_well_known: impl Fn(&written::Endpoint) -> bool,
+    at: &Trail,
+    report: &mut Report<'_>,
+) {
+    let is_known = |entry: &written::Endpoint| {
+        entry.price.prompt.is_some() && entry.price.completion.is_some() || is_well_known(entry)
+    };
+    let some_known = entries.iter().any(is_known);
     for (index, entry) in entries.iter().enumerate() {
         let at = at.index(index).key("price");
         check_signs(&entry.price, &at, report);
-        if some_known && !is_known(&entry.price) {
+        if some_known && !is_known(entry) {
             let hint =
                 "write `prompt` and `completion` in USD per million tokens; 0 = free".to_owned();
             let message = "this endpoint has no full price while others of the model have one";

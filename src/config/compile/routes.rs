@@ -15,10 +15,12 @@ use crate::core::names::ProviderName;
 /// What every routed path begins with: the rest is appended to the provider's API root.
 const ROOT: &str = "/v1/";
 /// The paths that are answered by models.
-const AI_PATHS: [&str; 4] = [
+const AI_PATHS: [&str; 6] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
+    "/v1/messages",
+    "/v1/responses",
     "/v1/models",
 ];
 /// What every path of one model begins with.

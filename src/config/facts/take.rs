@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
-    Admin, Caller, Cors, DialectName, HealthCheck, Holds, Listener, ListenerTls, NamedFile,
+    Admin, Caller, Cors, HealthCheck, Holds, Listener, ListenerTls, NamedFile, PathPattern,
     Provider, Route, Server, Snapshot, Store, Telemetry, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
@@ -32,6 +32,8 @@ impl Facts {
             callers,
             providers,
             catalog,
+            // What it filled in is told where it stands.
+            well_known: _,
             routes,
             policies,
             health,
@@ -72,8 +74,8 @@ impl Facts {
             .plain("otlp", otlp)
             .plain("trace_ratio", trace_ratio);
         facts.push(Kind::Telemetry, "", telemetry);
-        let certificates = files.iter().filter(|file| file.holds == Holds::Certificate);
-        for file in certificates {
+        // Credentials are told where they stand.
+        for file in files.iter().filter(|file| file.holds != Holds::Credential) {
             facts.file(file);
         }
         facts
@@ -171,6 +173,7 @@ impl Facts {
         let Provider {
             dialects,
             base,
+            path,
             addresses,
             auth,
             keys,
@@ -186,11 +189,12 @@ impl Facts {
         } = tls;
         let scheme = if base.tls { "https" } else { "http" };
         let mut fields = Fields::default()
-            .list("dialects", dialects.iter().copied().map(dialect))
+            .list("dialects", dialects.iter().map(|dialect| dialect.as_str()))
             .plain(
                 "base_url",
                 format!("{scheme}://{}{}", base.authority(), base.path),
             )
+            .optional("path", path.as_ref().map(PathPattern::as_str))
             .list("addresses", addresses)
             .plain("auth", scheme_of(auth))
             .path("tls.ca_file", ca_file.as_deref())
@@ -278,7 +282,8 @@ impl Facts {
                     zdr,
                     quantization,
                 },
-            // Where it is and who pays is its provider's.
+            // Where it is, what it speaks and who pays is its provider's.
+            tongues: _,
             host: _,
             credential: _,
             fingerprint: _,
@@ -485,16 +490,11 @@ fn listener_tls(tls: Option<&ListenerTls>) -> Fields {
         .path("tls.client_ca_file", client_ca_file.as_deref())
 }
 
-fn dialect(dialect: DialectName) -> &'static str {
-    match dialect {
-        DialectName::OpenAi => "openai",
-    }
-}
-
 fn scheme_of(auth: &UpstreamAuth) -> String {
     match auth {
         UpstreamAuth::Bearer => "bearer".to_owned(),
         UpstreamAuth::Header(name) => format!("header {name}"),
+        UpstreamAuth::SigV4(signing) => format!("sigv4 {}", signing.region),
         UpstreamAuth::None => "none".to_owned(),
     }
 }

@@ -33,6 +33,9 @@ pub(super) struct Config {
     pub(super) models: Named<models::Model>,
     /// Other names for models: the name, or the beginning of it and a `*`, and the model's own. Default none.
     pub(super) aliases: Named<Text>,
+    /// A file of models of well-known providers, in the shape of `mainstay models --format json`, whose entries replace those
+    /// of the embedded catalogue. Default none.
+    pub(super) catalog_file: Option<Text>,
     /// How requests are routed and recovered, by name. `default` exists even when it is not written.
     pub(super) policies: Named<policies::Policy>,
     /// When endpoints trip and how they come back.

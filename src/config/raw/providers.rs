@@ -8,9 +8,6 @@ use serde::Deserialize;
 use crate::config::scalar::{Flag, List, Named, Span, Text};
 use crate::config::secret::Secret;
 
-/// What a provider speaks unless it says otherwise.
-const DIALECT: &str = "openai";
-const AUTH: &str = "bearer";
 /// What nobody has excluded.
 pub(super) const DATA_COLLECTION: &str = "allow";
 /// The documentation's example (surface); twice the time to notice a server that has died.
@@ -24,16 +21,29 @@ const KEY_NAME: &str = "default";
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a map of provider settings")]
 pub(in crate::config) struct Provider {
-    /// What it speaks, the preferred first: `openai`. Default `[openai]`; at least one.
-    pub(in crate::config) dialects: List<Text>,
-    /// The API root as the provider's documentation gives it, version included. Required, http or https.
+    /// A well-known provider or server, whose settings are those that are not written here: `mainstay models --presets`
+    /// lists them. Absent = none.
+    pub(in crate::config) preset: Option<Text>,
+    /// What it speaks, the preferred first: `openai`, `openai-responses`, `anthropic`, `gemini`, `bedrock`, `cohere`. A request
+    /// in one of them passes through untouched, others are translated to the first. Absent = the preset's, else `[openai]`.
+    pub(in crate::config) dialects: Option<List<Text>>,
+    /// The API root as the provider's documentation gives it, version included. Required unless the preset has one; http or
+    /// https.
     pub(in crate::config) base_url: Option<Text>,
     /// Where its servers are, `ip:port` each. Default: where DNS says that the host of `base_url` is.
     pub(in crate::config) addresses: List<Text>,
     /// How its servers are asked whether they live. Default: they are not.
     pub(in crate::config) health_check: Option<HealthCheck>,
-    /// How a request proves who pays: `bearer`, `header NAME` or `none`. Default bearer.
-    pub(in crate::config) auth: Text,
+    /// What stands after the root where that is not as the dialect has it: `{model}` is the provider's name of the model,
+    /// `{operation}` the dialect's own path, `{api_version}` that setting. Absent = the preset's, else the dialect's own.
+    pub(in crate::config) path: Option<Text>,
+    /// The version that `path` names. Absent = the preset's.
+    pub(in crate::config) api_version: Option<Text>,
+    /// How a request proves who pays: `bearer`, `header NAME`, `sigv4` (AWS, with `credentials` and `region`) or `none`. Absent =
+    /// `sigv4` where `credentials` are written, else the preset's, else bearer.
+    pub(in crate::config) auth: Option<Text>,
+    /// AWS credentials, in the place of `keys`. Absent = none.
+    pub(in crate::config) credentials: Option<Credentials>,
     /// Credentials, each its own unit of health. At least one unless `auth` is none.
     pub(in crate::config) keys: List<ProviderKey>,
     /// Where it runs, in words of your own. Absent = unknown.
@@ -53,11 +63,15 @@ pub(in crate::config) struct Provider {
 impl Default for Provider {
     fn default() -> Self {
         Self {
-            dialects: List(vec![Text(DIALECT.to_owned())]),
+            preset: None,
+            dialects: None,
             base_url: None,
             addresses: List::default(),
             health_check: None,
-            auth: Text(AUTH.to_owned()),
+            path: None,
+            api_version: None,
+            auth: None,
+            credentials: None,
             keys: List::default(),
             region: None,
             data_collection: Text(DATA_COLLECTION.to_owned()),
@@ -93,6 +107,26 @@ impl Default for HealthCheck {
             timeout: Span(CHECK_TIMEOUT),
         }
     }
+}
+
+/// What requests to AWS are signed with.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map with `access_key_id` and `secret_access_key`"
+)]
+pub(in crate::config) struct Credentials {
+    /// The key's public half. Required.
+    pub(in crate::config) access_key_id: Option<Secret>,
+    /// Its secret half. This or `secret_access_key_file` is required; not empty.
+    pub(in crate::config) secret_access_key: Option<Secret>,
+    /// A file that holds the secret half instead. Read again on a reload.
+    pub(in crate::config) secret_access_key_file: Option<Text>,
+    /// Of a session that ends. Absent = the key is permanent.
+    pub(in crate::config) session_token: Option<Secret>,
+    /// A file that holds the session's token instead. Read again on a reload.
+    pub(in crate::config) session_token_file: Option<Text>,
 }
 
 /// A credential of a provider.

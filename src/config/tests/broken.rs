@@ -299,8 +299,8 @@ fn provider_rules() {
         "2:69 unknown auth \"basic\"",
     );
     provider(
-        &format!("{good}, auth: sigv4"),
-        "2:69 auth \"sigv4\" is not supported yet",
+        &format!("{good}, auth: google"),
+        "2:69 auth \"google\" is not supported yet",
     );
     provider(
         &format!("{good}, auth: header host"),
@@ -312,8 +312,17 @@ fn provider_rules() {
         "2:63 the provider speaks no dialect",
     );
     provider(
-        &format!("{good}, dialects: [anthropic]"),
-        "2:74 dialect \"anthropic\" is not supported yet",
+        &format!("{good}, dialects: [gemini, gemini]"),
+        "2:82 dialect \"gemini\" is listed twice",
+    );
+    provider(
+        &format!("{good}, preset: opena"),
+        "2:71 unknown preset \"opena\"",
+    );
+    provider(&format!("{good}, path: v1"), "2:69 a path begins with `/`");
+    provider(
+        &format!("{good}, path: \"/{{model}}?v={{api_version}}\""),
+        "2:69 the path names {api_version}, and the provider has none",
     );
     provider(
         &format!("{good}, dialects: [opena]"),

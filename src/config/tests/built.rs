@@ -17,19 +17,12 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "policies: { p: { hedge: null } }",
         "policies: { p: { keepalive_after: null } }",
         "store: { records: \"sqlite:///r.db\" }",
-        "catalog_file: null",
         "anything: {}",
     ];
     let provider = [
-        "preset: vllm",
-        "dialects: [openai, openai-responses]",
-        "dialects: [anthropic]",
         "auth: query key",
-        "auth: sigv4",
         "auth: google",
         "limits: { concurrency: 200 }",
-        "credentials: { access_key_id: a }",
-        "api_version: \"2024-10-21\"",
     ];
     let model = ["health: {}"];
     let refused = |text: String| assert!(read(&text).is_err(), "it loads:\n{text}");

@@ -10,6 +10,7 @@ use crate::config::decode::{find_mut, known_fields};
 use crate::config::trail::Trail;
 use crate::config::{raw, value};
 use crate::core::catalog::DataCollection;
+use crate::core::catalog::EndpointIx;
 use crate::core::names::PolicyName;
 use crate::core::outcome::Class;
 use crate::core::policy::Sort;
@@ -61,12 +62,14 @@ fn each_use_has_the_policy_that_it_is_named_for() {
     let eu = &load(EU).snapshot.policies["default"].require;
     assert_eq!((eu.region.len(), eu.region[0].as_str()), (1, "eu"));
     assert!(eu.zdr && eu.data_collection == DataCollection::Deny);
-    let routes = load(CLAUDE_CODE).snapshot.routes;
-    assert!(
-        routes
-            .iter()
-            .any(|route| route.path.matches("/v1/messages/count_tokens"))
-    );
+    let claude = load(CLAUDE_CODE).snapshot.catalog;
+    let asked = claude
+        .resolve("claude-haiku-4-5")
+        .expect("an alias takes it");
+    let model = claude.model(asked.model);
+    let tongue = |ix: &EndpointIx| claude.endpoint(*ix).tongues.first();
+    let spoken: HashSet<u8> = model.endpoints.iter().map(tongue).collect();
+    assert!(spoken.len() > 1 && !model.fallbacks.is_empty());
 }
 
 #[test]

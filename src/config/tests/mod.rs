@@ -1,5 +1,5 @@
 //! Owns the tests of whole files: `broken` (what is said about which file), `built` (what loads and what is
-//! not built yet), `diff`, `examples` (the files in `conf/`), `secrets`, `schema`, `observed` (a test for each setting), `hostile`.
+//! not built yet), `catalogue`, `diff`, `examples` (the files in `conf/`), `secrets`, `schema`, `observed` (a test for each setting), `hostile`.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,10 @@ use crate::config::{Loaded, Source, parse};
 
 mod broken;
 mod built;
+mod catalogue;
 mod diff;
 mod examples;
+mod presets;
 mod secrets;
 mod schema;
 mod observed;
@@ -23,13 +25,15 @@ models:
   openai/gpt-5-mini: { endpoints: [{ provider: openai }] }
 ";
 
-/// Variables of the tests: `KEY`, those that end in `_KEY`, `EMPTY` and `NUMBER`.
+/// Variables of the tests: `KEY`, those that end in `_KEY` or `_KEY_ID`, `EMPTY` and `NUMBER`.
 fn env(name: &str) -> Option<String> {
     match name {
         "EMPTY" => Some(String::new()),
         "NUMBER" => Some("7".to_owned()),
         "SECRET" => Some("sk-hidden-in-the-environment".to_owned()),
-        _ if name.ends_with("KEY") => Some(format!("sk-{}", name.to_lowercase())),
+        _ if name.ends_with("KEY") || name.ends_with("KEY_ID") => {
+            Some(format!("sk-{}", name.to_lowercase()))
+        }
         _ => None,
     }
 }

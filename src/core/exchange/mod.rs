@@ -229,6 +229,14 @@ impl Exchange {
         &self.ended
     }
 
+    /// How often the present model has failed the request otherwise than by its limits.
+    fn failed_here(&self) -> usize {
+        let here = &self.plan.legs[self.leg].candidates;
+        let of_leg = |ended: &&AttemptRecord| here.iter().any(|it| it.endpoint == ended.endpoint);
+        let its = self.ended.iter().filter(of_leg);
+        its.filter(|it| it.class != Class::RateLimited).count()
+    }
+
     // --- what follows -------------------------------------------------------------------------
 
     /// Every choice is finished, or the end marker came.
@@ -254,12 +262,15 @@ impl Exchange {
     fn finish_answered(&mut self, id: AttemptId, scene: &mut Scene<'_>) {
         if let Some(attempt) = self.take(id) {
             self.usage = attempt.usage;
-            self.log(&attempt, (Class::Success, None), false, scene.now);
+            // One that was silent for long may have tripped its endpoint, and answered after all.
+            let tripped = attempt.tripped;
+            self.log(&attempt, (Class::Success, None), tripped, scene.now);
             if let Some(rate) = attempt.rate().filter(|_| !attempt.measured) {
                 scene.health.stream_at(attempt.endpoint, rate, scene.now);
             }
             let health = scene.health;
-            health.complete(attempt.endpoint, attempt.per_event(), scene.now);
+            let per_event = attempt.per_event();
+            health.complete(attempt.endpoint, attempt.started, per_event, scene.now);
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);

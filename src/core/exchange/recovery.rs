@@ -203,8 +203,13 @@ impl Exchange {
         let layers = self.plan.policy.layers;
         let failover = step.failover && layers.failover;
         let mut next = None;
+        // A model that failed twice is likelier to fail again than its chain is.
+        let doubted = step.transient && !step.wait && self.failed_here() >= 2;
+        if doubted && self.chain_needs_the_last(scene) {
+            next = self.fall_back(step.fallback, false, scene);
+        }
         if failover {
-            next = self.draw_in(self.leg, false, scene);
+            next = next.or_else(|| self.draw_in(self.leg, false, scene));
         }
         let lull = match step.transient && failover {
             true => self.lull(failed.attempt.endpoint, scene),

@@ -91,9 +91,10 @@ pub(crate) fn after(class: Class) -> Step {
 pub(crate) fn left_out(reject: Reject) -> Class {
     match reject {
         Reject::WindowTooSmall => Class::ContextTooLong,
-        Reject::OutputTooShort | Reject::Unsupported(_) | Reject::PinnedElsewhere => {
-            Class::UnsupportedParameter
-        }
+        Reject::OutputTooShort
+        | Reject::Unsupported(_)
+        | Reject::Unsayable(_)
+        | Reject::PinnedElsewhere => Class::UnsupportedParameter,
         Reject::ModelNotAllowed
         | Reject::FallbackNotAllowed
         | Reject::Unmet(_)

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::core::catalog::EndpointIx;
-use crate::core::health::breaker::{Breaker, State};
+use crate::core::health::breaker::Breaker;
 use crate::core::health::endpoint::Verdict;
-use crate::core::health::{Bucket, Health, Kind, Slot};
+use crate::core::health::{Bucket, Health, Heard, Kind, Slot};
 use crate::core::outcome::{Class, Scope};
 use crate::core::time::Time;
 
@@ -73,7 +73,8 @@ impl Health {
 
     /// A probe of our own is over. An answer that only finds fault with the request comes from one that works. Nothing
     /// of it is counted for clients: not in the pool's success, not in its budget, not in an endpoint's speed.
-    pub fn end_active_probe(&self, endpoint: EndpointIx, end: &ActiveEnd, now: Time) {
+    /// Returns whether it tripped a breaker: the endpoint's, its host's or its key's.
+    pub fn end_active_probe(&self, endpoint: EndpointIx, end: &ActiveEnd, now: Time) -> bool {
         let slot = self.slot(endpoint);
         let works = end.class == Class::Success || is_of_request(end.class);
         let verdict = Verdict {
@@ -85,15 +86,20 @@ impl Health {
             jitter: end.jitter,
             now,
         };
-        match (end.errand, works) {
-            (ActiveErrand::Connect, _) => {}
-            (ActiveErrand::Ask, true) => slot.own.answer_active_probe(&self.settings, &verdict),
+        let own = match (end.errand, works) {
+            (ActiveErrand::Connect, _) => false,
+            (ActiveErrand::Ask, true) => {
+                slot.own.answer_active_probe(&self.settings, &verdict);
+                false
+            }
             (ActiveErrand::Ask, false) => {
                 let requests = self.pools[slot.pool.get()].requests();
-                slot.own.fail(&self.settings, requests, &verdict);
+                slot.own.fail(&self.settings, requests, &verdict)
             }
-        }
-        self.tell_gates(slot, &verdict);
+        };
+        let gates = self.tell_gates(slot, &verdict);
+        self.forgive(slot, gates, now);
+        own || gates.host == Heard::Tripped || gates.key == Heard::Tripped
     }
 
     /// Whether real traffic leaves the probing to us.
@@ -117,7 +123,7 @@ impl Health {
 }
 
 fn bars(gate: &Breaker) -> bool {
-    matches!(gate.state, State::Open | State::HalfOpen)
+    gate.is_barring()
 }
 
 fn is_of_request(class: Class) -> bool {

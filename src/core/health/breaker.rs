@@ -16,6 +16,9 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 const FIRST_REST_AUTH: Duration = Duration::from_secs(30);
 /// A slow probe may be repeated after this long without the pool's traffic to pay for it (3.2).
 pub(crate) const PROBE_AT_LATEST: Duration = Duration::from_secs(300);
+/// An outage that has lasted less is probed as often as traffic pays for it; later half of what it has lasted beyond lies
+/// between probes. Over forty minutes at one request a second that makes 17 slow probes of 48 (`lt_hole`).
+const YOUNG: Duration = Duration::from_secs(120);
 
 /// Where a breaker stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,6 +75,8 @@ pub(crate) struct Breaker {
     pub(crate) since: Time,
     /// When it tripped last: successes of attempts that started since show that it recovers.
     pub(crate) tripped: Time,
+    /// When it tripped first of those trips between which it did not recover.
+    pub(crate) out_since: Time,
     /// When an open breaker's back-off is over.
     pub(crate) until: Time,
     level: u32,
@@ -110,6 +115,9 @@ impl Breaker {
             .min(longest)
             .mul_f32(0.9 + 0.2 * cause.jitter);
         self.level += 1;
+        if !self.is_barring() {
+            self.out_since = now;
+        }
         self.failed_in = now.since(cause.started);
         self.enter(State::Open, now);
         self.tripped = now;
@@ -134,6 +142,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it keeps ordinary traffic away.
+    pub(crate) fn is_barring(&self) -> bool {
+        matches!(self.state, State::Open | State::HalfOpen)
+    }
+
     /// Notes that a probe is under way.
     pub(crate) fn begin_probe(&mut self, now: Time, actively: bool) {
         if self.state == State::Open {
@@ -143,6 +156,13 @@ impl Breaker {
         self.probing = true;
         self.probed_actively = actively;
         self.last_probe = Some(now);
+    }
+
+    /// How far apart probes that cost a client seconds are at least, however many requests could pay for them. What has
+    /// been away for long is not back in a moment.
+    pub(crate) fn slow_probes_apart(&self, now: Time) -> Duration {
+        let old = now.since(self.out_since).saturating_sub(YOUNG) / 2;
+        old.min(PROBE_AT_LATEST)
     }
 
     /// The back-off that it earned last.
@@ -229,6 +249,7 @@ impl Breaker {
         if let Some(rest) = memory.rests_for {
             self.enter(State::Open, now);
             self.tripped = now;
+            self.out_since = now;
             self.until = now + duration(rest).saturating_sub(away);
         }
     }
@@ -277,6 +298,22 @@ mod tests {
             rests.push(breaker.until.since(at(0)).as_secs());
         }
         assert_eq!(rests, [1, 2, 4, 8, 10, 10]);
+    }
+
+    #[test]
+    fn slow_probes_of_a_long_outage_are_far_apart_and_a_recovery_forgets_it() {
+        let settings = HealthSettings::default();
+        let mut breaker = tripped(at(0));
+        assert_eq!(breaker.slow_probes_apart(at(100)), Duration::ZERO);
+        breaker.begin_probe(at(100), false);
+        breaker.trip(RestKind::Timeout, &settings, &cause(at(101)));
+        let apart = |breaker: &Breaker, seconds| breaker.slow_probes_apart(at(seconds)).as_secs();
+        assert_eq!([420, 5000].map(|now| apart(&breaker, now)), [150, 300]);
+        breaker.begin_probe(at(5000), false);
+        breaker.succeed(&settings, at(5001));
+        breaker.succeed(&settings, at(5002));
+        breaker.trip(RestKind::Timeout, &settings, &cause(at(5003)));
+        assert_eq!(apart(&breaker, 5100), 0);
     }
 
     #[test]

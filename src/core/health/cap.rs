@@ -26,6 +26,9 @@ const QUICK: f32 = 1.5;
 const QUIET: Duration = Duration::from_secs(15);
 /// Without a 429 for so long the cap is forgotten (3.2).
 const FORGOTTEN: Duration = Duration::from_secs(60);
+/// A limit from here on, in requests a second, bounds nothing that a provider could: it grew without traffic to hold it
+/// back, and nobody is told of it.
+const TOLD_BELOW: f32 = 1000.0;
 /// So much of a second's requests may go at once, at least one (3.3).
 const BURST_SECONDS: f32 = 0.3;
 
@@ -59,6 +62,11 @@ impl RateCap {
 
     fn rate(&self, now: Time) -> f32 {
         self.rate * (-now.seconds_since(self.rated_at) / RATE_SECONDS).exp()
+    }
+
+    /// The limit as operators are told it, requests a second; `None` = none is known, or none that means anything.
+    pub(crate) fn told(&self) -> Option<f32> {
+        self.limit.filter(|limit| *limit < TOLD_BELOW)
     }
 
     /// A request was one too many.
@@ -139,6 +147,17 @@ mod tests {
             cap.answered(at(nth * 50));
         }
         cap
+    }
+
+    #[test]
+    fn a_limit_that_has_grown_beyond_all_traffic_is_not_told() {
+        let learnt = |limit| RateCap {
+            limit,
+            ..RateCap::default()
+        };
+        assert_eq!(learnt(None).told(), None);
+        assert_eq!(learnt(Some(16.0)).told(), Some(16.0));
+        assert_eq!(learnt(Some(3_103_284.0)).told(), None);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Owns the health of one endpoint: beliefs, speed, breaker, the rate-limit block. Outcomes take a short
 //! lock; picks read the published words. Must never hold the lock while picking. Beside it: `paced` (the
-//! upstream's own limits), `probed`, `told` (what others are told).
+//! upstream's own limits), `probed`, `told` (what others are told), `trusted` (what makes it trusted again).
 
 mod paced;
 mod probed;
 mod told;
+mod trusted;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,8 +36,6 @@ pub(crate) const BLOCK_MARGIN: f32 = 1.02;
 /// Behind a block, and at a learnt limit, no longer queue than this (or than one request) forms: where more come than are taken it would only
 /// make everybody late.
 const LONGEST_QUEUE: Duration = Duration::from_millis(500);
-/// How much a stream's own count moves the tokens in an event.
-const PER_EVENT_GAIN: f32 = 0.1;
 /// Those who wait alone, or for somebody else to notice a stall, look again so often.
 const LISTEN_AGAIN: Duration = Duration::from_millis(250);
 
@@ -109,6 +108,10 @@ struct Inner {
     doubted_at: u64,
     /// Streams in a row that broke; a first token alone does not end the row.
     broken: f32,
+    /// It rests for streams that broke: whether it is well again shows at a stream's end.
+    breaks: bool,
+    /// The belief before the first failure that its host or key is to blame for, which they may take back.
+    before_gate: Option<Posterior>,
 }
 
 impl EndpointHealth {
@@ -184,7 +187,8 @@ impl EndpointHealth {
         inner.consecutive = 0.0;
         inner.cap.answered(now);
         inner.ok_start[at] = inner.ok_start[at].max(Some(started));
-        let counts = started >= inner.breaker.tripped;
+        let told = !(inner.breaks && bucket.kind == Kind::Stream && inner.breaker.is_barring());
+        let counts = told && started >= inner.breaker.tripped;
         if counts && inner.breaker.succeed(settings, now) {
             inner.posterior = inner.posterior.recovered(now);
         } else {
@@ -283,20 +287,6 @@ impl EndpointHealth {
             .store_blocked(until.max(self.words.blocked_until()));
     }
 
-    /// A stream ended whole, with so many tokens for each event with content.
-    pub(crate) fn complete(&self, per_event: Option<f32>, now: Time) {
-        self.past().succeeded(now);
-        let mut inner = self.lock();
-        inner.broken = 0.0;
-        if let Some(per_event) = per_event {
-            let known = match inner.per_event > 0.0 {
-                true => inner.per_event,
-                false => per_event,
-            };
-            inner.per_event = known + PER_EVENT_GAIN * (per_event - known);
-        }
-    }
-
     /// A stream brought events at this rate.
     pub(crate) fn stream_at(&self, events: f32, now: Time) {
         let mut inner = self.lock();
@@ -306,14 +296,6 @@ impl EndpointHealth {
         };
         inner.throughput.observe(events * per_event, now);
         self.words.store_throughput(&inner.throughput);
-    }
-
-    /// What kept its traffic away is over, and was not its own fault.
-    pub(crate) fn trust_again(&self, now: Time) {
-        let mut inner = self.lock();
-        inner.posterior = inner.posterior.blameless(now);
-        inner.consecutive = 0.0;
-        self.publish(&inner);
     }
 
     /// Takes a request to find out how a doubted endpoint is: one that fails fast may be asked as often as
@@ -392,6 +374,12 @@ impl EndpointHealth {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Both locks, for a test of who needs neither.
+    #[cfg(test)]
+    pub(crate) fn guards(&self) -> impl Sized {
+        (self.lock(), self.past())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -420,6 +408,7 @@ impl Inner {
                 now,
             };
             self.breaker.trip(effect.rest, settings, &cause);
+            self.breaks = false;
             self.consecutive = 0.0;
         }
         trips
@@ -448,6 +437,9 @@ impl Inner {
             // Something that started later succeeded: the endpoint lives, this one was unlucky (3.2).
             self.posterior.observe(0.0, 0.25, verdict.now);
             return false;
+        }
+        if verdict.class.scope() != Scope::Endpoint {
+            self.before_gate.get_or_insert(self.posterior);
         }
         self.posterior.observe(0.0, effect.failure, verdict.now);
         self.consecutive += effect.consecutive;
@@ -487,6 +479,7 @@ impl Inner {
         let trips = self.breaker.trips_on(effect.rest, worn, verdict.started);
         if trips {
             self.breaker.trip(effect.rest, settings, &verdict.cause());
+            self.breaks = verdict.class == Class::StreamBroken;
             self.consecutive = 0.0;
             self.broken = 0.0;
         }

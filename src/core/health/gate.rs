@@ -100,6 +100,11 @@ impl Gate {
         heard
     }
 
+    #[cfg(test)]
+    pub(crate) fn guards(&self) -> impl Sized {
+        self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }

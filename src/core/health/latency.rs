@@ -8,6 +8,10 @@ use crate::core::time::Time;
 
 /// How quickly a deviation of the short average is believed to be over while nobody asks (3.3).
 const HALF_LIFE_SECONDS: f32 = 30.0;
+/// A spell that is found to last after one and a half half-lives is believed to fade half as quickly, at most so often, while answers are so many times
+/// slower than usual: at one request every ten seconds a tenfold slowness was tried again every minute otherwise.
+const MOST_RELAPSES: u8 = 2;
+const SLOW: f32 = 2.0;
 /// What one sample moves the long run by (3.2), and the shortest time that "long" may mean: at 40 requests a
 /// second the gain alone took a tenfold slowness for the new rule within 20 s, and ranking policies went back to it
 /// (simulated).
@@ -25,6 +29,8 @@ pub(crate) struct Latency {
     pub(crate) deviation: f32,
     pub(crate) samples: u32,
     pub(crate) updated: Time,
+    /// How often in a row a slow spell was found not to be over when it was thought to fade.
+    pub(crate) relapses: u8,
 }
 
 impl Latency {
@@ -39,6 +45,13 @@ impl Latency {
             self.deviation = sample / 2.0;
         } else {
             let passed = now.seconds_since(self.updated);
+            self.relapses = match sample > SLOW * self.long {
+                true if self.short > SLOW * self.long && passed >= 1.5 * HALF_LIFE_SECONDS => {
+                    (self.relapses + 1).min(MOST_RELAPSES)
+                }
+                true => self.relapses,
+                false => 0,
+            };
             // What has faded meanwhile does not come back with the sample.
             self.short = self.expect(now).unwrap_or(sample);
             let gain = (1.0 - (-passed / 10.0).exp()).clamp(1.0 / 16.0, 0.3);
@@ -63,7 +76,8 @@ impl Latency {
             return Some(self.short);
         }
         let idle = now.seconds_since(self.updated);
-        let left = (-idle / HALF_LIFE_SECONDS).exp2();
+        let half_life = HALF_LIFE_SECONDS * f32::from(1_u8 << self.relapses.min(MOST_RELAPSES));
+        let left = (-idle / half_life).exp2();
         Some(self.long + (self.short - self.long) * left)
     }
 
@@ -89,6 +103,7 @@ impl Latency {
             deviation: amount(memory.deviation, LONGEST),
             samples: memory.samples,
             updated: now,
+            relapses: 0,
         }
     }
 
@@ -143,6 +158,26 @@ mod tests {
         latency.observe(Duration::from_millis(400), at(170));
         let after = latency.expect(at(170)).unwrap();
         assert!(after < faded, "{after} {faded}");
+    }
+
+    #[test]
+    fn a_spell_that_lasts_fades_more_slowly_until_an_answer_is_quick() {
+        let mut latency = Latency::default();
+        for second in 0..100 {
+            latency.observe(Duration::from_millis(400), at(second));
+        }
+        for nth in 0..4 {
+            latency.observe(Duration::from_secs(4), at(100 + nth));
+        }
+        let left = |latency: &Latency, from: u64| {
+            let excess = |second| latency.expect(at(second)).unwrap() - latency.long;
+            excess(from + 30) / excess(from)
+        };
+        assert!((left(&latency, 103) - 0.5).abs() < 1e-3);
+        latency.observe(Duration::from_secs(4), at(163));
+        assert!((left(&latency, 163) - 0.5_f32.sqrt()).abs() < 1e-3);
+        latency.observe(Duration::from_millis(400), at(223));
+        assert_eq!(latency.relapses, 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Owns what is known of every endpoint, host, key and pool right now, and how outcomes change it. In
 //! reading order: `settings`, `bucket`, `posterior`, `latency`, `throughput`, `cap`, `pacing`, `waiting`, `memory` (what outlives the process), `breaker`, `words` (what a pick
-//! reads), `effect` (what an outcome does), `active` (probes of our own), `windows` (what operators are shown), `endpoint`, `gate`, `pool`, `carry`, `operators`. Must never hold a lock while picking, or allocate on a pick.
+//! reads), `effect` (what an outcome does), `active` (probes of our own), `windows` (what operators are shown), `endpoint`, `gate`, `forgive`, `pool`, `carry`, `operators`. Must never hold a lock while picking, or allocate on a pick.
 
 mod settings;
 mod bucket;
@@ -18,6 +18,7 @@ mod active;
 mod windows;
 mod endpoint;
 mod gate;
+mod forgive;
 mod pool;
 mod carry;
 mod operators;
@@ -286,7 +287,9 @@ impl Health {
         let since_probe = |rest: Duration| probed.is_none_or(|last| now.since(last) >= rest);
         let opened = barring().map(|gate| gate.since).max().unwrap_or(now);
         let requests = requests.saturating_sub(slot.own.probed_at()) as f32;
-        requests * self.settings.probe_share >= 1.0
+        let apart = barring().map(|gate| gate.slow_probes_apart(now)).max();
+        let paid = requests * self.settings.probe_share >= 1.0;
+        paid && since_probe(apart.unwrap_or_default())
             || now.since(opened) >= PROBE_AT_LATEST
             || failed_in.is_some_and(|took| took < fast.below) && since_probe(fast.every)
     }
@@ -415,6 +418,7 @@ impl Health {
         if recovered.host == Heard::Recovered || recovered.key == Heard::Recovered {
             slot.own.trust_again(now);
         }
+        self.forgive(slot, recovered, now);
     }
 
     /// A stream brought so many tokens a second.
@@ -422,10 +426,11 @@ impl Health {
         self.slot(endpoint).own.stream_at(rate, now);
     }
 
-    /// A stream came to its whole end. `per_event`: the tokens that the upstream counted for each event with
-    /// content, where it said.
-    pub fn complete(&self, endpoint: EndpointIx, per_event: Option<f32>, now: Time) {
-        self.slot(endpoint).own.complete(per_event, now);
+    /// A stream that began then came to its whole end. `per_event`: the tokens that the upstream counted for each event
+    /// with content, where it said.
+    pub fn complete(&self, endpoint: EndpointIx, started: Time, per_event: Option<f32>, now: Time) {
+        let own = &self.slot(endpoint).own;
+        own.complete(&self.settings, started, per_event, now);
     }
 
     /// An attempt left a silent endpoint, of which health has heard from somebody else already: operators are shown
@@ -452,6 +457,7 @@ impl Health {
         }
         let endpoint = slot.own.fail(&self.settings, requests, &verdict);
         let gates = self.tell_gates(slot, &verdict);
+        self.forgive(slot, gates, now);
         Trips {
             endpoint,
             host: gates.host == Heard::Tripped,

@@ -107,6 +107,11 @@ impl Pool {
         left
     }
 
+    #[cfg(test)]
+    pub(crate) fn guards(&self) -> impl Sized {
+        self.budget.lock()
+    }
+
     fn with(&self, settings: BudgetSettings, now: Time, change: impl FnOnce(&mut Budget)) {
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.seconds_since(budget.updated);

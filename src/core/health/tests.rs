@@ -47,6 +47,12 @@ impl Fleet {
         self.health.fail(&ended, &mut self.rng, self.now)
     }
 
+    /// A stream that begins now came whole.
+    fn complete(&self, endpoint: usize) {
+        let endpoint = EndpointIx::new(endpoint);
+        self.health.complete(endpoint, self.now, None, self.now);
+    }
+
     fn succeed(&mut self, endpoint: usize) -> &mut Self {
         let took = Duration::from_millis(300);
         self.health.succeed(
@@ -341,6 +347,15 @@ fn what_was_learnt_of_a_replaced_key_or_server_is_forgotten() {
 }
 
 impl Health {
+    /// Does something while every lock of health is taken.
+    pub(crate) fn while_locked<R>(&self, act: impl FnOnce() -> R) -> R {
+        let _endpoints: Vec<_> = self.slots.iter().map(|slot| slot.own.guards()).collect();
+        let gates = self.hosts.iter().chain(&self.keys);
+        let _gates: Vec<_> = gates.map(|gate| gate.guards()).collect();
+        let _pools: Vec<_> = self.pools.iter().map(|pool| pool.guards()).collect();
+        act()
+    }
+
     /// The health of the next catalogue, with the same settings.
     fn next(&self, last: &Catalog, next: &Catalog) -> Health {
         Health::new(next, self.settings, self.budget, Some((last, self)))
@@ -352,7 +367,7 @@ fn a_stream_that_always_breaks_trips_although_its_first_token_came() {
     let mut fleet = Fleet::new();
     for _ in 0..40 {
         fleet.succeed(0);
-        fleet.health.complete(EndpointIx::new(0), None, fleet.now);
+        fleet.complete(0);
     }
     for _ in 0..2 {
         fleet.succeed(0);
@@ -363,12 +378,47 @@ fn a_stream_that_always_breaks_trips_although_its_first_token_came() {
 }
 
 #[test]
+fn what_rests_for_broken_streams_is_probed_by_whole_ones() {
+    let mut fleet = Fleet::new();
+    for _ in 0..3 {
+        fleet.succeed(0);
+        fleet.fail(0, Class::StreamBroken);
+    }
+    assert_eq!(fleet.state(0), State::Open);
+    fleet.pass(400 * SECOND);
+    for _ in 0..2 {
+        assert!(fleet.probes(0));
+        fleet.succeed(0);
+        assert_eq!(fleet.state(0), State::HalfOpen, "a first token came before");
+        assert!(!fleet.probes(0), "the first is under way");
+        fleet.complete(0);
+    }
+    assert_eq!(fleet.state(0), State::Ramp);
+}
+
+#[test]
+fn what_a_host_did_is_held_against_none_of_its_endpoints_once_it_is_back() {
+    let mut fleet = Fleet::new();
+    for _ in 0..40 {
+        fleet.succeed(0).succeed(2);
+    }
+    fleet.fail(0, Class::ConnectFailed);
+    fleet.fail(2, Class::ConnectFailed);
+    assert!(fleet.view(0).expected < 0.95 && fleet.view(2).expected < 0.95);
+    fleet.pass(400 * SECOND);
+    assert!(fleet.probes(0));
+    fleet.succeed(0).succeed(0);
+    let expected = [fleet.view(0).expected, fleet.view(2).expected];
+    assert!(expected.iter().all(|one| *one > 0.98), "{expected:?}");
+}
+
+#[test]
 fn whole_streams_between_broken_ones_keep_an_endpoint_closed() {
     let mut fleet = Fleet::new();
     for _ in 0..10 {
         for _ in 0..8 {
             fleet.succeed(0);
-            fleet.health.complete(EndpointIx::new(0), None, fleet.now);
+            fleet.complete(0);
         }
         assert!(!fleet.fail(0, Class::StreamBroken).endpoint);
     }

@@ -353,19 +353,23 @@ impl Words {
     pub(crate) fn store_latency(&self, bucket: Bucket, latency: &Latency) {
         let words = self.bucket(bucket);
         words.pace.store(pack(latency.short, latency.long), Relaxed);
-        words.paced_at.store(latency.updated.as_micros(), Relaxed);
+        let relapses = u64::from(latency.relapses) << CAUTION_SHIFT;
+        let updated = latency.updated.as_micros() & UPDATED_MASK;
+        words.paced_at.store(relapses | updated, Relaxed);
     }
 
     /// The averages alone; `samples` is 0 or 1, for "unknown" or "known".
     pub(crate) fn latency(&self, bucket: Bucket) -> Latency {
         let words = self.bucket(bucket);
         let (short, long) = unpack(words.pace.load(Relaxed));
+        let at = words.paced_at.load(Relaxed);
         Latency {
             short,
             long,
             deviation: 0.0,
             samples: u32::from(long > 0.0),
-            updated: Time::from_micros(words.paced_at.load(Relaxed)),
+            updated: Time::from_micros(at & UPDATED_MASK),
+            relapses: u8::try_from(at >> CAUTION_SHIFT).unwrap_or_default(),
         }
     }
 

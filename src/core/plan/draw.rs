@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::core::catalog::{Catalog, EndpointIx};
-use crate::core::health::{Bucket, Errand, Health, Passage, Room, View};
+use crate::core::health::{Bucket, Errand, Health, Kind, Passage, Room, View};
 use crate::core::plan::{Beyond, Candidate, Leg, Plan, beyond, is_slower};
 use crate::core::policy::Standing;
 use crate::core::time::Time;
@@ -55,8 +55,8 @@ impl Draw<'_> {
             let probe = false;
             return Some(Pick { endpoint, probe });
         }
-        let mut best: Option<(f32, EndpointIx)> = None;
-        let mut spare: Option<(f32, EndpointIx)> = None;
+        let mut best: Option<(f64, EndpointIx)> = None;
+        let mut spare: Option<(f64, EndpointIx)> = None;
         for (position, candidate) in candidates.candidates.iter().enumerate() {
             let Some((view, room)) = self.usable(plan, candidate) else {
                 continue;
@@ -64,7 +64,7 @@ impl Draw<'_> {
             if matches!(view.passage, Passage::Share(share) if rng.f32() >= share) {
                 continue;
             }
-            let standing = standing(position, candidate, &view);
+            let standing = standing(position, candidate, &view, self.bucket.kind);
             let key = plan.policy.key(&standing, candidate.share, rng.f32());
             let best = match room {
                 Room::Free => &mut best,
@@ -89,13 +89,13 @@ impl Draw<'_> {
             .iter()
             .position(|one| one.endpoint == hold.endpoint)?;
         let own = &candidates[position];
-        let here = standing(position, own, &self.open(plan, own)?);
+        let here = standing(position, own, &self.open(plan, own)?, self.bucket.kind);
         let mut others = candidates.iter().enumerate();
         let stays = others.all(|(position, other)| {
             let Some(view) = self.open(plan, other) else {
                 return true;
             };
-            let there = standing(position, other, &view);
+            let there = standing(position, other, &view, self.bucket.kind);
             let policy = &plan.policy;
             policy.stays(&hold.pull, (&here, own.share), &there)
         });
@@ -256,12 +256,18 @@ impl Draw<'_> {
 }
 
 /// A candidate as a policy sees it, in the `position` of its list.
-pub(crate) fn standing(position: usize, candidate: &Candidate, view: &View) -> Standing {
+pub(crate) fn standing(
+    position: usize,
+    candidate: &Candidate,
+    view: &View,
+    kind: Kind,
+) -> Standing {
     Standing {
         position,
         price: candidate.price,
         priced: candidate.priced,
         latency: view.latency,
+        whole: kind == Kind::Json,
         usual_latency: view.usual_latency,
         throughput: view.throughput,
         usual_throughput: view.usual_throughput,

@@ -1,7 +1,7 @@
 //! Owns what routing needs to know of a request, whatever dialect it came in.
 //! Must never hold spans, bytes or lifetimes of the body: those stay in `wire`.
 
-use crate::core::catalog::Capability;
+use crate::core::catalog::{Capability, Speech};
 use crate::core::health::{Bucket, Kind, PromptSize};
 use crate::core::quota::Need;
 
@@ -25,6 +25,8 @@ pub struct RequestFacts {
     /// have it is not the sicker for that.
     pub unproven: bool,
     pub stream: bool,
+    /// How it is written.
+    pub speech: Speech,
     /// It asks the model to reason first.
     pub reasons: bool,
     pub tools: bool,

@@ -21,6 +21,8 @@ pub enum Reject {
     OutputTooShort,
     /// The model is known not to have what the request needs.
     Unsupported(Capability),
+    /// Its provider's dialects cannot say this field of the request.
+    Unsayable(&'static str),
     /// One attempt would cost more than the policy allows all of them.
     TooExpensive,
     /// Its price is unknown, so that no limit of cost can be kept.
@@ -38,6 +40,7 @@ impl Reject {
             Self::WindowTooSmall
             | Self::OutputTooShort
             | Self::Unsupported(_)
+            | Self::Unsayable(_)
             | Self::PinnedElsewhere => true,
             Self::ModelNotAllowed
             | Self::FallbackNotAllowed
@@ -69,6 +72,12 @@ pub(super) fn of_model(model: &Model, facts: &RequestFacts) -> Option<Reject> {
     }
     let lacking = facts.needs().find(|need| model.lacks(*need));
     lacking.map(Reject::Unsupported)
+}
+
+/// Why the endpoint's provider cannot be told the request, if it cannot.
+pub(super) fn of_speech(catalog: &Catalog, ix: EndpointIx, facts: &RequestFacts) -> Option<Reject> {
+    let lost = facts.speech.lost_on(catalog.endpoint(ix).tongues);
+    lost.map(Reject::Unsayable)
 }
 
 /// Why the policy does not send the request to the endpoint, if it does not.

@@ -171,7 +171,9 @@ fn leg(
             priced: catalog.endpoint(*endpoint).price.typical().is_some(),
             cost,
             share: is_split.then(|| share(*endpoint)),
-            reject: reject.or_else(|| filter::of_policy(policy, catalog, *endpoint, cost)),
+            reject: reject
+                .or_else(|| filter::of_policy(policy, catalog, *endpoint, cost))
+                .or_else(|| filter::of_speech(catalog, *endpoint, facts)),
         }
     };
     let mut leg = Leg {

@@ -58,6 +58,16 @@ impl Pool {
         self.health.fail(&ended, &mut self.rng, self.now);
     }
 
+    fn at(&self, now: Time) -> Draw<'_> {
+        Draw {
+            catalog: &self.catalog,
+            health: &self.health,
+            bucket: Kind::Stream.into(),
+            tried: &[],
+            now,
+        }
+    }
+
     pub(super) fn draw(&mut self, tried: &[EndpointIx]) -> Option<Pick> {
         let draw = Draw {
             catalog: &self.catalog,
@@ -202,4 +212,57 @@ fn a_split_gives_its_shares_and_the_rest_stand_in() {
     );
     let both = [EndpointIx::new(1), EndpointIx::new(2)];
     assert_eq!(pool.draw(&both).unwrap().endpoint, EndpointIx::new(0));
+}
+
+/// Twelve endpoints that have answered, one of them rate-limited, one ramping up and one that failed last.
+fn dozen(sort: Sort) -> Pool {
+    const DOZEN: &[&str] = &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let mut pool = Pool::of(sort, &[("a/one", DOZEN)]);
+    for endpoint in 0..DOZEN.len() {
+        pool.learn(endpoint, Duration::from_millis(300), 30);
+    }
+    pool.fail(0, Class::RateLimited);
+    for _ in 0..3 {
+        pool.fail(1, Class::ServerError);
+    }
+    pool.fail(2, Class::ServerError);
+    pool
+}
+
+#[test]
+fn a_pick_allocates_nothing() {
+    for (name, sort) in Sort::ALL {
+        let mut pool = dozen(sort);
+        let mut rng = pool.rng.fork();
+        let now = pool.now;
+        let draw = pool.at(now);
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..1000 {
+                draw.pick(&pool.plan, 0, true, &mut rng);
+            }
+        });
+        assert_eq!(counted.count_total, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_pick_takes_no_lock() {
+    for (name, sort) in Sort::ALL {
+        let mut pool = dozen(sort);
+        let mut rng = pool.rng.fork();
+        let (pool, now) = (&pool, pool.now);
+        let picked = std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let waited = pool.health.while_locked(|| {
+                scope.spawn(move || {
+                    let draw = pool.at(now);
+                    let picks = (0..1000).filter_map(|_| draw.pick(&pool.plan, 0, true, &mut rng));
+                    tell.send(picks.count()).ok();
+                });
+                told.recv_timeout(Duration::from_secs(20))
+            });
+            waited.unwrap_or(0)
+        });
+        assert_eq!(picked, 1000, "{name}");
+    }
 }

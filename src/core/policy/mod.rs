@@ -101,8 +101,10 @@ pub(crate) struct Standing {
     pub(crate) price: f32,
     /// The price is known.
     pub(crate) priced: bool,
-    /// Seconds to the first token, or to the whole answer, as expected now.
+    /// Seconds to the first token, or to the `whole` answer, as expected now.
     pub(crate) latency: Option<f32>,
+    /// What is asked for is one JSON answer.
+    pub(crate) whole: bool,
     /// The same in the long run.
     pub(crate) usual_latency: Option<f32>,
     /// Tokens a second, as expected now.
@@ -122,6 +124,7 @@ impl Standing {
             price,
             priced: true,
             latency: Some(0.4),
+            whole: false,
             usual_latency: Some(0.4),
             throughput: Some(50.0),
             usual_throughput: Some(50.0),
@@ -203,16 +206,16 @@ impl Policy {
 
     /// The key of a candidate in a one-pass choice: the smallest wins. `share`: its percentage, where the model
     /// is split. `uniform` is a draw from 0..1.
-    pub(crate) fn key(&self, standing: &Standing, share: Option<Share>, uniform: f32) -> f32 {
+    pub(crate) fn key(&self, standing: &Standing, share: Option<Share>, uniform: f32) -> f64 {
         if let Some(share) = share {
-            return split::key(standing, share.percent, uniform);
+            return split::key(standing, share.percent, uniform).into();
         }
         match self.sort {
             Sort::Adaptive => adaptive::key(adaptive::loss(standing, &self.weights), uniform),
-            Sort::Cost => cost::key(standing),
+            Sort::Cost => cost::key(standing).into(),
             Sort::Latency => adaptive::key(latency::loss(standing), uniform),
             Sort::Throughput => adaptive::key(throughput::loss(standing), uniform),
-            Sort::Ordered => ordered::key(standing),
+            Sort::Ordered => ordered::key(standing).into(),
         }
     }
 

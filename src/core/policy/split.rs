@@ -12,9 +12,17 @@ const OUTSIDE: f32 = 1e9;
 /// split. `share` is `None` outside of it. `uniform` is in 0..1.
 pub(crate) fn key(standing: &Standing, share: Option<f32>, uniform: f32) -> f32 {
     match share {
-        Some(share) => behind_if_sick(standing, race(1.0 / share, uniform).min(1e5)),
+        Some(share) => behind_if_sick(standing, wins(share, uniform)),
         None => OUTSIDE + standing.position as f32,
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "at most a hundred thousand"
+)]
+fn wins(share: f32, uniform: f32) -> f32 {
+    race(1.0 / f64::from(share), uniform).min(1e5) as f32
 }
 
 #[cfg(test)]

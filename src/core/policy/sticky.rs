@@ -104,12 +104,12 @@ impl Pull {
 
 impl Policy {
     /// What staying is worth, in the unit of the policy's score. Where that unit is no price and no time, and what
-    /// is lost is one, it is what a named conversation is worth.
-    pub fn worth(&self, pull: &Pull) -> f32 {
+    /// is lost is one, it is what a named conversation is worth. `whole`: one JSON answer is asked for.
+    pub fn worth(&self, pull: &Pull, whole: bool) -> f32 {
         let counted = match self.sort {
             Sort::Adaptive => {
                 self.weights.price * pull.money
-                    + adaptive::LATENCY_WEIGHT * self.weights.latency * pull.seconds
+                    + adaptive::second(whole) * self.weights.latency * pull.seconds
             }
             Sort::Cost => return pull.money,
             Sort::Latency => pull.seconds.max(NAMED_WORTH),
@@ -151,7 +151,7 @@ impl Policy {
             Sort::Latency => latency::loss(here) - latency::loss(&there),
             Sort::Throughput => throughput::loss(here) - throughput::loss(&there),
         };
-        gain <= self.worth(pull)
+        gain <= self.worth(pull, here.whole)
     }
 }
 

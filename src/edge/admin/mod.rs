@@ -1,6 +1,6 @@
 //! Owns the operator's port: liveness, readiness, metrics, status, the configuration that serves and its reloads,
 //! the status page. Must never show a secret, or answer `/api` without the token where one is set. Beside it:
-//! `reloads`, `reading`, `explain`, `endpoints`, `requests`, `page` (its files), `origin` and `login` (whose requests are heard),
+//! `reloads`, `reading`, `explain`, `endpoints`, `requests`, `history`, `page` (its files), `origin` and `login` (whose requests are heard),
 //! `events` (what an open page is told), `port` (the connections).
 
 mod reloads;
@@ -8,6 +8,7 @@ mod reading;
 mod explain;
 mod endpoints;
 mod requests;
+mod history;
 mod page;
 mod origin;
 mod login;
@@ -29,6 +30,7 @@ use crate::edge::generation::Current;
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::Telemetry;
 
+pub(crate) use history::Historian;
 pub use login::Sessions;
 pub use port::Port;
 pub use reloads::{AskError, Entry, Reloaded, Reloads, Request};
@@ -117,6 +119,7 @@ impl Admin {
             ("/metrics", ..) => self.metrics(),
             ("/api/status", ..) => json(StatusCode::OK, &self.standing()),
             ("/api/config", ..) => self.config(),
+            ("/api/history", ..) => history::answer(&self.current.load_full(), &self.telemetry),
             ("/api/reloads", ..) => json(StatusCode::OK, &self.reloads.history()),
             (path, ..) => {
                 page::file(path).unwrap_or_else(|| text(StatusCode::NOT_FOUND, "no such path\n"))

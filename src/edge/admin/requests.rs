@@ -1,7 +1,7 @@
 //! Owns the operator's view of the latest requests: a list, and one explained whole. Must never show content or a secret:
 //! what is not kept cannot be shown.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -16,23 +16,26 @@ use crate::core::time::Time;
 use crate::edge::admin::{json, text};
 use crate::edge::conversations::Became;
 use crate::edge::explain::verdict;
-use crate::edge::telemetry::{Kept, Requests};
+use crate::edge::telemetry::{Kept, Latest, Refused, Requests};
 
 /// Requests of a list unless `limit` says otherwise, and the most.
 const LISTED: usize = 50;
 const MOST_LISTED: usize = 1_000;
+/// What became of a request that had no plan.
+const REFUSED: &str = "refused";
 
 /// One request of the list.
 #[derive(Debug, Serialize)]
 struct Listed<'a> {
     id: &'a str,
-    /// RFC 3339; when it began.
+    /// RFC 3339; when it began, or was refused.
     at: String,
-    model: &'a str,
+    /// Null where it was refused before it was read.
+    model: Option<&'a str>,
     /// The model that answered.
     served: Option<&'a str>,
     result: &'static str,
-    /// The class of a failure.
+    /// The class of a failure, or why it was refused.
     error: Option<&'static str>,
     status: u16,
     ms: u64,
@@ -47,6 +50,21 @@ struct ListedAttempt<'a> {
     start_ms: u64,
     first_token_ms: Option<u64>,
     end_ms: u64,
+}
+
+/// A request that was refused before any endpoint was considered.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    id: &'a str,
+    generation_id: &'a str,
+    /// RFC 3339; when it was refused.
+    at: String,
+    path: &'a str,
+    key: Option<&'a str>,
+    model: Option<&'a str>,
+    result: &'static str,
+    error: &'static str,
+    status: u16,
 }
 
 /// One request, explained. Times are milliseconds since it began.
@@ -149,13 +167,18 @@ pub(super) fn answer(rest: &str, asked: &str, requests: &Requests) -> Response<V
     let id = rest.strip_prefix('/').unwrap_or_default();
     if id.is_empty() {
         let Query { recovered, limit } = query(asked);
-        let latest = requests.latest(limit, |kept| !recovered || kept.is_recovered());
-        let list: Vec<Listed<'_>> = latest.iter().map(|kept| listed(kept)).collect();
+        let wanted = |one: &Latest| match one {
+            Latest::Exchange(kept) => !recovered || kept.is_recovered(),
+            Latest::Refused(_) => !recovered,
+        };
+        let latest = requests.latest(limit, wanted);
+        let list: Vec<Listed<'_>> = latest.iter().map(listed).collect();
         return json(StatusCode::OK, &list);
     }
     let id = percent_decode_str(id).decode_utf8_lossy();
     match requests.find(&id) {
-        Some(kept) => json(StatusCode::OK, &explained(&kept)),
+        Some(Latest::Exchange(kept)) => json(StatusCode::OK, &explained(&kept)),
+        Some(Latest::Refused(refused)) => json(StatusCode::OK, &refusal(&refused)),
         None => text(
             StatusCode::NOT_FOUND,
             "no request of this id is kept: it is unknown, older than those that are, or still under way\n",
@@ -178,13 +201,45 @@ fn query(text: &str) -> Query {
     query
 }
 
-fn listed(kept: &Kept) -> Listed<'_> {
+fn listed(one: &Latest) -> Listed<'_> {
+    match one {
+        Latest::Exchange(kept) => listed_exchange(kept),
+        Latest::Refused(refused) => Listed {
+            id: &refused.id,
+            at: date(refused.at),
+            model: refused.model.as_deref(),
+            served: None,
+            result: REFUSED,
+            error: Some(refused.error),
+            status: refused.status,
+            ms: 0,
+            recovery_ms: 0,
+            attempts: Vec::new(),
+        },
+    }
+}
+
+fn refusal(refused: &Refused) -> Refusal<'_> {
+    Refusal {
+        id: &refused.id,
+        generation_id: &refused.generation_id,
+        at: date(refused.at),
+        path: refused.path,
+        key: refused.caller.as_ref().map(CallerName::as_str),
+        model: refused.model.as_deref(),
+        result: REFUSED,
+        error: refused.error,
+        status: refused.status,
+    }
+}
+
+fn listed_exchange(kept: &Kept) -> Listed<'_> {
     let record = &kept.record;
     let attempt = |attempt| listed_attempt(kept, attempt);
     Listed {
         id: &kept.id,
-        at: began(kept),
-        model: kept.model(),
+        at: date(kept.began),
+        model: Some(kept.model()),
         served: served(kept),
         result: record.result.as_str(),
         error: error(record.result),
@@ -214,7 +269,7 @@ fn explained(kept: &Kept) -> Explained<'_> {
     Explained {
         id: &kept.id,
         generation_id: &kept.generation_id,
-        at: began(kept),
+        at: date(kept.began),
         path: kept.path,
         key: kept.caller.as_ref().map(CallerName::as_str),
         model: kept.model(),
@@ -315,8 +370,8 @@ fn error(result: Ending) -> Option<&'static str> {
     }
 }
 
-fn began(kept: &Kept) -> String {
-    humantime::format_rfc3339_millis(kept.began).to_string()
+fn date(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::HeaderName;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::time::Sleep;
@@ -27,11 +26,12 @@ use crate::edge::proxy::Gateway;
 use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::downstream;
 use crate::edge::proxy::head::Content;
-use crate::edge::proxy::reader::Reader;
+use crate::edge::proxy::outgoing::{self, Sent};
+use crate::edge::proxy::reader::{Answered, Reader};
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::Incoming;
-use crate::edge::proxy::upstream::Outgoing;
-use crate::edge::telemetry::{MOST_CONSIDERED, Met, Relayed, TRACEPARENT, TRACESTATE, Trace};
+use crate::edge::telemetry::{MOST_CONSIDERED, Met, Relayed, Trace};
+use crate::wire::dialects::Ask;
 use crate::wire::openai::operation::Operation;
 use crate::wire::rope::Rope;
 
@@ -57,6 +57,8 @@ pub(crate) struct Drive<'a> {
     exchange: Exchange,
     rng: fastrand::Rng,
     attempt: Option<Attempt>,
+    /// How its request was written.
+    sent: Sent,
     reader: Option<Reader>,
     /// The latest piece, until the exchange says what becomes of it.
     latest: Rope,
@@ -108,6 +110,7 @@ impl<'a> Drive<'a> {
             conversation,
             rng: fastrand::Rng::new(),
             attempt: None,
+            sent: Sent::default(),
             reader: None,
             latest: Rope::default(),
             held: Rope::default(),
@@ -172,8 +175,14 @@ impl<'a> Drive<'a> {
         self.reader = None;
         self.forget_held();
         let health = self.generation.health.endpoint(endpoint);
-        health.note_asked(self.operation() as u8);
-        let outgoing = self.outgoing(endpoint);
+        health.note_asked(u8::try_from(self.incoming.asked.ask.index()).unwrap_or(0));
+        let traced = self
+            .trace
+            .as_mut()
+            .map(|trace| (trace.attempt(), trace.is_the_clients()));
+        let to = (endpoint, self.wild.as_deref());
+        let (outgoing, sent) = outgoing::to(&self.generation, self.incoming, to, traced);
+        self.sent = sent;
         self.attempt = Some(Attempt::new(
             id,
             endpoint,
@@ -181,43 +190,6 @@ impl<'a> Drive<'a> {
             self.gateway.connector.clone(),
             outgoing,
         ));
-    }
-
-    fn outgoing(&mut self, endpoint: EndpointIx) -> Outgoing {
-        let traced = self
-            .trace
-            .as_mut()
-            .map(|trace| (trace.attempt(), trace.is_the_clients()));
-        let catalog = &self.generation.snapshot.catalog;
-        let model = catalog.upstream_name_of(endpoint, self.wild.as_deref());
-        let body = self.incoming.request.rewrite(&self.incoming.body, model);
-        let upstream = self.generation.upstream(endpoint);
-        let template = upstream.head(self.operation()).clone();
-        let own = &template.head().headers;
-        let forwarded = self.incoming.forwarded.iter();
-        // A trace of ours takes the place of what the client says of its own.
-        let stays = |name: &HeaderName| match &traced {
-            Some((_, is_the_clients)) => {
-                name != TRACEPARENT && (*is_the_clients || name != TRACESTATE)
-            }
-            None => true,
-        };
-        let forwarded = forwarded.filter(|(name, _)| !own.contains_key(name) && stays(name));
-        let mut forwarded: Vec<_> = forwarded.cloned().collect();
-        if let Some((Some(told), _)) = &traced
-            && !own.contains_key(TRACEPARENT)
-        {
-            forwarded.push((HeaderName::from_static(TRACEPARENT), told.clone()));
-        }
-        Outgoing {
-            forwarded,
-            accept: match self.incoming.request.facts.stream {
-                true => "text/event-stream",
-                false => "application/json",
-            },
-            template,
-            body,
-        }
     }
 
     /// Drops the attempt's connection, and what was held of its answer.
@@ -249,6 +221,7 @@ impl<'a> Drive<'a> {
         let served = served.map(|endpoint| (endpoint, self.wild.as_deref()));
         let told = (&self.exchange, self.gateway.clock.now());
         self.drift = reply::describe(&mut head, &self.generation, told, served);
+        self.sent.tell_dropped(&mut head);
         self.tell_attempts(&mut head);
         self.describe_body(&mut head);
         if self.gateway.lifecycle.is_draining() {
@@ -318,14 +291,10 @@ impl<'a> Drive<'a> {
 
     /// What is held of an answer that is no stream.
     fn whole_cap(&self) -> usize {
-        match self.operation() {
-            Operation::Chat | Operation::Completions => self.hold_cap(),
-            Operation::Embeddings => self.hold_cap().max(EMBEDDINGS_HOLD),
+        match self.incoming.asked.ask {
+            Ask::OpenAi(Operation::Embeddings) => self.hold_cap().max(EMBEDDINGS_HOLD),
+            Ask::OpenAi(_) | Ask::Responses | Ask::Messages | Ask::CountTokens => self.hold_cap(),
         }
-    }
-
-    fn operation(&self) -> Operation {
-        self.incoming.request.expects.operation
     }
 
     // --- what is seen -------------------------------------------------------------------------
@@ -450,13 +419,14 @@ impl<'a> Drive<'a> {
             let endpoint = catalog.endpoint(attempt.endpoint);
             catalog.name_of(endpoint.model, self.wild.as_deref())
         });
+        let answered = Answered {
+            incoming: self.incoming,
+            model,
+            dialect: self.sent.dialect,
+        };
         match (self.incoming.request.facts.stream, content) {
-            (true, Content::Events) => {
-                Reader::events(&self.incoming.request, model, self.incoming.skin)
-            }
-            (true, Content::Other) | (false, _) => {
-                Reader::json(&self.incoming.request, model, self.whole_cap())
-            }
+            (true, Content::Events) => Reader::events(answered),
+            (true, Content::Other) | (false, _) => Reader::whole(answered, self.whole_cap()),
         }
     }
 }

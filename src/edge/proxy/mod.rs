@@ -1,5 +1,5 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
-//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `attempt`, `probing`, `connect`,
+//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `carrying` (what other dialects make of it), `drive` (the loop of one exchange), `outgoing`, `attempt`, `probing`, `connect`,
 //! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `told`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod client_address;
@@ -7,6 +7,8 @@ mod cors;
 mod request;
 mod downstream;
 mod drive;
+mod carrying;
+mod outgoing;
 mod attempt;
 mod probing;
 mod connect;
@@ -37,14 +39,13 @@ use crate::edge::conversations::{Asked, Conversation};
 use crate::edge::generation::{Current, Generation};
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::planning::{self, NobodyLeft, PlanError, Planned};
-use crate::edge::telemetry::Telemetry;
-use crate::wire::client_error::ClientError;
-use crate::wire::openai::operation::Operation;
-use crate::wire::openai::request::scan;
-use crate::wire::openai::write::Skin;
+use crate::edge::telemetry::{Refusal, Telemetry};
+use crate::wire::anthropic::count;
+use crate::wire::client_error::{ClientError, RequestError, Skin};
+use crate::wire::dialects::Ask;
 
 use drive::Drive;
-use request::{Ids, Incoming, Route};
+use request::{Ids, Incoming, Route, Wanted};
 
 pub use connect::Connector;
 pub(crate) use probing::Probing;
@@ -57,6 +58,9 @@ const ROOT: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\"}"
 );
+
+/// The code where no endpoint can take what a request asks for.
+const NOBODY_CAN: &str = "no_endpoint_can";
 
 /// The service behind the data listeners.
 #[derive(Debug, Clone)]
@@ -90,8 +94,11 @@ impl Gateway {
             return None;
         }
         match route {
-            Route::Ask(operation, skin) => {
-                self.ask(session, generation, ids, (operation, skin)).await;
+            Route::Ask(ask, skin) => {
+                let path =
+                    request::path_of(ask, session.req_header().uri.path().starts_with("/api/"));
+                let wanted = Wanted { ask, skin, path };
+                self.ask(session, generation, ids, wanted).await;
             }
             Route::Models(skin) => {
                 let list = |of: &Snapshot, to: Option<&Caller>| Ok(models::list(of, to));
@@ -121,15 +128,19 @@ impl Gateway {
         session: &mut Session,
         generation: Arc<Generation>,
         ids: Ids,
-        asked: (Operation, Skin),
+        asked: Wanted,
     ) {
         let _in_flight = self.lifecycle.begin();
-        let (known, skin) = (ids.clone(), asked.1);
-        let incoming = match self.receive(session, &generation, known, asked).await {
+        let known = ids.clone();
+        let mut incoming = match self.receive(session, &generation, known, asked).await {
             Ok(incoming) => incoming,
-            Err(error) => return refuse(session, &ids, &error, skin).await,
+            Err(error) => {
+                self.note_refusal(&generation, (&ids, asked), None, &error);
+                return refuse(session, &ids, &error, asked.skin).await;
+            }
         };
         let headers = &session.req_header().headers;
+        let carried = carrying::carry(&generation, &mut incoming);
         match plan(&generation, &incoming, headers, self.clock.now()) {
             Ok(turn) => {
                 let streams = incoming.request.facts.stream;
@@ -137,8 +148,37 @@ impl Gateway {
                 let drive = Drive::new(self, session, generation, &incoming, turn);
                 Box::pin(drive.run()).await;
             }
-            Err(error) => refuse(session, &ids, &error, skin).await,
+            Err(error) => {
+                self.note_refusal(&generation, (&ids, asked), Some(&incoming), &error);
+                match error.code.as_deref() {
+                    Some(NOBODY_CAN) => {
+                        uncarried(session, &incoming, carried.err(), &error).await;
+                    }
+                    Some(_) | None => refuse(session, &ids, &error, asked.skin).await,
+                }
+            }
         }
+    }
+
+    /// Tells operators of a request that has no plan.
+    fn note_refusal(
+        &self,
+        generation: &Generation,
+        (ids, asked): (&Ids, Wanted),
+        incoming: Option<&Incoming>,
+        error: &ClientError,
+    ) {
+        let caller = incoming.and_then(|incoming| incoming.caller.as_ref());
+        let refusal = Refusal {
+            id: &ids.request,
+            generation_id: &ids.generation,
+            path: asked.path,
+            caller: caller.map(|caller| &caller.name),
+            model: incoming.map(|incoming| incoming.request.facts.model.as_str()),
+            status: error.status,
+            error: error.error_type,
+        };
+        self.telemetry.observe_refused(generation, refusal);
     }
 
     /// Reads a request whole.
@@ -147,7 +187,7 @@ impl Gateway {
         session: &mut Session,
         generation: &Generation,
         ids: Ids,
-        (operation, skin): (Operation, Skin),
+        asked: Wanted,
     ) -> Result<Incoming, ClientError> {
         let headers = &session.req_header().headers;
         let caller = request::caller(generation, headers)?;
@@ -156,18 +196,40 @@ impl Gateway {
         let traced = headers.get(told::HEADER).is_some_and(|asked| asked == "1");
         let mut held = self.lifecycle.hold();
         let body = request::read_body(session, generation, &mut held).await?;
-        let request = scan(operation, &body)?;
+        let request = asked.ask.scan(&body)?;
         Ok(Incoming {
             ids,
-            skin,
+            asked,
             caller,
             client,
             request,
+            hub: None,
             body,
             _held: held,
             forwarded,
             traced,
         })
+    }
+}
+
+/// Answers a request that nobody who may be asked can be told: for what could not be read of it, if that is why. Tokens
+/// that nobody counts are estimated as routing estimates them.
+async fn uncarried(
+    session: &mut Session,
+    incoming: &Incoming,
+    unread: Option<RequestError>,
+    error: &ClientError,
+) {
+    match (incoming.asked.ask, unread) {
+        (Ask::CountTokens, _) => {
+            let tokens = incoming.request.facts.prompt_tokens();
+            write(session, &incoming.ids, count::answer(tokens)).await;
+        }
+        (_, Some(unread)) => {
+            let error = ClientError::from(unread);
+            refuse(session, &incoming.ids, &error, incoming.asked.skin).await;
+        }
+        (_, None) => refuse(session, &incoming.ids, error, incoming.asked.skin).await,
     }
 }
 
@@ -236,7 +298,7 @@ fn no_endpoint(model: &str, nobody: &NobodyLeft) -> ClientError {
     } = nobody;
     let (status, error_type, code) = match (too_long, of_request) {
         (true, _) => (400, "context_length_exceeded", "context_length_exceeded"),
-        (false, true) => (400, "invalid_request", "no_endpoint_can"),
+        (false, true) => (400, "invalid_request", NOBODY_CAN),
         (false, false) => (404, "not_found", "no_endpoint_may"),
     };
     let message = format!("no endpoint of '{model}' can take this request: {why}");

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
 
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{AttemptId, Failure, Usage};
 use crate::core::health::ActiveErrand;
 use crate::core::outcome::{ConnectFault, Evidence, Late};
 use crate::edge::generation::Generation;
+use crate::edge::generation::Way;
 use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::connect::{Connector, Reuse};
+use crate::edge::proxy::outgoing::{accept, signed};
 use crate::edge::proxy::upstream::Outgoing;
+use crate::wire::dialect::Whole;
+use crate::wire::dialects::{Ask, Dialect};
+use crate::wire::hub::{Message, Part, Request, Role};
 use crate::wire::openai::answer::{self, Answer};
 use crate::wire::openai::operation::Operation;
 use crate::wire::openai::probe::smallest;
-use crate::wire::rope::Rope;
 
 /// What a probe may take: as a first token of which nothing is known (routing-algorithm 3.4).
 const ASK_WITHIN: Duration = Duration::from_secs(30);
@@ -58,24 +63,78 @@ impl Probing {
     /// Asks what was asked of the endpoint last.
     async fn ask(&self) -> Result<Option<Usage>, Evidence> {
         let asked = self.generation.health.endpoint(self.endpoint).asked();
-        let operation = Operation::ALL.get(usize::from(asked)).copied();
-        let operation = operation.unwrap_or_default();
-        let body = self.fetch(operation).await?;
+        let asked = Ask::ALL.get(usize::from(asked)).copied();
+        match asked {
+            // No other dialect has these two.
+            Some(Ask::OpenAi(operation @ (Operation::Completions | Operation::Embeddings))) => {
+                self.ask_for(operation).await
+            }
+            Some(_) | None => self.ask_to_chat().await,
+        }
+    }
+
+    async fn ask_for(&self, operation: Operation) -> Result<Option<Usage>, Evidence> {
+        let way = self
+            .generation
+            .upstream(self.endpoint)
+            .way(Ask::OpenAi(operation), false);
+        let body = smallest(operation, self.model());
+        let body = self.fetch(way, Dialect::OpenAi, body).await?;
         match answer::read(operation, &body, "") {
-            // One token may be a thought that nobody is shown: it is an answer all the same.
             Answer::Good { facts, .. } => Ok(facts.usage),
             Answer::Error(facts) => Err(Evidence::InAnswer(*facts)),
             Answer::Malformed => Err(Evidence::Malformed),
         }
     }
 
-    async fn fetch(&self, operation: Operation) -> Result<Bytes, Evidence> {
+    /// In the dialect that its provider prefers.
+    async fn ask_to_chat(&self) -> Result<Option<Usage>, Evidence> {
+        let way = self.generation.upstream(self.endpoint).translated(false);
+        let dialect = match way {
+            Way::Translated(dialect, _) => dialect,
+            Way::Untouched(_) => Dialect::OpenAi,
+        };
+        let face = dialect.upstream();
+        let body = face.write_request(&smallest_chat(), self.model());
+        let body = self.fetch(way, dialect, body).await?;
+        match face.read_answer(&body) {
+            // One token may be a thought that nobody is shown: it is an answer all the same.
+            Whole::Good(answer) => Ok(answer.usage),
+            Whole::Error(facts) => Err(Evidence::InAnswer(*facts)),
+            Whole::Malformed => Err(Evidence::Malformed),
+        }
+    }
+
+    fn outgoing(&self, way: Way<'_>, dialect: Dialect, body: Bytes) -> Outgoing {
+        let template = way.head();
+        let (body, signature) = signed(&self.generation, self.endpoint, template, body.into());
+        let headers = dialect.upstream().headers().iter();
+        let headers = headers.map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        Outgoing {
+            template: template.clone(),
+            accept: accept(dialect, false),
+            forwarded: headers.chain(signature).collect(),
+            body,
+        }
+    }
+
+    fn model(&self) -> &str {
+        let catalog = &self.generation.snapshot.catalog;
+        catalog.upstream_name_of(self.endpoint, None)
+    }
+
+    async fn fetch(&self, way: Way<'_>, dialect: Dialect, body: Bytes) -> Result<Bytes, Evidence> {
         let mut attempt = Attempt::new(
             AttemptId(0),
             self.endpoint,
             self.generation.clone(),
             self.connector.clone(),
-            self.outgoing(operation),
+            self.outgoing(way, dialect, body),
         );
         let mut body = BytesMut::new();
         loop {
@@ -94,19 +153,17 @@ impl Probing {
             }
         }
     }
+}
 
-    fn outgoing(&self, operation: Operation) -> Outgoing {
-        let catalog = &self.generation.snapshot.catalog;
-        let model = catalog.upstream_name_of(self.endpoint, None);
-        let mut body = Rope::default();
-        body.push(smallest(operation, model));
-        let upstream = self.generation.upstream(self.endpoint);
-        Outgoing {
-            template: upstream.head(operation).clone(),
-            accept: "application/json",
-            forwarded: Vec::new(),
-            body,
-        }
+/// A request that costs next to nothing. A model that takes no limit so low says so, and shows thereby that it answers.
+fn smallest_chat() -> Request {
+    Request {
+        messages: vec![Message {
+            role: Role::User,
+            parts: vec![Part::text(".")],
+        }],
+        max_tokens: Some(1),
+        ..Request::default()
     }
 }
 

@@ -1,49 +1,26 @@
 //! Owns the bytes of one attempt's answer until they are read: cuts events, gathers JSON, and says what each
-//! piece was. Must never keep more than the hold allows.
+//! piece was. In reading order: this file, `events` (streams), `whole` (one JSON answer). Must never keep more than the
+//! hold allows.
+
+mod events;
+mod whole;
 
 use bytes::Bytes;
 
-use crate::core::exchange::{AttemptId, Failure, Input, StreamEvent};
-use crate::wire::openai::answer::{self, Answer};
-use crate::wire::openai::operation::Operation;
-use crate::wire::openai::request::ClientRequest;
-use crate::wire::openai::stream::{AnswerStream, Relay, StreamHead};
-use crate::wire::openai::write::Skin;
+use crate::core::exchange::{AttemptId, Input};
+use crate::edge::proxy::request::Incoming;
+use crate::wire::client_error::ClientError;
+use crate::wire::dialects::Dialect;
 use crate::wire::rope::Rope;
-use crate::wire::sse::Splitter;
 
-/// The longest event that is read. Images come inside events.
-const LONGEST_EVENT: usize = 16 * 1024 * 1024;
+use events::EventReader;
+use whole::WholeReader;
 
 /// Reads one attempt's answer.
 #[derive(Debug)]
 pub(crate) enum Reader {
     Events(EventReader),
-    Json(JsonReader),
-}
-
-/// Reads a stream.
-#[derive(Debug)]
-pub(crate) struct EventReader {
-    splitter: Splitter,
-    stream: AnswerStream,
-    ended: bool,
-}
-
-/// Gathers a JSON answer.
-#[derive(Debug)]
-pub(crate) struct JsonReader {
-    operation: Operation,
-    body: Rope,
-    model: String,
-    /// Held back no longer: chunks pass as they come.
-    released: bool,
-    /// What was held until then, in the catalogue's name.
-    beginning: Rope,
-    ended: bool,
-    /// The client asked for a stream.
-    expected_events: bool,
-    cap: usize,
+    Whole(WholeReader),
 }
 
 /// What was read: what the exchange is told, and the bytes it is about.
@@ -51,6 +28,16 @@ pub(crate) struct JsonReader {
 pub(crate) struct Piece {
     pub(crate) input: Input,
     pub(crate) bytes: Rope,
+}
+
+/// Whose answer is read, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered<'a> {
+    pub(crate) incoming: &'a Incoming,
+    /// The catalogue's name of the model that answers.
+    pub(crate) model: &'a str,
+    /// The dialect of the upstream, where it is not the client's.
+    pub(crate) dialect: Option<Dialect>,
 }
 
 impl Piece {
@@ -64,43 +51,26 @@ impl Piece {
 
 impl Reader {
     /// A reader of events.
-    pub(crate) fn events(request: &ClientRequest, model: &str, skin: Skin) -> Self {
-        let stream = AnswerStream::new(request.expects, model);
-        Self::Events(EventReader {
-            splitter: Splitter::new(LONGEST_EVENT),
-            stream: match skin {
-                Skin::OpenAi => stream,
-                Skin::OpenRouter => stream.without_null_usage(),
-            },
-            ended: false,
-        })
+    pub(crate) fn events(answered: Answered<'_>) -> Self {
+        Self::Events(EventReader::new(answered))
     }
 
     /// A reader of a JSON answer of which `cap` bytes may be held.
-    pub(crate) fn json(request: &ClientRequest, model: &str, cap: usize) -> Self {
-        Self::Json(JsonReader {
-            operation: request.expects.operation,
-            body: Rope::default(),
-            model: model.to_owned(),
-            released: false,
-            beginning: Rope::default(),
-            ended: false,
-            expected_events: request.facts.stream,
-            cap,
-        })
+    pub(crate) fn whole(answered: Answered<'_>, cap: usize) -> Self {
+        Self::Whole(WholeReader::new(answered, cap))
     }
 
     pub(crate) fn push(&mut self, chunk: Bytes) {
         match self {
-            Reader::Events(reader) => reader.splitter.push(chunk),
-            Reader::Json(reader) => reader.body.push(chunk),
+            Reader::Events(reader) => reader.push(chunk),
+            Reader::Whole(reader) => reader.push(chunk),
         }
     }
 
     pub(crate) fn end(&mut self) {
         match self {
-            Reader::Events(reader) => reader.ended = true,
-            Reader::Json(reader) => reader.ended = true,
+            Reader::Events(reader) => reader.end(),
+            Reader::Whole(reader) => reader.end(),
         }
     }
 
@@ -108,102 +78,23 @@ impl Reader {
     pub(crate) fn next(&mut self, id: AttemptId) -> Option<Piece> {
         match self {
             Reader::Events(reader) => reader.next(id),
-            Reader::Json(reader) => reader.next(id),
+            Reader::Whole(reader) => reader.next(id),
         }
     }
 
-    /// The end marker to add to an answer that ended without one.
-    pub(crate) fn close(&self) -> Option<Bytes> {
+    /// What to add to an answer that ended without its own end.
+    pub(crate) fn close(&mut self) -> Option<Bytes> {
         match self {
-            Reader::Events(reader) => reader.stream.close(),
-            Reader::Json(_) => None,
+            Reader::Events(reader) => reader.close(),
+            Reader::Whole(_) => None,
         }
     }
 
-    /// What an error chunk of our own repeats of the stream.
-    pub(crate) fn head(&self) -> Option<&StreamHead> {
+    /// The end of a stream that broke, in the client's dialect; `None` where it is no stream.
+    pub(crate) fn broken(&mut self, error: &ClientError, incoming: &Incoming) -> Option<Bytes> {
         match self {
-            Reader::Events(reader) => Some(reader.stream.head()),
-            Reader::Json(_) => None,
-        }
-    }
-}
-
-impl EventReader {
-    fn next(&mut self, id: AttemptId) -> Option<Piece> {
-        let event = match self.splitter.next() {
-            Some(Ok(event)) => event,
-            Some(Err(_)) => return Some(Piece::of(Input::Failed(id, Failure::Malformed))),
-            None if !self.ended => return None,
-            None => match self.splitter.finish() {
-                Some(event) => event,
-                None => return Some(Piece::of(Input::Eof(id))),
-            },
-        };
-        let reading = self.stream.read(&event);
-        let mut bytes = Rope::default();
-        match reading.relay {
-            Relay::AsIs => bytes.push(event.raw().clone()),
-            Relay::Rewritten(rewritten) => bytes.push(rewritten),
-            Relay::Nothing => {}
-        }
-        Some(Piece {
-            input: Input::Event(id, reading.event),
-            bytes,
-        })
-    }
-}
-
-impl JsonReader {
-    fn next(&mut self, id: AttemptId) -> Option<Piece> {
-        if self.released {
-            return self.next_released(id);
-        }
-        if self.ended {
-            return Some(self.whole(id));
-        }
-        if self.body.len() > self.cap && self.expected_events {
-            // Released, it would reach a client that waits for events.
-            return Some(Piece::of(Input::Failed(id, Failure::Malformed)));
-        }
-        if self.body.len() > self.cap {
-            self.released = true;
-            self.beginning = answer::read_beginning(&self.take(), &self.model);
-            return Some(Piece::of(Input::HoldFull(id)));
-        }
-        None
-    }
-
-    fn next_released(&mut self, id: AttemptId) -> Option<Piece> {
-        if !self.beginning.is_empty() || !self.body.is_empty() {
-            let mut bytes = std::mem::take(&mut self.beginning);
-            bytes.append(std::mem::take(&mut self.body));
-            return Some(Piece {
-                input: Input::Event(id, StreamEvent::Idle),
-                bytes,
-            });
-        }
-        self.ended.then(|| Piece::of(Input::Eof(id)))
-    }
-
-    /// What has been gathered. Most answers came in one piece, which is not copied.
-    fn take(&mut self) -> Bytes {
-        std::mem::take(&mut self.body).into_bytes()
-    }
-
-    fn whole(&mut self, id: AttemptId) -> Piece {
-        let body = self.take();
-        match answer::read(self.operation, &body, &self.model) {
-            Answer::Error(facts) => Piece::of(Input::Failed(id, Failure::InAnswer(facts))),
-            Answer::Malformed => Piece::of(Input::Failed(id, Failure::Malformed)),
-            // A whole answer where events were asked for: this client could not read it.
-            Answer::Good { .. } if self.expected_events => {
-                Piece::of(Input::Failed(id, Failure::Malformed))
-            }
-            Answer::Good { facts, body } => Piece {
-                input: Input::Answer(id, facts),
-                bytes: body,
-            },
+            Reader::Events(reader) => Some(reader.broken(error, incoming)),
+            Reader::Whole(_) => None,
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
 use crate::edge::sparing::Sparing;
 use crate::wire::client_error::ClientError;
-use crate::wire::openai::write::{self, Skin};
+use crate::wire::client_error::Skin;
+use crate::wire::dialects::error_body;
 
 /// Every answer may be.
 static BEYOND: Sparing = Sparing::new();
@@ -107,7 +108,7 @@ pub(crate) async fn write_error(
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         head.insert_header(RETRY_AFTER, seconds.to_string()).ok()?;
     }
-    write_json(session, head, write::body(error, skin)).await
+    write_json(session, head, error_body(error, skin)).await
 }
 
 /// Writes a JSON answer. Returns its status, or `None` where the client is gone.

@@ -20,9 +20,10 @@ use crate::edge::generation::Generation;
 use crate::edge::lifecycle::HeldBytes;
 use crate::edge::proxy::cors::Sharing;
 use crate::wire::client_error::ClientError;
-use crate::wire::openai::operation::Operation;
+use crate::wire::client_error::Skin;
+use crate::wire::dialects::Ask;
+use crate::wire::hub;
 use crate::wire::openai::request::ClientRequest;
-use crate::wire::openai::write::Skin;
 
 /// Bytes of a request's head, on h1 and on h2: Pingora's own bound on h2, and more than common servers take (8 to
 /// 32 KiB). Pingora itself reads up to 1 MiB of one on h1.
@@ -32,13 +33,19 @@ const FIRST_BUFFER: usize = 256 * 1024;
 /// Longest request id that is taken over from a client (surface, "Answers").
 const LONGEST_ID: usize = 128;
 /// Headers of the client that an upstream gets to see.
-static FORWARDED: [HeaderName; 5] = [
-    http::header::USER_AGENT,
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-client-request-id"),
+const FORWARDED: [&str; 9] = [
+    "user-agent",
+    "openai-beta",
+    "anthropic-version",
+    "anthropic-beta",
+    "anthropic-dangerous-direct-browser-access",
+    "traceparent",
+    "tracestate",
+    "x-app",
+    "x-client-request-id",
 ];
+/// How what the official SDKs say of themselves begins.
+const OF_SDKS: &str = "x-stainless-";
 
 /// Tells who bounds a connection that the head of its request has arrived. Pingora hands what a connection
 /// carries to the request that follows (`on_connection_reuse`), the first moment after its head.
@@ -67,7 +74,7 @@ pub(crate) fn is_head_too_large(session: &Session) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A model is asked.
-    Ask(Operation, Skin),
+    Ask(Ask, Skin),
     Models(Skin),
     /// One model, by its name.
     Model(Skin, String),
@@ -89,9 +96,10 @@ pub(crate) fn route(method: &Method, path: &str) -> Route {
         (None, Some(rest)) => (Skin::OpenAi, rest),
         (None, None) => return Route::Unknown,
     };
-    if let Some(operation) = Operation::at(rest) {
+    if let Some(ask) = Ask::at(rest) {
+        let skin = skin_of(ask, skin);
         return match method {
-            &Method::POST => Route::Ask(operation, skin),
+            &Method::POST => Route::Ask(ask, skin),
             _ => Route::WrongMethod(skin, "POST"),
         };
     }
@@ -127,15 +135,35 @@ fn decoded(part: &str) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-/// Our own path of an operation, as logs name it.
-pub(crate) const fn path_of(operation: Operation, skin: Skin) -> &'static str {
-    match (operation, skin) {
-        (Operation::Chat, Skin::OpenAi) => "/v1/chat/completions",
-        (Operation::Chat, Skin::OpenRouter) => "/api/v1/chat/completions",
-        (Operation::Completions, Skin::OpenAi) => "/v1/completions",
-        (Operation::Completions, Skin::OpenRouter) => "/api/v1/completions",
-        (Operation::Embeddings, Skin::OpenAi) => "/v1/embeddings",
-        (Operation::Embeddings, Skin::OpenRouter) => "/api/v1/embeddings",
+/// Our own path of what is asked, as logs name it; `below_api`: under OpenRouter's root.
+pub(crate) const fn path_of(ask: Ask, below_api: bool) -> &'static str {
+    const PLAIN: [&str; Ask::ALL.len()] = [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+    ];
+    const BELOW_API: [&str; Ask::ALL.len()] = [
+        "/api/v1/chat/completions",
+        "/api/v1/completions",
+        "/api/v1/embeddings",
+        "/api/v1/responses",
+        "/api/v1/messages",
+        "/api/v1/messages/count_tokens",
+    ];
+    match below_api {
+        true => BELOW_API[ask.index()],
+        false => PLAIN[ask.index()],
+    }
+}
+
+/// Whose clients ask so: what is asked in Anthropic's dialect is answered in it, below either root.
+fn skin_of(ask: Ask, root: Skin) -> Skin {
+    match ask {
+        Ask::Messages | Ask::CountTokens => Skin::Anthropic,
+        Ask::OpenAi(_) | Ask::Responses => root,
     }
 }
 
@@ -179,15 +207,26 @@ fn acceptable(id: &HeaderValue) -> Option<String> {
     fits.then(|| id.to_owned())
 }
 
+/// What is asked, and whose clients ask so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) ask: Ask,
+    pub(crate) skin: Skin,
+    /// Our own path of it, as logs name it.
+    pub(crate) path: &'static str,
+}
+
 /// A request that may be tried.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) ids: Ids,
-    pub(crate) skin: Skin,
+    pub(crate) asked: Wanted,
     pub(crate) caller: Option<Arc<Caller>>,
     /// For the log; providers never see it.
     pub(crate) client: Option<IpAddr>,
     pub(crate) request: ClientRequest,
+    /// Read whole, where somebody may be asked who speaks another dialect.
+    pub(crate) hub: Option<Box<hub::Request>>,
     pub(crate) body: Bytes,
     /// Given back when the exchange is over.
     pub(crate) _held: HeldBytes,
@@ -198,9 +237,10 @@ pub(crate) struct Incoming {
 
 /// Headers that go on to the upstream.
 pub(crate) fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let taken = FORWARDED.iter();
-    taken
-        .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())))
+    let taken = |name: &str| FORWARDED.contains(&name) || name.starts_with(OF_SDKS);
+    let forwarded = headers.iter().filter(|(name, _)| taken(name.as_str()));
+    forwarded
+        .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
 }
 
@@ -315,12 +355,14 @@ mod tests {
 
     #[test]
     fn paths_of_both_skins_are_known() {
-        for operation in Operation::ALL {
-            for skin in [Skin::OpenAi, Skin::OpenRouter] {
-                let path = path_of(operation, skin);
-                assert_eq!(route(&Method::POST, path), Route::Ask(operation, skin));
+        for ask in Ask::ALL {
+            for (root, skin) in [("/v1", Skin::OpenAi), ("/api/v1", Skin::OpenRouter)] {
+                let skin = skin_of(ask, skin);
+                let path = format!("{root}{}", ask.path());
+                assert_eq!(path_of(ask, root == "/api/v1"), path);
+                assert_eq!(route(&Method::POST, &path), Route::Ask(ask, skin));
                 let wrong = Route::WrongMethod(skin, "POST");
-                assert_eq!(route(&Method::GET, path), wrong);
+                assert_eq!(route(&Method::GET, &path), wrong);
             }
         }
         let table = [

@@ -1,8 +1,10 @@
 //! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue. Beside it: `folding` (what
-//! an outage repeats).
+//! an outage repeats), `compact` (how it is written down) and `sink` (where it is written, and what happens when it cannot be).
 //! Must never hold content or secrets, or make a request wait for a reader.
 
+mod compact;
 mod folding;
+mod sink;
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -10,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use prometheus::IntCounter;
 use serde::Serialize;
 
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
@@ -18,13 +21,17 @@ use crate::core::time::Time;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
+use crate::edge::telemetry::access_log::compact::Compact;
 use crate::edge::telemetry::access_log::folding::Folding;
+use crate::edge::telemetry::access_log::sink::{Lost, Sink};
 use crate::edge::telemetry::{Observed, cost};
 
 /// Lines that may wait for the writer before new ones are dropped and counted.
 const QUEUE: usize = 4096;
 /// How long lines gather before they are written: until then a line wakes no thread, and many share one write.
 const GATHER: Duration = Duration::from_millis(5);
+/// Room for a line of one or two attempts: a buffer that grows on the way is copied three times.
+const USUAL_LINE: usize = 1024;
 /// How long the last lines may take to be written when the process ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -33,6 +40,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub struct AccessLog {
     lines: Option<SyncSender<folding::Line>>,
     writer: Option<JoinHandle<()>>,
+    lost: Lost,
 }
 
 #[derive(Serialize)]
@@ -155,25 +163,35 @@ impl AccessLog {
         Self {
             lines: None,
             writer: None,
+            lost: Lost::default(),
         }
     }
 
     /// Writes to `out` from a thread that ends when this is dropped.
     pub fn to(out: impl Write + Send + 'static) -> Self {
         let (lines, queue) = sync_channel(QUEUE);
+        let lost = Lost::default();
+        let sink = Sink::new(out, lost.clone());
         let writer = std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write_all(out, &queue));
+            .spawn(move || write_all(sink, &queue));
         match writer {
             Ok(writer) => Self {
                 lines: Some(lines),
                 writer: Some(writer),
+                lost,
             },
             Err(error) => {
                 tracing::error!(%error, "the access log's thread could not start");
                 Self::nowhere()
             }
         }
+    }
+
+    /// Counts lines that cannot be written there from now on.
+    pub(super) fn count_lost(&self, counter: IntCounter) {
+        // Said once, by whom it belongs to.
+        self.lost.set(counter).ok();
     }
 
     /// Queues the line of an exchange. Returns whether there was room.
@@ -206,9 +224,10 @@ impl AccessLog {
         let Some(lines) = &self.lines else {
             return true;
         };
-        let Ok(mut text) = serde_json::to_vec(line) else {
+        let mut text = Vec::with_capacity(USUAL_LINE);
+        if line.serialize(Compact(&mut text)).is_err() {
             return true;
-        };
+        }
         text.push(b'\n');
         lines.try_send(folding::Line { text, kind }).is_ok()
     }
@@ -232,7 +251,7 @@ impl Drop for AccessLog {
 }
 
 /// Writes what has gathered in one go, and what an outage repeats as one line a second.
-fn write_all(mut out: impl Write, queue: &Receiver<folding::Line>) {
+fn write_all(mut sink: Sink<impl Write>, queue: &Receiver<folding::Line>) {
     let (mut text, mut folding) = (Vec::new(), Folding::default());
     loop {
         text.clear();
@@ -253,9 +272,8 @@ fn write_all(mut out: impl Write, queue: &Receiver<folding::Line>) {
             true => folding.flush(&mut text),
             false => folding.end_window(Instant::now(), &mut text),
         }
-        // Nobody reads the log any more: there is no better place to say so.
-        let written = out.write_all(&text).and_then(|()| out.flush());
-        if written.is_err() || ended {
+        sink.write(&text);
+        if ended {
             return;
         }
     }
@@ -462,6 +480,28 @@ mod tests {
         there.extend(fields(&routed, ""));
         there.insert("repeated".to_owned());
         assert_eq!(there, documented("## Access log"));
+    }
+
+    #[test]
+    fn a_line_is_written_as_serde_json_writes_it() {
+        let odd = Line {
+            request_id: "a\"quote, a \\ and a\ttab: ü",
+            client: Some("2001:db8::1".parse().unwrap()),
+            cost_usd: Some(1e-7),
+            wasted_usd: 0.1 + 0.2,
+            first_content_ms: None,
+            ms: u64::MAX,
+            attempts: vec![],
+            ..line()
+        };
+        for line in [line(), odd] {
+            let mut text = Vec::new();
+            line.serialize(Compact(&mut text)).unwrap();
+            assert_eq!(
+                String::from_utf8(text).unwrap(),
+                serde_json::to_string(&line).unwrap()
+            );
+        }
     }
 
     #[test]

@@ -30,23 +30,10 @@ const ENDPOINT: [&str; 3] = ["endpoint", "model", "provider"];
 /// The families of all endpoints.
 #[derive(Debug)]
 pub(super) struct EndpointFamilies {
-    attempts: Counters<4>,
-    first: Histograms<4>,
-    whole: Histograms<3>,
-    gaps: Tallies<3>,
-    tokens: Counters<4>,
-    cost: FloatCounters<3>,
-    wasted: FloatCounters<3>,
-    transitions: Counters<5>,
-    state: IntGauges<4>,
-    health: Gauges<3>,
-    evidence: Gauges<4>,
-    share: Gauges<3>,
-    in_flight: IntGauges<3>,
-    speed: Gauges<3>,
-    rate_cap: Gauges<3>,
-    blocked: Gauges<3>,
-    remaining: Gauges<4>,
+    done: Done,
+    spent: Spent,
+    believed: Believed,
+    expected: Expected,
 }
 
 /// The series of one endpoint.
@@ -80,13 +67,51 @@ pub(super) struct Standing<'a> {
     pub(super) now: Time,
 }
 
-impl EndpointFamilies {
-    pub(super) fn new(families: &mut Families) -> Self {
-        let with = |more: &'static str| -> [&'static str; 4] {
-            let [endpoint, model, provider] = ENDPOINT;
-            [endpoint, model, provider, more]
-        };
-        let f = families;
+/// What attempts did.
+#[derive(Debug)]
+struct Done {
+    attempts: Counters<4>,
+    first: Histograms<4>,
+    whole: Histograms<3>,
+    gaps: Tallies<3>,
+    in_flight: IntGauges<3>,
+}
+
+/// What they took.
+#[derive(Debug)]
+struct Spent {
+    tokens: Counters<4>,
+    cost: FloatCounters<3>,
+    wasted: FloatCounters<3>,
+}
+
+/// Where the breaker stands, and what it stands on.
+#[derive(Debug)]
+struct Believed {
+    transitions: Counters<5>,
+    state: IntGauges<4>,
+    health: Gauges<3>,
+    evidence: Gauges<4>,
+}
+
+/// What the next attempt may expect.
+#[derive(Debug)]
+struct Expected {
+    share: Gauges<3>,
+    speed: Gauges<3>,
+    rate_cap: Gauges<3>,
+    blocked: Gauges<3>,
+    remaining: Gauges<4>,
+}
+
+/// The labels of an endpoint and one more.
+const fn with(more: &'static str) -> [&'static str; 4] {
+    let [endpoint, model, provider] = ENDPOINT;
+    [endpoint, model, provider, more]
+}
+
+impl Done {
+    fn new(f: &mut Families) -> Self {
         Self {
             attempts: f.counters(
                 "attempts_total",
@@ -108,6 +133,14 @@ impl EndpointFamilies {
                 "Silence between one content event of a stream and the next, broken streams included.",
                 ENDPOINT,
             ),
+            in_flight: f.int_gauges("endpoint_in_flight", "Attempts under way.", ENDPOINT),
+        }
+    }
+}
+
+impl Spent {
+    fn new(f: &mut Families) -> Self {
+        Self {
             tokens: f.counters(
                 "tokens_total",
                 "Tokens as upstreams counted them, by type. Cached ones are among those of the prompt, reasoning among \
@@ -125,10 +158,17 @@ impl EndpointFamilies {
                 "The part that went to attempts that did not answer: prompt and seen tokens, estimated.",
                 ENDPOINT,
             ),
+        }
+    }
+}
+
+impl Believed {
+    fn new(f: &mut Families) -> Self {
+        Self {
             transitions: f.counters(
                 "endpoint_transitions_total",
-                "Moves of a breaker. To open: attempts that tripped the endpoint, its host or its key, by what that \
-                 was due to. The others: the endpoint's own breaker.",
+                "Moves of a breaker. To open: attempts and probes that tripped the endpoint, its host or its key, by \
+                 what that was due to. The others: the endpoint's own breaker.",
                 ["endpoint", "model", "provider", "to", "reason"],
             ),
             state: f.int_gauges(
@@ -147,13 +187,19 @@ impl EndpointFamilies {
                  prior.",
                 with("part"),
             ),
+        }
+    }
+}
+
+impl Expected {
+    fn new(f: &mut Families) -> Self {
+        Self {
             share: f.gauges(
                 "endpoint_share_ratio",
                 "The endpoint's part of the first attempts that streams of its model would make now, counted over \
                  draws.",
                 ENDPOINT,
             ),
-            in_flight: f.int_gauges("endpoint_in_flight", "Attempts under way.", ENDPOINT),
             speed: f.gauges(
                 "endpoint_tokens_per_second",
                 "Expected of the next stream; 0 while nothing is known.",
@@ -161,7 +207,7 @@ impl EndpointFamilies {
             ),
             rate_cap: f.gauges(
                 "endpoint_rate_cap",
-                "Learnt limit on requests a second; 0 where none was learnt.",
+                "Learnt limit on requests a second; 0 where none was learnt, or one that is no bound (1000 and more).",
                 ENDPOINT,
             ),
             blocked: f.gauges(
@@ -176,6 +222,17 @@ impl EndpointFamilies {
             ),
         }
     }
+}
+
+impl EndpointFamilies {
+    pub(super) fn new(families: &mut Families) -> Self {
+        Self {
+            done: Done::new(families),
+            spent: Spent::new(families),
+            believed: Believed::new(families),
+            expected: Expected::new(families),
+        }
+    }
 
     /// The handles of one endpoint, resolved when its generation is built. Counters begin at 0: one that is born as 1
     /// shows no increase, and the first trip would be on no chart.
@@ -184,25 +241,30 @@ impl EndpointFamilies {
         let own = EndpointMetrics {
             attempts: Class::ALL.map(|_| OnceLock::new()),
             first: Kind::ALL.map(|_| OnceLock::new()),
-            whole: self.whole.with(labels),
-            gaps: self.gaps.with(labels),
+            whole: self.done.whole.with(labels),
+            gaps: self.done.gaps.with(labels),
             tokens: std::array::from_fn(|at| {
-                self.tokens.with(and(labels, Label::of(Tokens::ALL[at])))
+                self.spent
+                    .tokens
+                    .with(and(labels, Label::of(Tokens::ALL[at])))
             }),
-            cost: self.cost.with(labels),
-            wasted: self.wasted.with(labels),
-            transitions: Reason::ALL.map(|reason| self.transitions.with(moved(labels, reason))),
-            state: Condition::ALL.map(|state| self.state.with(and(labels, Label::of(state)))),
-            health: self.health.with(labels),
+            cost: self.spent.cost.with(labels),
+            wasted: self.spent.wasted.with(labels),
+            transitions: Reason::ALL
+                .map(|reason| self.believed.transitions.with(moved(labels, reason))),
+            state: Condition::ALL
+                .map(|state| self.believed.state.with(and(labels, Label::of(state)))),
+            health: self.believed.health.with(labels),
             evidence: std::array::from_fn(|at| {
-                self.evidence
+                self.believed
+                    .evidence
                     .with(and(labels, Label::of(Evidence::ALL[at])))
             }),
-            share: self.share.with(labels),
-            in_flight: self.in_flight.with(labels),
-            speed: self.speed.with(labels),
-            rate_cap: self.rate_cap.with(labels),
-            blocked: self.blocked.with(labels),
+            share: self.expected.share.with(labels),
+            in_flight: self.done.in_flight.with(labels),
+            speed: self.expected.speed.with(labels),
+            rate_cap: self.expected.rate_cap.with(labels),
+            blocked: self.expected.blocked.with(labels),
             remaining: Quantity::ALL.map(|_| OnceLock::new()),
         };
         self.ended(&own, labels, Class::Success);
@@ -216,7 +278,7 @@ impl EndpointFamilies {
         labels: [Label<'_>; 3],
         class: Class,
     ) -> &'a IntCounter {
-        let series = || self.attempts.with(and(labels, Label::of(class)));
+        let series = || self.done.attempts.with(and(labels, Label::of(class)));
         own.attempts[class as usize].get_or_init(series)
     }
 
@@ -226,7 +288,7 @@ impl EndpointFamilies {
         labels: [Label<'_>; 3],
         kind: Kind,
     ) -> &'a Histogram {
-        let series = || self.first.with(and(labels, Label::of(kind)));
+        let series = || self.done.first.with(and(labels, Label::of(kind)));
         own.first[kind as usize].get_or_init(series)
     }
 
@@ -250,7 +312,7 @@ impl EndpointFamilies {
             own.whole.observe(attempt.took.as_secs_f64());
         }
         if attempt.tripped {
-            own.transitions[Reason::of(attempt.class) as usize].inc();
+            own.count_trip(attempt.class);
         }
         let price = catalog.endpoint(attempt.endpoint).price;
         let wasted = cost::of_waste(generation, record, attempt);
@@ -286,8 +348,8 @@ impl EndpointFamilies {
                 continue;
             };
             let labels = and(labels, Label::of(told.quantity));
-            let gauge =
-                own.remaining[told.quantity as usize].get_or_init(|| self.remaining.with(labels));
+            let gauge = own.remaining[told.quantity as usize]
+                .get_or_init(|| self.expected.remaining.with(labels));
             gauge.set(told.left as f64 / limit as f64);
         }
     }
@@ -296,38 +358,40 @@ impl EndpointFamilies {
     pub(super) fn forget(&self, catalog: &Catalog, endpoint: EndpointIx) {
         let labels = Label::endpoint(catalog, endpoint);
         for class in Class::ALL {
-            self.attempts.forget(and(labels, Label::of(class)));
+            self.done.attempts.forget(and(labels, Label::of(class)));
         }
         for kind in Kind::ALL {
-            self.first.forget(and(labels, Label::of(kind)));
+            self.done.first.forget(and(labels, Label::of(kind)));
         }
         for tokens in Tokens::ALL {
-            self.tokens.forget(and(labels, Label::of(*tokens)));
+            self.spent.tokens.forget(and(labels, Label::of(*tokens)));
         }
         for reason in Reason::ALL {
-            self.transitions.forget(moved(labels, reason));
+            self.believed.transitions.forget(moved(labels, reason));
         }
         for state in Condition::ALL {
-            self.state.forget(and(labels, Label::of(state)));
+            self.believed.state.forget(and(labels, Label::of(state)));
         }
         for part in Evidence::ALL {
-            self.evidence.forget(and(labels, Label::of(*part)));
+            self.believed.evidence.forget(and(labels, Label::of(*part)));
         }
         for quantity in Quantity::ALL {
-            self.remaining.forget(and(labels, Label::of(quantity)));
+            self.expected
+                .remaining
+                .forget(and(labels, Label::of(quantity)));
         }
-        self.whole.forget(labels);
-        self.gaps.forget(labels);
-        for costs in [&self.cost, &self.wasted] {
+        self.done.whole.forget(labels);
+        self.done.gaps.forget(labels);
+        for costs in [&self.spent.cost, &self.spent.wasted] {
             costs.forget(labels);
         }
-        self.in_flight.forget(labels);
+        self.done.in_flight.forget(labels);
         for gauges in [
-            &self.health,
-            &self.share,
-            &self.speed,
-            &self.rate_cap,
-            &self.blocked,
+            &self.believed.health,
+            &self.expected.share,
+            &self.expected.speed,
+            &self.expected.rate_cap,
+            &self.expected.blocked,
         ] {
             gauges.forget(labels);
         }
@@ -335,6 +399,11 @@ impl EndpointFamilies {
 }
 
 impl EndpointMetrics {
+    /// An attempt, or a probe of our own, tripped the endpoint, its host or its key.
+    pub(crate) fn count_trip(&self, class: Class) {
+        self.transitions[Reason::of(class) as usize].inc();
+    }
+
     /// Counts what an attempt took: an answer as its upstream counted, else as estimated; what was wasted as the log
     /// tells it.
     fn charge(

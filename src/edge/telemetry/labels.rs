@@ -142,10 +142,12 @@ impl Reason {
         match class {
             Class::ConnectFailed | Class::DnsFailed | Class::TlsFailed => Self::Host,
             Class::QuotaExhausted | Class::PaymentRequired | Class::AuthRejected => Self::Key,
-            Class::FirstTokenTimeout | Class::AnswerTimeout | Class::Stalled => Self::Silence,
+            // What answers after all can have tripped by its silence alone.
+            Class::FirstTokenTimeout | Class::AnswerTimeout | Class::Stalled | Class::Success => {
+                Self::Silence
+            }
             Class::Forbidden | Class::ModelUnavailable => Self::Missing,
-            Class::Success
-            | Class::ServerError
+            Class::ServerError
             | Class::Overloaded
             | Class::ConnectionLost
             | Class::RateLimited
@@ -196,6 +198,13 @@ closed! {
     Reload { Applied = "applied", Refused = "refused" }
 }
 closed! {
+    /// Why a request was refused before it had a plan; busy is the one that is ours.
+    Cause {
+        Key = "key", NotAllowed = "not_allowed", Model = "model", TooLarge = "too_large", TooSlow = "too_slow",
+        Busy = "busy", Request = "request",
+    }
+}
+closed! {
     /// The class of the status that a client got; none where none was sent.
     Status { None = "none", Informed = "1xx", Fine = "2xx", Moved = "3xx", Objected = "4xx", Failed = "5xx" }
 }
@@ -212,6 +221,20 @@ closed! {
     Differs {
         Provider = "provider", Quantization = "quantization", Region = "region",
         DataCollection = "data_collection", Zdr = "zdr", Model = "model", Price = "price",
+    }
+}
+
+impl Cause {
+    pub(super) const fn of(status: u16) -> Self {
+        match status {
+            401 => Self::Key,
+            403 => Self::NotAllowed,
+            404 => Self::Model,
+            413 => Self::TooLarge,
+            408 => Self::TooSlow,
+            503 => Self::Busy,
+            _ => Self::Request,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::families::Described;
-use super::labels::{Closed, Differs, Evidence, Passed, Reason, Reload, Status, Tokens};
+use super::labels::{Cause, Closed, Differs, Evidence, Passed, Reason, Reload, Status, Tokens};
 use super::{AccessLog, Metrics, Telemetry};
 use crate::config::{Source, parse};
 use crate::core::catalog::EndpointIx;
@@ -49,6 +49,7 @@ fn listing(metrics: &Metrics) -> String {
         ("quantity", Quantity::words()),
         ("in", Differs::words()),
         ("status", Status::words()),
+        ("cause", Cause::words()),
         (
             "result",
             [
@@ -175,6 +176,25 @@ fn an_endpoint_that_has_seen_everything_has_a_hundred_series_at_most() {
     assert!(
         fresh < full - 30,
         "{fresh}: classes appear when they are first seen"
+    );
+}
+
+#[test]
+fn an_endpoint_that_tripped_by_silence_and_answered_after_all_has_moved() {
+    let telemetry = Telemetry::new(AccessLog::nowhere());
+    let generation = generation(1, &telemetry);
+    let slow = attempt(EndpointIx::new(0), Class::Success, Kind::Stream);
+    telemetry
+        .metrics
+        .observe(&generation, &record(&generation, vec![slow]));
+    let text = scrape(&telemetry, &generation);
+    let moved = text
+        .lines()
+        .find(|line| line.contains("reason=\"silence\""));
+    let moved = moved.unwrap();
+    assert!(
+        moved.contains("to=\"open\"") && moved.ends_with(" 1"),
+        "{moved}"
     );
 }
 

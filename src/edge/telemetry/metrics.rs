@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, Registry, TextEncoder};
 
 use crate::config::snapshot::Snapshot;
 use crate::core::catalog::{EndpointIx, ModelIx};
@@ -116,8 +116,18 @@ impl Metrics {
         self.process.observe_start();
     }
 
+    /// What counts lines that the access log lost behind its queue.
+    pub(super) fn dropped_log_lines(&self) -> IntCounter {
+        self.process.log_dropped.clone()
+    }
+
     pub(crate) fn count_dropped_log_line(&self) {
         self.process.log_dropped.inc();
+    }
+
+    /// A request was refused before it had a plan.
+    pub(super) fn count_refused(&self, status: u16) {
+        self.process.count_refused(status);
     }
 
     pub(crate) fn count_dropped_spans(&self, count: u64) {

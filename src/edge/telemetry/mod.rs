@@ -1,6 +1,6 @@
 //! Owns what operators see: metrics, the access log, the latest requests, traces. In reading order: `labels`, `families`,
 //! `tallied`, then what is told: `process_metrics`, `check_metrics`, `probe_metrics`, `cost`, `endpoint_metrics`,
-//! `model_metrics`, and all of it: `metrics`; `access_log`, `requests`, `traces`. `listing_tests` writes down what there
+//! `model_metrics`, and all of it: `metrics`; `access_log`, `requests`, `history`, `traces`. `listing_tests` writes down what there
 //! is, for documents and dashboards.
 //! Must never take a label from a client's text, or let a slow reader of the log hold up a request.
 
@@ -16,6 +16,7 @@ mod metrics;
 mod cost;
 mod access_log;
 mod requests;
+mod history;
 mod traces;
 #[cfg(test)]
 mod listing_tests;
@@ -32,9 +33,10 @@ use crate::edge::generation::Generation;
 
 pub use access_log::{AccessLog, Routed};
 pub(crate) use check_metrics::CheckMetrics;
+pub(crate) use history::{History, Moment, STEP, Stood};
 pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
 pub use requests::Names;
-pub(crate) use requests::{Kept, MOST_CONSIDERED, Met, Requests};
+pub(crate) use requests::{Kept, Latest, MOST_CONSIDERED, Met, Refusal, Refused, Requests};
 use traces::Traces;
 pub(crate) use traces::{Finished, TRACEPARENT, TRACESTATE, Trace};
 
@@ -44,6 +46,7 @@ pub struct Telemetry {
     pub metrics: Metrics,
     log: AccessLog,
     pub(crate) requests: Requests,
+    pub(crate) history: History,
     pub(crate) traces: Traces,
 }
 
@@ -88,10 +91,13 @@ pub(crate) struct Relayed {
 impl Telemetry {
     /// Telemetry with the access log going to `log`.
     pub fn new(log: AccessLog) -> Arc<Self> {
+        let metrics = Metrics::new();
+        log.count_lost(metrics.dropped_log_lines());
         Arc::new(Self {
-            metrics: Metrics::new(),
+            metrics,
             log,
             requests: Requests::default(),
+            history: History::default(),
             traces: Traces::new(),
         })
     }
@@ -123,6 +129,17 @@ impl Telemetry {
             self.requests.keep(kept, settings.requests);
         }
     }
+
+    /// Takes in a request that was refused before it had a plan.
+    pub(crate) fn observe_refused(&self, generation: &Generation, refusal: Refusal<'_>) {
+        self.metrics.count_refused(refusal.status);
+        let most = generation.snapshot.telemetry.requests;
+        if most > 0 {
+            let refused = Refused::of(refusal, wall_clock());
+            self.requests.keep_refused(refused, most);
+        }
+    }
+
     /// Queues the spans of an exchange whose trace is recorded.
     fn trace(&self, observed: &mut Observed<'_>) {
         let Some((trace, generation)) = observed.trace.take() else {

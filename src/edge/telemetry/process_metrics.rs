@@ -8,7 +8,7 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 use crate::edge::clock::unix_seconds;
 use crate::edge::lifecycle::Lifecycle;
 use crate::edge::telemetry::families::{Counters, Families, signed};
-use crate::edge::telemetry::labels::{Label, Reload};
+use crate::edge::telemetry::labels::{Cause, Label, Reload};
 
 /// Seconds that a timer of the data threads was late: a millisecond is the timer's own grain.
 const LAG_BUCKETS: [f64; 7] = [0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
@@ -18,6 +18,7 @@ const LAG_BUCKETS: [f64; 7] = [0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
 pub(super) struct ProcessMetrics {
     connections: IntGauge,
     pub(super) connections_refused: IntCounter,
+    refused: Counters<1>,
     exchanges: IntGauge,
     streams: IntGauge,
     held_bytes: IntGauge,
@@ -47,6 +48,11 @@ impl ProcessMetrics {
                 "downstream_connections_refused_total",
                 "Connections of clients closed at once because max_connections were open.",
             ),
+            refused: f.counters(
+                "refused_requests_total",
+                "Requests refused before any endpoint was considered, by what was wrong with them, or with us.",
+                ["cause"],
+            ),
             exchanges: f.int_gauge("exchanges_in_flight", "Exchanges under way."),
             streams: f.int_gauge(
                 "streams_in_flight",
@@ -72,7 +78,7 @@ impl ProcessMetrics {
             ),
             log_dropped: f.counter(
                 "access_log_dropped_total",
-                "Access log lines dropped because their reader was too slow.",
+                "Access log lines dropped: their reader was too slow, or the disk is full.",
             ),
             spans_dropped: f.counter(
                 "spans_dropped_total",
@@ -108,8 +114,16 @@ impl ProcessMetrics {
         for result in Reload::ALL {
             let _at_zero = self.reloads.with([Label::of(*result)]);
         }
+        for cause in Cause::ALL {
+            let _at_zero = self.refused.with([Label::of(*cause)]);
+        }
         self.reload_ok.set(1);
         self.reload_time.set(unix_seconds() as f64);
+    }
+
+    /// A request was refused with this status, before it had a plan.
+    pub(super) fn count_refused(&self, status: u16) {
+        self.refused.with([Label::of(Cause::of(status))]).inc();
     }
 
     pub(super) fn observe_lag(&self, late: Duration) {

@@ -30,6 +30,7 @@ const NAMES: &[(&str, Hint)] = &[
     ("exceeded_current_quota_error", Hint::QuotaExhausted), // Moonshot docs, type, 429
     ("payment_required", Hint::QuotaExhausted),   // OpenRouter docs, error_type
     ("insufficient_balance", Hint::QuotaExhausted), // Alibaba, MiniMax docs
+    ("billing_error", Hint::QuotaExhausted),      // Anthropic docs, type, 402
     // The key.
     ("invalid_api_key", Hint::AuthRejected), // recorded: openai-chat, openai-other, openai-responses
     ("account_deactivated", Hint::AuthRejected), // OpenAI docs
@@ -59,15 +60,36 @@ const NAMES: &[(&str, Hint)] = &[
     ("overloaded_error", Hint::Overloaded),     // Anthropic docs, type, through gateways
     ("slow_down", Hint::Overloaded),            // OpenAI docs, 503
     ("provider_overloaded", Hint::Overloaded),  // OpenRouter docs, error_type
+    // AWS's types, in a header or in a stream's framing: Bedrock docs, errors of ConverseStream.
+    ("ThrottlingException", Hint::RateLimited),
+    ("ServiceQuotaExceededException", Hint::RateLimited), // 400
+    ("ServiceUnavailableException", Hint::Overloaded),
+    ("ModelNotReadyException", Hint::Overloaded), // 429
+    ("ResourceNotFoundException", Hint::ModelUnavailable),
+    ("ExpiredTokenException", Hint::AuthRejected), // recorded: bedrock, 403
+    ("UnrecognizedClientException", Hint::AuthRejected), // recorded: bedrock, 403
+    ("InvalidSignatureException", Hint::AuthRejected), // AWS docs, common errors, 403
 ];
 
 /// Names of a server's fault. They say less than words or a status of 500 and above: OpenAI's 503 for an
 /// overloaded engine has the type `server_error` too.
 const SERVER_FAULTS: &[&str] = &[
-    "server_error",          // OpenAI docs, code and type
-    "internal_server_error", // Groq docs, type
-    "InternalServerError",   // vLLM, type
-    "provider_unavailable",  // OpenRouter docs, error_type
+    "server_error",              // OpenAI docs, code and type
+    "internal_server_error",     // Groq docs, type
+    "InternalServerError",       // vLLM, type
+    "provider_unavailable",      // OpenRouter docs, error_type
+    "api_error",                 // Anthropic docs, type, in streams too
+    "timeout_error",             // Anthropic docs, type
+    "InternalServerException",   // Bedrock docs
+    "ModelStreamErrorException", // Bedrock docs
+    "ModelErrorException",       // Bedrock docs
+    "ModelTimeoutException",     // Bedrock docs
+    "InternalError",             // an error of AWS's framing
+];
+
+/// Names of a client's fault, which say less than words too. Beside a status they say no more than it does.
+const CLIENT_FAULTS: &[&str] = &[
+    "ValidationException", // Bedrock docs
 ];
 
 /// Words of a message, in lower case, and the statuses beside which they are believed.
@@ -103,6 +125,7 @@ const WORDS: &[Prose] = &[
         refused,
         Hint::ContextTooLong,
     ), // Gemini, 400
+    prose("exceed context limit", refused, Hint::ContextTooLong), // Anthropic, 400: prompt and max_tokens together
     // Recorded: cohere. Beside 429 the same words are Bedrock's throttling.
     prose("too many tokens", mistaken, Hint::ContextTooLong),
     prose("content management policy", mistaken, Hint::ContentFiltered), // recorded: azure
@@ -111,12 +134,33 @@ const WORDS: &[Prose] = &[
         mistaken,
         Hint::ContentFiltered,
     ), // OpenAI, code invalid_prompt
+    prose(
+        "blocked by content filtering",
+        mistaken,
+        Hint::ContentFiltered,
+    ), // Anthropic, 400 and in streams
     prose("violates usage guidelines", mistaken, Hint::ContentFiltered), // xAI, 403
     prose(
         "not supported with this model",
         mistaken,
         Hint::UnsupportedParameter,
     ), // recorded: openai-chat
+    // Anthropic, 400: sampling on its newest models.
+    prose(
+        "is deprecated for this model",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ),
+    prose(
+        "cannot both be specified for this model",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ), // Anthropic, 400
+    prose(
+        "is not supported for this model",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ), // Anthropic, 400: a form of thinking
     prose(
         "does not support tools",
         mistaken,
@@ -132,6 +176,24 @@ const WORDS: &[Prose] = &[
         mistaken,
         Hint::UnsupportedParameter,
     ), // OpenRouter, 404
+    prose("input is too long", mistaken, Hint::ContextTooLong), // Bedrock, 400
+    prose(
+        "security token included in the request",
+        mistaken,
+        Hint::AuthRejected,
+    ), // recorded: bedrock, 403
+    prose(
+        "this model doesn't support",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ), // recorded: bedrock, 400
+    prose("extraneous key", mistaken, Hint::UnsupportedParameter), // Bedrock, 400: a field of another family
+    // Gemini before generation 3, 400: tools and a form of the answer exclude each other.
+    prose(
+        "with a response mime type",
+        mistaken,
+        Hint::UnsupportedParameter,
+    ),
     prose("credit balance is too low", refused, Hint::QuotaExhausted), // Anthropic, 400, through gateways
     prose("insufficient balance", refused, Hint::QuotaExhausted),      // DeepSeek docs, 402
     prose("api key not valid", mistaken, Hint::AuthRejected),          // Gemini, 400
@@ -181,18 +243,22 @@ pub(super) fn find(
         Some(hint) => Some(hint),
         None => by_words(status, &message)
             .or_else(|| by_number(status, code))
+            .or_else(|| client_fault(status, [code, kind]))
             .or_else(|| server_fault(status, [code, kind])),
     }
 }
 
+fn client_fault(status: u16, names: [Option<&str>; 2]) -> Option<Hint> {
+    (in_answer(status) && is_among(CLIENT_FAULTS, names)).then_some(Hint::InvalidRequest)
+}
+
 fn server_fault(status: u16, names: [Option<&str>; 2]) -> Option<Hint> {
-    let is_fault = |name: &str| {
-        SERVER_FAULTS
-            .iter()
-            .any(|row| row.eq_ignore_ascii_case(name))
-    };
-    let named = names.into_iter().flatten().any(is_fault);
-    (named && status < 500).then_some(Hint::ServerError)
+    (status < 500 && is_among(SERVER_FAULTS, names)).then_some(Hint::ServerError)
+}
+
+fn is_among(rows: &[&str], names: [Option<&str>; 2]) -> bool {
+    let mut names = names.into_iter().flatten();
+    names.any(|name| rows.iter().any(|row| row.eq_ignore_ascii_case(name)))
 }
 
 fn by_name(name: &str) -> Option<Hint> {
@@ -295,6 +361,16 @@ mod tests {
     fn words_are_believed_beside_their_statuses_only() {
         let find = |status, message| find(status, None, None, message);
         assert_eq!(find(500, "the maximum context length table is gone"), None);
+        let form = "Function calling with a response mime type: 'application/json' is unsupported";
+        let extraneous = "Malformed input request: #: extraneous key [top_k] is not permitted";
+        for words in [form, extraneous] {
+            assert_eq!(
+                find(400, words),
+                Some(Hint::UnsupportedParameter),
+                "{words}"
+            );
+            assert_eq!(find(500, words), None);
+        }
         assert_eq!(
             find(400, "Too many tokens: limit exceeded"),
             Some(Hint::ContextTooLong)

@@ -1,7 +1,7 @@
 //! Owns an answer whole. Must never hold an error: those are facts of their own.
 
 use super::content::Part;
-use crate::core::exchange::Usage;
+use crate::core::exchange::{AnswerFacts, Usage};
 
 /// What a model answered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +45,14 @@ pub enum Finish {
 // === impl Answer ===
 
 impl Answer {
+    /// What an exchange is told of it.
+    pub fn facts(&self) -> AnswerFacts {
+        AnswerFacts {
+            empty: self.is_empty(),
+            usage: self.usage,
+        }
+    }
+
     /// No choice has any content, and none says why: what `AnswerFacts` calls empty.
     pub fn is_empty(&self) -> bool {
         let counted = self.usage.is_some_and(|usage| usage.completion_tokens > 0);

@@ -10,6 +10,8 @@ pub mod content;
 pub mod request;
 pub mod answer;
 pub mod event;
+#[cfg(test)]
+pub(in crate::wire) mod sample;
 
 pub use answer::{Answer, Choice, Finish};
 pub use content::{

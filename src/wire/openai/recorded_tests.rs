@@ -34,7 +34,7 @@ const EXPECTS: Expects = Expects {
 };
 const MODEL: &str = "author/slug";
 
-fn root() -> Option<PathBuf> {
+pub(in crate::wire) fn root() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
     if !root.is_dir() {
         eprintln!("skipped: no recorded answers at {}", root.display());
@@ -45,8 +45,18 @@ fn root() -> Option<PathBuf> {
 
 /// The files of the folders whose names begin and end so, by folder and name.
 fn files(root: &Path, begin: &str, end: &str) -> Vec<(String, Bytes)> {
+    files_in(&FOLDERS, root, begin, end)
+}
+
+/// The same of other folders.
+pub(in crate::wire) fn files_in(
+    folders: &[&str],
+    root: &Path,
+    begin: &str,
+    end: &str,
+) -> Vec<(String, Bytes)> {
     let mut found = Vec::new();
-    for folder in FOLDERS {
+    for folder in folders {
         for entry in root.join(folder).read_dir().expect("a fixtures folder") {
             let path = entry.expect("an entry").path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -35,11 +35,11 @@ pub struct ClientRequest {
 
 /// Where the body says which conversation it goes on with; a field may be of any type.
 #[derive(Clone, Debug, Default)]
-struct Spoken {
-    session_id: Option<Range<usize>>,
-    prompt_cache_key: Option<Range<usize>>,
-    user: Option<Range<usize>>,
-    messages: Option<Range<usize>>,
+pub(in crate::wire) struct Spoken {
+    pub(in crate::wire) session_id: Option<Range<usize>>,
+    pub(in crate::wire) prompt_cache_key: Option<Range<usize>>,
+    pub(in crate::wire) user: Option<Range<usize>>,
+    pub(in crate::wire) messages: Option<Range<usize>>,
 }
 
 /// What the client's request says about its answer.
@@ -57,6 +57,28 @@ pub struct Expects {
 // === impl ClientRequest ===
 
 impl ClientRequest {
+    /// A request in another dialect, which said where its model stands, and what changes beside it, in order.
+    pub(in crate::wire) fn passing(
+        facts: RequestFacts,
+        model: Range<usize>,
+        edits: Vec<Edit>,
+        spoken: Spoken,
+    ) -> Self {
+        Self {
+            expects: Expects {
+                operation: Operation::Chat,
+                choices: 1,
+                usage: true,
+                structured: facts.json_schema,
+            },
+            facts,
+            model,
+            add_usage_option: false,
+            edits,
+            spoken,
+        }
+    }
+
     /// The body for an upstream that calls the model `upstream_model`: the model replaced, router-only
     /// fields left out, and usage asked for in streams. `body` is the one that was scanned.
     pub fn rewrite(&self, body: &Bytes, upstream_model: &str) -> Rope {

@@ -6,16 +6,7 @@ use serde::Serialize;
 
 use super::operation::Operation;
 use super::stream::StreamHead;
-use crate::wire::client_error::ClientError;
-
-/// Whose clients are spoken to, by the path they use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Skin {
-    /// `/v1`
-    OpenAi,
-    /// `/api/v1`
-    OpenRouter,
-}
+use crate::wire::client_error::{ClientError, Skin};
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -106,7 +97,7 @@ pub fn stream_error(
         error: ErrorBody::of(error, skin),
     };
     let end = match skin {
-        Skin::OpenAi => "",
+        Skin::OpenAi | Skin::Anthropic => "",
         Skin::OpenRouter => "data: [DONE]\n\n",
     };
     let event = [&b"data: "[..], &json(&chunk), b"\n\n", end.as_bytes()].concat();
@@ -139,7 +130,7 @@ impl ErrorChoice {
 impl<'a> ErrorBody<'a> {
     fn of(error: &'a ClientError, skin: Skin) -> Self {
         match skin {
-            Skin::OpenAi => ErrorBody::OpenAi {
+            Skin::OpenAi | Skin::Anthropic => ErrorBody::OpenAi {
                 message: &error.message,
                 kind: &error.kind,
                 param: error.param.as_deref(),

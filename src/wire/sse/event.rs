@@ -75,6 +75,13 @@ impl Event {
         data
     }
 
+    /// The value of its first `event` line; empty where it has none.
+    pub fn name(&self) -> &str {
+        let mut names = self.lines().filter_map(|line| field(line, b"event"));
+        let name = names.next().and_then(|name| std::str::from_utf8(name).ok());
+        name.unwrap_or_default()
+    }
+
     /// Whether it holds nothing but comments and blank lines.
     pub fn is_comment(&self) -> bool {
         self.lines()
@@ -115,9 +122,13 @@ impl Event {
     }
 }
 
-/// The value of a `data` line: after the colon, less one leading space.
 fn data_value(line: &[u8]) -> Option<&[u8]> {
-    let value = line.strip_prefix(b"data")?;
+    field(line, b"data")
+}
+
+/// The value of a line of the field: after the colon, less one leading space.
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?;
     if value.is_empty() {
         return Some(value);
     }

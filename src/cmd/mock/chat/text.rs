@@ -15,7 +15,9 @@ impl Telling {
         let (text, finish) = match event {
             Event::Piece { index, .. } => (self.piece(*index), "null"),
             Event::Finish { .. } => ("", "\"stop\""),
-            Event::Role { .. } | Event::Usage | Event::Done | Event::Raw(_) => ("", "null"),
+            Event::Role { .. } | Event::Usage | Event::Done | Event::Raw(_) | Event::Frame(_) => {
+                ("", "null")
+            }
         };
         let prefix = self.prefix("text_completion");
         let usage = match self.include_usage {

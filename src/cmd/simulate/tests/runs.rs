@@ -144,7 +144,8 @@ fn the_scenarios_that_come_with_it_are_whole() {
         include_str!("../../../../conf/scenarios/tuned.json"),
         include_str!("../../../../conf/scenarios/low-traffic.json"),
         include_str!("../../../../conf/scenarios/realistic.json"),
+        include_str!("../../../../conf/scenarios/random.json"),
     ];
     let counts = files.map(|text| Scenario::all(&File::parse(text).unwrap()).unwrap().len());
-    assert_eq!(counts, [18, 5, 22]);
+    assert_eq!(counts, [18, 5, 10, 50]);
 }

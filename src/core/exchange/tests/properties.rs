@@ -167,6 +167,7 @@ fn every_policy_ranks_every_standing() {
             price: 100.0 * rng.f32() * f32::from(rng.u8(..2)),
             priced: rng.bool(),
             latency: maybe(&mut rng, 600.0),
+            whole: rng.bool(),
             usual_latency: maybe(&mut rng, 600.0),
             throughput: maybe(&mut rng, 1000.0),
             usual_throughput: maybe(&mut rng, 1000.0),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::core::catalog::ModelIx;
 use crate::core::fixture::catalog;
+use crate::core::health::State;
 use crate::core::health::{ActiveProbe, BudgetSettings, Ended, HealthSettings};
 
 struct Fleet {

@@ -1,8 +1,11 @@
 // The status page. It draws what `/api/events` tells, asks `/api/requests` for recoveries, and sends what the operator
-// decides. It keeps the last ten minutes for its own lines, and nothing beyond the tab.
+// decides. Its lines begin with what `/api/history` tells of the last
+// five minutes; it keeps ten, and nothing beyond the tab.
 "use strict";
 
 const KEPT = 600; // pictures of about a second each
+const STEP = 5; // seconds from one point of a small line to the next
+const POINTS = 60;
 const $ = (id) => document.getElementById(id);
 
 // --- small things -----------------------------------------------------------------------------
@@ -31,8 +34,7 @@ function setText(element, text) {
 }
 
 /** A line of at most 60 points over an 84 by 22 box; gaps where nothing was known. */
-function sparkPath(values, from, to) {
-  const points = values.slice(-60);
+function sparkPath(points, from, to) {
   const span = Math.max(to - from, 1e-9);
   let path = "";
   let drawing = false;
@@ -54,7 +56,7 @@ function spark(label) {
   svg.setAttribute("class", "spark");
   svg.setAttribute("viewBox", "0 0 84 22");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${label}, the last minute`);
+  svg.setAttribute("aria-label", `${label}, the last five minutes`);
   svg.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
   return svg;
 }
@@ -62,6 +64,7 @@ function spark(label) {
 // --- endpoints --------------------------------------------------------------------------------
 
 const known = new Map(); // id -> { row, cells, past, latest }
+let earlier = { at: [], endpoints: {} }; // before the page was there
 let opened = null; // { id, row, charts }
 
 function newEndpoint(id) {
@@ -79,10 +82,35 @@ function newEndpoint(id) {
     cell("share", paired(share)), cell("first token", paired(first)), cell("tokens/s", speed),
     cell("in flight", flight), cell("last failure", failure), make("td", {}, act));
   const past = { at: [], health: [], share: [], p50: [], p95: [] };
-  return { row, past, cells: { name, state, blocked, success, share, first, speed, flight, failure, act } };
+  const coarse = { at: [], health: [], share: [], p50: [] };
+  recall(id, past, coarse);
+  return { row, past, coarse, cells: { name, state, blocked, success, share, first, speed, flight, failure, act } };
 }
 
-function remember(past, endpoint) {
+/** What the process noted before the page was there. */
+function recall(id, past, coarse) {
+  const lines = earlier.endpoints[id];
+  if (!lines) return;
+  past.at.push(...earlier.at.map((at) => at / 1000));
+  coarse.at.push(...past.at);
+  for (const [key, values] of Object.entries(lines)) {
+    past[key].push(...values);
+    coarse[key]?.push(...values);
+  }
+}
+
+/** A point of the small lines: another where the last is old enough, else in its place. */
+function rememberCoarsely(coarse, next) {
+  const last = coarse.at.at(-1);
+  const before = coarse.at.at(-2);
+  if (last !== undefined && before !== undefined && last - before < STEP) Object.values(coarse).forEach((line) => line.pop());
+  for (const [key, line] of Object.entries(coarse)) {
+    line.push(next[key]);
+    if (line.length > POINTS) line.shift();
+  }
+}
+
+function remember({ past, coarse }, endpoint) {
   const next = {
     at: Date.now() / 1000, health: endpoint.health, share: endpoint.share,
     p50: endpoint.ttft_ms?.p50 ?? null, p95: endpoint.ttft_ms?.p95 ?? null,
@@ -91,10 +119,11 @@ function remember(past, endpoint) {
     past[key].push(value);
     if (past[key].length > KEPT) past[key].shift();
   }
+  rememberCoarsely(coarse, next);
 }
 
 function drawEndpoint(entry, endpoint) {
-  const { cells, past } = entry;
+  const { cells, coarse } = entry;
   const { state } = endpoint;
   if (entry.latest && entry.latest.state !== state) announce(`${endpoint.id} is ${state.replace("_", " ")}`);
   entry.latest = endpoint;
@@ -114,9 +143,9 @@ function drawEndpoint(entry, endpoint) {
   setText(cells.act, state === "drained" ? "Enable" : "Drain");
   cells.act.setAttribute("aria-label", `${state === "drained" ? "Enable" : "Drain"} ${endpoint.id}`);
   const lines = [
-    [cells.success, past.health, 0, 1],
-    [cells.share, past.share, 0, 1],
-    [cells.first, past.p50, 0, Math.max(...past.p50.slice(-60).map((value) => value ?? 0), 1)],
+    [cells.success, coarse.health, 0, 1],
+    [cells.share, coarse.share, 0, 1],
+    [cells.first, coarse.p50, 0, Math.max(...coarse.p50.map((value) => value ?? 0), 1)],
   ];
   for (const [{ line }, values, from, to] of lines) line.firstChild.setAttribute("d", sparkPath(values, from, to));
 }
@@ -131,7 +160,7 @@ function drawEndpoints(list) {
       known.set(endpoint.id, entry);
       $("rows").append(entry.row);
     }
-    remember(entry.past, endpoint);
+    remember(entry, endpoint);
     drawEndpoint(entry, endpoint);
   }
   for (const [id, entry] of known) {
@@ -251,16 +280,20 @@ function drawRecovery(request) {
     make("div", { class: "waterfall" }, ...bars));
 }
 
+/** Said only once the process has answered: before that nobody knows. */
+function noneYet() {
+  return make("li", { class: "none" }, "none yet");
+}
+
 async function askRecoveries() {
   const answer = await fetch("/api/requests?recovered=1&limit=12").catch(() => null);
   if (!answer?.ok) return;
   const requests = await answer.json();
   const list = (requests.requests ?? requests).map(drawRecovery);
-  if (list.length) $("recoveries").replaceChildren(...list);
+  $("recoveries").replaceChildren(...(list.length ? list : [noneYet()]));
 }
 
 function drawReloads(list) {
-  if (!list.length) return;
   const items = list.map((entry) => {
     const changes = entry.changes.map(describeChange).join("\n");
     const said = entry.error ?? (changes || "nothing changed");
@@ -268,7 +301,7 @@ function drawReloads(list) {
     const title = entry.error ? "refused, generation" : "generation";
     return make("li", {}, make("time", { datetime: entry.at }, clock(entry.at)), `${title} ${entry.generation}`, detail);
   });
-  $("reloads").replaceChildren(...items);
+  $("reloads").replaceChildren(...(items.length ? items : [noneYet()]));
 }
 
 function describeChange({ change, kind, name, field, from, to, needs_restart: restart }) {
@@ -368,6 +401,12 @@ function listen() {
 $("find").addEventListener("input", filter);
 $("reload").addEventListener("click", reload);
 $("explain").addEventListener("submit", explain);
-listen();
+async function begin() {
+  const answer = await fetch("/api/history").catch(() => null);
+  if (answer?.ok) earlier = await answer.json();
+  listen();
+}
+
+begin();
 askRecoveries();
 setInterval(askRecoveries, 2000);

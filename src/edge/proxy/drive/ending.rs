@@ -9,11 +9,9 @@ use crate::edge::proxy::downstream;
 use crate::edge::proxy::drive::Drive;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
-use crate::edge::proxy::request::path_of;
 use crate::edge::proxy::told;
 use crate::edge::telemetry::Observed;
 use crate::wire::client_error::ClientError;
-use crate::wire::openai::write::stream_error;
 
 impl Drive<'_> {
     pub(super) async fn finish(mut self, end: End) {
@@ -34,7 +32,7 @@ impl Drive<'_> {
             self.outbox.push(words);
         }
         let mut last = std::mem::take(&mut self.outbox);
-        if let Some(marker) = self.reader.as_ref().and_then(Reader::close) {
+        if let Some(marker) = self.reader.as_mut().and_then(Reader::close) {
             last.push(marker);
         }
         self.relayed.bytes += last.len() as u64;
@@ -53,7 +51,8 @@ impl Drive<'_> {
         let told = (&self.exchange, self.gateway.clock.now());
         reply::describe(&mut head, &self.generation, told, None);
         self.tell_attempts(&mut head);
-        let written = reply::write_error(self.session, head, &error, self.incoming.skin).await;
+        let written =
+            reply::write_error(self.session, head, &error, self.incoming.asked.skin).await;
         self.status = written.unwrap_or(0);
     }
 
@@ -63,12 +62,10 @@ impl Drive<'_> {
         if let Some(words) = words {
             self.outbox.push(words);
         }
-        let head = self.reader.as_ref().and_then(Reader::head);
-        let streams = self.incoming.request.facts.stream;
-        let event = head.filter(|_| streams).map(|head| {
-            let error = ClientError::of(verdict);
-            stream_error(&error, self.incoming.skin, self.operation(), head)
-        });
+        let error = ClientError::of(verdict);
+        let incoming = self.incoming;
+        let reader = self.reader.as_mut();
+        let event = reader.and_then(|reader| reader.broken(&error, incoming));
         self.settle();
         // What came before the break is the client's.
         if matches!(self.send_on().await, Some(Input::ClientGone)) {
@@ -120,14 +117,14 @@ impl Drive<'_> {
             client: self.incoming.client,
             status: self.status,
             stream: self.incoming.request.facts.stream,
-            path: path_of(self.operation(), self.incoming.skin),
+            path: self.incoming.asked.path,
             policy: self.exchange.policy(),
             wild: self.wild.as_deref(),
             drift: self.drift.as_deref(),
             relayed: self.relayed,
             met: self.met.take(),
             trace: trace.map(|trace| (trace, generation.clone())),
-            operation: self.operation().as_str(),
+            operation: self.incoming.asked.ask.as_str(),
             kept,
         };
         self.gateway.telemetry.observe(&self.generation, observed);

@@ -26,7 +26,7 @@ use crate::edge::proxy::{
 use crate::edge::sparing::Sparing;
 use crate::edge::telemetry::Routed;
 use crate::wire::client_error::ClientError;
-use crate::wire::openai::write::Skin;
+use crate::wire::client_error::Skin;
 
 use outgoing::{address_to, clean, is_ambiguous};
 use passing::{has_answered, is_elsewhere_better, is_replayable};

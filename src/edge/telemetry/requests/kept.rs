@@ -14,14 +14,16 @@ use crate::core::outcome::ErrorFacts;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
-use crate::edge::telemetry::requests::mask::masked;
+use crate::edge::telemetry::requests::mask;
 use crate::edge::telemetry::requests::names::Names;
 use crate::edge::telemetry::{Observed, Relayed, cost};
 
 /// Candidates of a plan that are kept; a plan may have thousands.
 pub(crate) const MOST_CONSIDERED: usize = 64;
 /// Bytes of a wildcard model's name that are kept: it is the client's text.
-const LONGEST_MODEL: usize = 256;
+pub(super) const LONGEST_MODEL: usize = 256;
+/// Bytes of what is taken for a secret in an upstream's words.
+const SHORTEST_SECRET: usize = 4;
 /// Bytes of an upstream's error code.
 const LONGEST_CODE: usize = 64;
 
@@ -156,13 +158,18 @@ fn evidence(generation: &Generation, record: &Record, attempt: &AttemptRecord) -
         message,
         ..
     } = &**told;
-    let mask = |text: &str| masked(text, secrets(&generation.snapshot, attempt.endpoint));
+    // Whoever has a word of the list, or a code, for a secret.
+    let secret = |text: &str| {
+        let mut secrets = secrets(&generation.snapshot, attempt.endpoint);
+        secrets.any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret))
+    };
+    let code = code.as_deref().and_then(mask::code);
+    let code = code.filter(|code| code.len() <= LONGEST_CODE && !secret(code));
+    let message = (!message.is_empty()).then(|| mask::masked(message));
     Evidence {
         status: Some(*status),
-        code: code
-            .as_ref()
-            .map(|code| begin(&mask(code), LONGEST_CODE).into()),
-        message: (!message.is_empty()).then(|| mask(message).into()),
+        code: code.map(Into::into),
+        message: message.filter(|words| !secret(words)).map(Into::into),
         wasted,
     }
 }
@@ -180,7 +187,7 @@ fn secrets(snapshot: &Snapshot, endpoint: EndpointIx) -> impl Iterator<Item = &s
 }
 
 /// So many bytes of a text at most, whole characters.
-fn begin(text: &str, most: usize) -> &str {
+pub(super) fn begin(text: &str, most: usize) -> &str {
     let fits = |at: &usize| text.is_char_boundary(*at);
     let end = (0..=most.min(text.len())).rev().find(fits).unwrap_or(0);
     text.get(..end).unwrap_or_default()

@@ -13,6 +13,7 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 /// Bytes of its first version: `00-<32 digits>-<16 digits>-<2 digits>`.
 const LENGTH: usize = 55;
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
 /// Where its dashes are.
 const DASHES: [usize; 3] = [2, 35, 52];
 
@@ -67,9 +68,24 @@ impl Trace {
     pub(crate) fn attempt(&mut self) -> Option<HeaderValue> {
         let span = SpanId::from_bytes(fastrand::u64(1..).to_be_bytes());
         self.attempts.push(span);
-        let flags = u8::from(self.is_sampled);
-        let told = format!("00-{}-{span}-{flags:02x}", self.id);
-        HeaderValue::try_from(told).ok()
+        HeaderValue::from_bytes(&self.parent_of(span)).ok()
+    }
+
+    /// What is told of a span. Formatted by hand: the formatter takes ten times as long, for every attempt, recorded or not.
+    fn parent_of(&self, span: SpanId) -> [u8; LENGTH] {
+        let mut told = [b'0'; LENGTH];
+        for at in DASHES {
+            told[at] = b'-';
+        }
+        let id = self.id.to_bytes();
+        let digits = id.into_iter().chain(span.to_bytes());
+        let digits = digits.flat_map(|byte| [byte >> 4, byte & 15]);
+        let places = (DASHES[0] + 1..DASHES[1]).chain(DASHES[1] + 1..DASHES[2]);
+        for (at, digit) in places.zip(digits) {
+            told[at] = DIGITS[usize::from(digit)];
+        }
+        told[LENGTH - 1] = DIGITS[usize::from(self.is_sampled)];
+        told
     }
 }
 

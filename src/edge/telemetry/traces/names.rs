@@ -11,6 +11,7 @@ pub(super) const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const STATUS: &str = "http.response.status_code";
 pub(super) const PATH: &str = "url.path";
+pub(super) const CLIENT_ADDRESS: &str = "client.address";
 pub(super) const SERVER_ADDRESS: &str = "server.address";
 pub(super) const SERVER_PORT: &str = "server.port";
 

@@ -11,6 +11,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::context::Trace;
 use super::names;
+use crate::core::catalog::ModelIx;
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::names::CallerName;
 use crate::core::outcome::Class;
@@ -20,6 +21,9 @@ use crate::edge::telemetry::cost;
 
 /// Who makes these spans.
 const SCOPE: &str = "mainstay";
+/// Attributes of an exchange and of an attempt, at most.
+const EXCHANGE: usize = 24;
+const ATTEMPT: usize = 16;
 
 /// An exchange that is over and part of a trace that is recorded.
 #[derive(Debug)]
@@ -49,77 +53,22 @@ impl Finished {
     }
 
     /// The exchange's span, then those of its attempts.
-    pub(crate) fn into_spans(self) -> impl Iterator<Item = SpanData> {
+    pub(crate) fn to_spans(&self) -> impl Iterator<Item = SpanData> {
         let attempts = self.record.attempts.iter().zip(&self.trace.attempts);
-        let mut spans: Vec<SpanData> = attempts
-            .map(|(attempt, span)| self.attempt(attempt, *span))
-            .collect();
-        spans.insert(0, self.exchange());
-        spans.into_iter()
+        let attempts = attempts.map(|(attempt, span)| self.attempt(attempt, *span));
+        std::iter::once(self.exchange()).chain(attempts)
     }
 
     fn exchange(&self) -> SpanData {
-        let Record {
-            asked,
-            served,
-            attempts,
-            recovery,
-            fallback,
-            usage,
-            ..
-        } = &self.record;
-        let catalog = &self.generation.snapshot.catalog;
-        let name = |model| catalog.name_of(model, self.wild.as_deref()).to_owned();
-        let served = served.map(|endpoint| catalog.endpoint(endpoint));
-        let mut about = About(vec![
-            KeyValue::new(names::OPERATION, self.operation),
-            KeyValue::new(names::REQUEST_MODEL, name(*asked)),
-            KeyValue::new(names::PATH, self.path),
-            KeyValue::new(names::REQUEST_ID, self.request_id.to_string()),
-            KeyValue::new(names::RESULT, self.record.result.as_str()),
-            KeyValue::new(names::ATTEMPTS, number(attempts.len() as u64)),
-            KeyValue::new(names::RECOVERY, millis(*recovery)),
-        ]);
-        about.add(
-            names::PROVIDER,
-            served.map(|served| served.provider.to_string()),
-        );
-        about.add(
-            names::RESPONSE_MODEL,
-            served.map(|served| name(served.model)),
-        );
-        about.add(names::ENDPOINT, served.map(|served| served.id.to_string()));
-        about.add(
-            names::INPUT_TOKENS,
-            usage.map(|usage| number(usage.prompt_tokens)),
-        );
-        about.add(
-            names::OUTPUT_TOKENS,
-            usage.map(|usage| number(usage.completion_tokens)),
-        );
-        about.add(names::KEY, self.caller.as_ref().map(ToString::to_string));
-        about.add(
-            "client.address",
-            self.client.map(|client| client.to_string()),
-        );
-        about.add(names::FALLBACK, fallback.map(Class::as_str));
-        about.add(names::DRIFT, self.drift.as_deref().map(str::to_owned));
-        about.add(names::COST, cost::of_answer(&self.generation, &self.record));
-        let wasted = cost::wasted(&self.generation, &self.record);
-        about.add(names::WASTED, (wasted > 0.0).then_some(wasted));
-        let first = attempts
-            .iter()
-            .rev()
-            .find_map(|attempt| attempt.first_content_at);
-        let first = first.map(|at| millis(at.since(self.record.started)));
-        about.add(names::FIRST_TOKEN, first);
-        let status = (self.status > 0).then(|| i64::from(self.status));
-        about.add(names::STATUS, status);
         let failed = match self.record.result {
             Ending::Answered => None,
             Ending::Failed(class) => Some(class.as_str()),
             Ending::Broken | Ending::ClientGone => Some(self.record.result.as_str()),
         };
+        let mut about = About::with_capacity(EXCHANGE);
+        self.ask_of(&mut about);
+        self.answer_of(&mut about);
+        self.recovery_of(&mut about);
         about.add(names::ERROR_TYPE, failed);
         let parent = self.trace.parent;
         SpanData {
@@ -127,11 +76,67 @@ impl Finished {
             span_kind: SpanKind::Server,
             ..self.span(
                 (self.trace.span, parent.unwrap_or(SpanId::INVALID)),
-                format!("{} {}", self.operation, name(*asked)),
+                format!("{} {}", self.operation, self.model(self.record.asked)),
                 (self.record.started, self.record.took),
                 (about, failed),
             )
         }
+    }
+
+    /// What was asked, and by whom.
+    fn ask_of(&self, about: &mut About) {
+        let asked = self.model(self.record.asked).to_owned();
+        about.add(names::OPERATION, Some(self.operation));
+        about.add(names::REQUEST_MODEL, Some(asked));
+        about.add(names::PATH, Some(self.path));
+        about.add(names::REQUEST_ID, Some(self.request_id.to_string()));
+        about.add(names::KEY, self.caller.as_ref().map(ToString::to_string));
+        let client = self.client.map(|client| client.to_string());
+        about.add(names::CLIENT_ADDRESS, client);
+    }
+
+    /// Who answered, and with what.
+    fn answer_of(&self, about: &mut About) {
+        let catalog = &self.generation.snapshot.catalog;
+        if let Some(served) = self
+            .record
+            .served
+            .map(|endpoint| catalog.endpoint(endpoint))
+        {
+            about.add(names::PROVIDER, Some(served.provider.to_string()));
+            let model = self.model(served.model).to_owned();
+            about.add(names::RESPONSE_MODEL, Some(model));
+            about.add(names::ENDPOINT, Some(served.id.to_string()));
+        }
+        if let Some(usage) = self.record.usage {
+            about.add(names::INPUT_TOKENS, Some(number(usage.prompt_tokens)));
+            about.add(names::OUTPUT_TOKENS, Some(number(usage.completion_tokens)));
+        }
+        about.add(names::RESULT, Some(self.record.result.as_str()));
+        about.add(names::DRIFT, self.drift.as_deref().map(str::to_owned));
+        about.add(names::COST, cost::of_answer(&self.generation, &self.record));
+        let status = (self.status > 0).then(|| i64::from(self.status));
+        about.add(names::STATUS, status);
+    }
+
+    /// What it took.
+    fn recovery_of(&self, about: &mut About) {
+        let record = &self.record;
+        about.add(names::ATTEMPTS, Some(number(record.attempts.len() as u64)));
+        about.add(names::RECOVERY, Some(millis(record.recovery)));
+        about.add(names::FALLBACK, record.fallback.map(Class::as_str));
+        let wasted = cost::wasted(&self.generation, record);
+        about.add(names::WASTED, (wasted > 0.0).then_some(wasted));
+        let mut last_first = record.attempts.iter().rev();
+        let first = last_first.find_map(|attempt| attempt.first_content_at);
+        let first = first.map(|at| millis(at.since(record.started)));
+        about.add(names::FIRST_TOKEN, first);
+    }
+
+    /// A model's name, as it was asked for where a wildcard has it.
+    fn model(&self, model: ModelIx) -> &str {
+        let catalog = &self.generation.snapshot.catalog;
+        catalog.name_of(model, self.wild.as_deref())
     }
 
     fn attempt(&self, attempt: &AttemptRecord, span: SpanId) -> SpanData {
@@ -139,13 +144,12 @@ impl Finished {
         let endpoint = snapshot.catalog.endpoint(attempt.endpoint);
         let wild = self.wild.as_deref();
         let model = snapshot.catalog.upstream_name_of(attempt.endpoint, wild);
-        let mut about = About(vec![
-            KeyValue::new(names::OPERATION, self.operation),
-            KeyValue::new(names::PROVIDER, endpoint.provider.to_string()),
-            KeyValue::new(names::REQUEST_MODEL, model.to_owned()),
-            KeyValue::new(names::ENDPOINT, endpoint.id.to_string()),
-            KeyValue::new(names::OUTCOME, attempt.class.as_str()),
-        ]);
+        let mut about = About::with_capacity(ATTEMPT);
+        about.add(names::OPERATION, Some(self.operation));
+        about.add(names::PROVIDER, Some(endpoint.provider.to_string()));
+        about.add(names::REQUEST_MODEL, Some(model.to_owned()));
+        about.add(names::ENDPOINT, Some(endpoint.id.to_string()));
+        about.add(names::OUTCOME, Some(attempt.class.as_str()));
         if let Some(provider) = snapshot.providers.get(&endpoint.provider) {
             about.add(names::SERVER_ADDRESS, Some(provider.base.host.clone()));
             about.add(names::SERVER_PORT, Some(i64::from(provider.base.port)));
@@ -216,6 +220,10 @@ struct About(Vec<KeyValue>);
 // === impl About ===
 
 impl About {
+    fn with_capacity(attributes: usize) -> Self {
+        Self(Vec::with_capacity(attributes))
+    }
+
     fn add(&mut self, name: &'static str, value: Option<impl Into<Value>>) {
         self.0.extend(value.map(|value| KeyValue::new(name, value)));
     }

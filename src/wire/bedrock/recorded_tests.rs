@@ -1,0 +1,203 @@
+//! Recorded answers of Bedrock's, read where they lie beside the project; skipped where they do not.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use serde_json::value::RawValue;
+
+use super::Bedrock;
+use crate::core::exchange::StreamEvent;
+use crate::core::outcome::{Class, Evidence, classify};
+use crate::wire::dialect::{Frame, Upstream, Whole};
+use crate::wire::error_facts::error_facts;
+use crate::wire::event_stream::{Broken, Message, Splitter};
+use crate::wire::hub::{Event, Part};
+
+fn root() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+    if !root.is_dir() {
+        eprintln!("skipped: no recorded answers at {}", root.display());
+        return None;
+    }
+    Some(root)
+}
+
+/// The files whose names begin and end so.
+fn files(root: &Path, begin: &str, end: &str) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for folder in ["bedrock", "clients"] {
+        for entry in root.join(folder).read_dir().expect("a fixtures folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with(begin) && name.ends_with(end) && !name.ends_with("headers.json") {
+                found.push((
+                    format!("{folder}/{name}"),
+                    std::fs::read(&path).expect("a fixture"),
+                ));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+fn messages(body: &[u8], chunk: usize) -> (Vec<Message>, Option<Broken>, bool) {
+    let mut splitter = Splitter::new(1 << 20);
+    let mut found = Vec::new();
+    for part in body.chunks(chunk) {
+        splitter.push(part);
+        while let Some(next) = splitter.next() {
+            match next {
+                Ok(message) => found.push(message),
+                Err(broken) => return (found, Some(broken), false),
+            }
+        }
+    }
+    let empty = splitter.is_empty();
+    (found, None, empty)
+}
+
+/// Checks that the stream ends well, and whether it says anything.
+fn check<'a>(name: &str, frames: impl Iterator<Item = Frame<'a>>) -> (Vec<Event>, bool) {
+    let mut reader = Bedrock.reader();
+    let mut pieces = Vec::new();
+    let (mut content, mut finished, mut last) = (false, false, false);
+    for frame in frames {
+        assert!(!last, "{name} goes on after its end");
+        let StreamEvent::Progress(progress) = reader.read(frame, &mut pieces) else {
+            panic!("{name}: {frame:?}");
+        };
+        content |= progress.content;
+        finished = progress.finished;
+        last = progress.last;
+    }
+    assert!(finished && last, "{name} does not end");
+    let usages = pieces
+        .iter()
+        .filter(|piece| matches!(piece, Event::Usage(_)));
+    assert_eq!(usages.count(), 1, "{name}");
+    (pieces, content)
+}
+
+#[test]
+fn recorded_streams_are_read_at_every_split() {
+    let Some(root) = root() else { return };
+    let mut count = 0;
+    let streams = files(&root, "converse-stream.200.", ".bin");
+    for (name, body) in streams
+        .into_iter()
+        .chain(files(&root, "bedrock.wire-", ".bin"))
+    {
+        let (whole, broken, empty) = messages(&body, body.len());
+        for chunk in [1, 7, 100, 1460] {
+            let (split, also_broken, _) = messages(&body, chunk);
+            assert_eq!(
+                (&split, also_broken),
+                (&whole, broken),
+                "{name} in chunks of {chunk}"
+            );
+        }
+        if name.contains("response-bedrock-broken") {
+            // Its middle is cut out.
+            assert!(broken.is_some() || !empty, "{name}");
+            continue;
+        }
+        assert_eq!((broken, empty), (None, true), "{name}");
+        let (_, content) = check(&name, whole.iter().map(Message::frame));
+        assert!(content, "{name} has no content");
+        count += 1;
+    }
+    println!("{count} recorded streams");
+    assert!(count >= 11);
+}
+
+#[test]
+fn recorded_chunks_are_read() {
+    let Some(root) = root() else { return };
+    let mut count = 0;
+    let chunks = files(&root, "converse.200.", ".chunks.txt");
+    for (name, body) in chunks
+        .into_iter()
+        .chain(files(&root, "bedrock.", ".chunks"))
+    {
+        let lines = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let events: Vec<(String, Box<RawValue>)> = lines
+            .flat_map(|line| {
+                let event: std::collections::BTreeMap<String, Box<RawValue>> =
+                    serde_json::from_slice(line).expect("an event");
+                event
+            })
+            .collect();
+        let frames = events.iter().map(|(name, data)| Frame {
+            name,
+            data: data.get().as_bytes(),
+            is_error: false,
+        });
+        check(&name, frames);
+        count += 1;
+    }
+    println!("{count} recorded lists");
+    assert!(count >= 4);
+}
+
+#[test]
+fn recorded_answers_are_good() {
+    let Some(root) = root() else { return };
+    let mut count = 0;
+    let answers = files(&root, "converse.200.", ".json");
+    for (name, body) in answers.into_iter().chain(files(&root, "bedrock.", ".json")) {
+        let Whole::Good(answer) = Bedrock.read_answer(&body) else {
+            panic!("{name} is not good");
+        };
+        assert!(!answer.is_empty() && answer.usage.is_some(), "{name}");
+        assert!(!answer.choices[0].parts.is_empty(), "{name}");
+        let sealed = answer.choices[0]
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Thought(thought) => Some(thought),
+                _ => None,
+            });
+        assert!(
+            sealed.into_iter().all(|thought| thought.format.is_some()),
+            "{name}"
+        );
+        count += 1;
+    }
+    println!("{count} recorded answers");
+    assert!(count >= 8);
+}
+
+/// The header that names the error, where one was recorded.
+fn recorded_type(root: &Path, name: &str) -> HeaderMap {
+    let sidecar = std::fs::read(root.join(format!("{name}.headers.json"))).expect("headers");
+    let sidecar: serde_json::Value = serde_json::from_slice(&sidecar).expect("JSON");
+    let mut headers = HeaderMap::new();
+    if let Some(value) = sidecar["headers"]["x-amzn-errortype"].as_str() {
+        headers.insert("x-amzn-errortype", value.parse().expect("a header"));
+    }
+    headers
+}
+
+#[test]
+fn recorded_errors_get_their_class() {
+    let Some(root) = root() else { return };
+    let table = [
+        ("converse.400.", 400, Class::UnsupportedParameter),
+        ("converse.403.", 403, Class::AuthRejected),
+        ("invoke.403.", 403, Class::AuthRejected),
+    ];
+    for (begin, status, class) in table {
+        let found = files(&root, begin, ".json");
+        assert!(!found.is_empty(), "{begin}");
+        for (name, body) in found {
+            for headers in [HeaderMap::new(), recorded_type(&root, &name)] {
+                let facts = error_facts(status, &headers, &body, SystemTime::UNIX_EPOCH);
+                assert_eq!(classify(&Evidence::Status(facts), false), class, "{name}");
+            }
+        }
+    }
+}

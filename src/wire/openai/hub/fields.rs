@@ -1,0 +1,188 @@
+//! Owns what the reading of JSON shares among OpenAI's dialects: short words, texts that may be lists, and of a request's
+//! top level the errors, the fields that are not known, the words for efforts. Must never let a field that nobody reads pass unnamed.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::wire::client_error::RequestError;
+use crate::wire::hub::Effort;
+
+/// Fields that speak to a router, not to a model (`contracts/openrouter.md`, section 1).
+const ROUTER_ONLY: [&str; 8] = [
+    "models",
+    "route",
+    "provider",
+    "preset",
+    "transforms",
+    "plugins",
+    "session_id",
+    "usage",
+];
+
+/// A short text that is looked at and not kept.
+#[derive(Debug, Deserialize)]
+pub(in crate::wire) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A text or a list.
+#[derive(Debug, Default)]
+pub(in crate::wire) enum Content<T> {
+    #[default]
+    None,
+    Text(String),
+    List(Vec<T>),
+}
+
+/// The body as text.
+pub(in crate::wire) fn as_text(body: &Bytes) -> Result<&str, RequestError> {
+    std::str::from_utf8(body).map_err(|_| invalid("the body is not valid UTF-8"))
+}
+
+/// The body's fields. The error names the line and the column.
+pub(in crate::wire) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, RequestError> {
+    serde_json::from_str(text).map_err(|error| invalid(&error.to_string()))
+}
+
+/// The body is not what the dialect calls a request.
+pub(in crate::wire) fn invalid(why: &str) -> RequestError {
+    RequestError {
+        message: format!("could not read the body of the request: {why}"),
+        param: None,
+        code: Some("invalid_json"),
+    }
+}
+
+/// A field holds what cannot be.
+pub(in crate::wire) fn bad(message: String, param: &'static str) -> RequestError {
+    RequestError {
+        message,
+        param: Some(param),
+        code: None,
+    }
+}
+
+/// The step of a word, which stands in `field`.
+pub(in crate::wire) fn effort(
+    word: Option<&str>,
+    field: &'static str,
+) -> Result<Option<Effort>, RequestError> {
+    match word {
+        None => Ok(None),
+        // OpenRouter's newest step; nobody else has one above.
+        Some("max") => Ok(Some(Effort::XHigh)),
+        Some(word) => Effort::of(word).map(Some).ok_or_else(|| {
+            let steps = Effort::ALL.map(Effort::as_str).join(", ");
+            bad(
+                format!("'{field}' knows no effort '{word}', but {steps}"),
+                field,
+            )
+        }),
+    }
+}
+
+/// Notes a name once.
+pub(in crate::wire) fn note(unknown: &mut Vec<String>, name: &str) {
+    if !unknown.iter().any(|known| known == name) {
+        unknown.push(name.to_owned());
+    }
+}
+
+/// The top level's fields that are not `known`, but for those that only speak to a router, are null, or switched off.
+pub(in crate::wire) fn unknown_fields(
+    text: &str,
+    known: &[&str],
+) -> Result<Vec<String>, RequestError> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let unknown = Unknown { known }.deserialize(&mut json);
+    unknown.map_err(|error| invalid(&error.to_string()))
+}
+
+struct Unknown<'k> {
+    known: &'k [&'k str],
+}
+
+// === impl Unknown ===
+
+impl<'de> DeserializeSeed<'de> for Unknown<'_> {
+    type Value = Vec<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Vec<String>, D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unknown<'_> {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
+        let mut unknown = Vec::new();
+        while let Some(key) = map.next_key::<Word<'de>>()? {
+            let value: &RawValue = map.next_value()?;
+            let read = self.known.contains(&&*key) || ROUTER_ONLY.contains(&&*key);
+            if !read && !matches!(value.get(), "null" | "false") {
+                note(&mut unknown, &key);
+            }
+        }
+        Ok(unknown)
+    }
+}
+
+// === impl Word ===
+
+impl Deref for Word<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+// === impl Content ===
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Content<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(ContentVisitor(PhantomData))
+    }
+}
+
+struct ContentVisitor<T>(PhantomData<T>);
+
+// === impl ContentVisitor ===
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ContentVisitor<T> {
+    type Value = Content<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list")
+    }
+
+    fn visit_unit<E>(self) -> Result<Content<T>, E> {
+        Ok(Content::None)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content<T>, E> {
+        Ok(Content::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Content<T>, E> {
+        Ok(Content::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Content::List(items))
+    }
+}
