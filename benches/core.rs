@@ -103,6 +103,7 @@ impl Fleet {
             facts,
             self.policy.clone(),
             |_| true,
+            |ix| self.health.pool(ix).usual(),
         )
     }
 }

@@ -88,8 +88,7 @@ pub struct Price {
     pub cache_read: Option<f64>,
 }
 
-/// Prompt tokens assumed where only a ratio of prices matters. Most chat traffic is prompt-heavy;
-/// the estimate of the request at hand replaces it with the policies that need it.
+/// Prompt tokens assumed where there is no request at hand: most chat traffic is prompt-heavy.
 const TYPICAL_PROMPT: f64 = 1_000.0;
 /// Expected completion tokens before anything was learnt (design section 5: prior 300).
 const TYPICAL_COMPLETION: f64 = 300.0;

@@ -281,7 +281,7 @@ mod tests {
     use super::*;
     use crate::core::catalog::ModelIx;
     use crate::core::fixture::catalog;
-    use crate::core::health::{BudgetSettings, Ended, HealthSettings};
+    use crate::core::health::{BudgetSettings, Ended, HealthSettings, Usual};
     use crate::core::names::PolicyName;
     use crate::core::plan::RequestFacts;
     use crate::core::policy::{Policy, Sort};
@@ -306,7 +306,14 @@ mod tests {
             };
             Self {
                 health: Health::new(&catalog, health, budget, None),
-                plan: Plan::new(&catalog, ModelIx::new(0), facts, Arc::new(policy), |_| true),
+                plan: Plan::new(
+                    &catalog,
+                    ModelIx::new(0),
+                    facts,
+                    Arc::new(policy),
+                    |_| true,
+                    |_| Usual::default(),
+                ),
                 catalog,
                 now: Time::from_micros(1_000_000),
             }

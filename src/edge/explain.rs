@@ -136,7 +136,7 @@ pub(crate) fn explain_turn(
     now: Time,
     join: impl FnOnce(&mut Planned) -> Option<Conversation>,
 ) -> Result<Answer, PlanError> {
-    let mut planned = plan(snapshot, caller, facts)?;
+    let mut planned = plan(snapshot, health, caller, facts)?;
     let conversation = join(&mut planned);
     let Planned { plan, wild } = planned;
     let catalog = &snapshot.catalog;

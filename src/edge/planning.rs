@@ -36,6 +36,7 @@ pub enum PlanError {
 /// The model does not exist, or not for this caller.
 pub fn plan(
     snapshot: &Snapshot,
+    health: &Health,
     caller: Option<&Caller>,
     mut facts: RequestFacts,
 ) -> Result<Planned, PlanError> {
@@ -52,14 +53,16 @@ pub fn plan(
         return Err(PlanError::ModelNotAllowed);
     }
     let policy = policy(snapshot, caller, model);
-    let plan = Plan::new(catalog, model, facts, policy, may_use);
+    let usual = |ix| health.pool(ix).usual();
+    let plan = Plan::new(catalog, model, facts, policy, may_use, usual);
     Ok(Planned { plan, wild })
 }
 
 /// Plans a request for a model of the catalogue, wildcards included, by a caller whom nothing is kept from.
-pub fn plan_for(snapshot: &Snapshot, model: ModelIx, facts: RequestFacts) -> Plan {
+pub fn plan_for(snapshot: &Snapshot, health: &Health, model: ModelIx, facts: RequestFacts) -> Plan {
     let policy = policy(snapshot, None, model);
-    Plan::new(&snapshot.catalog, model, facts, policy, |_| true)
+    let usual = |ix| health.pool(ix).usual();
+    Plan::new(&snapshot.catalog, model, facts, policy, |_| true, usual)
 }
 
 /// The endpoints' parts of the first attempts that streams without anything special would make now, model by model,
@@ -79,7 +82,7 @@ pub fn shares(
             stream: true,
             ..RequestFacts::default()
         };
-        let plan = plan_for(snapshot, model, facts);
+        let plan = plan_for(snapshot, health, model, facts);
         first_shares(&plan, catalog, health, draws, now)
     };
     let models = (0..catalog.models().len()).map(ModelIx::new);
@@ -87,7 +90,7 @@ pub fn shares(
 }
 
 /// A key's policy wins over a model's, a model's over the default (surface).
-fn policy(snapshot: &Snapshot, caller: Option<&Caller>, model: ModelIx) -> Arc<Policy> {
+pub fn policy(snapshot: &Snapshot, caller: Option<&Caller>, model: ModelIx) -> Arc<Policy> {
     let of_caller = caller.and_then(|caller| caller.policy.as_ref());
     let name = of_caller.or(snapshot.catalog.model(model).policy.as_ref());
     name.and_then(|name| snapshot.policies.get(name))

@@ -77,6 +77,28 @@ async fn a_running_process_tells_what_it_would_do_and_does_it() {
     assert!(text.contains("resting: auth_rejected"), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_took_is_expected_of_the_next_one() {
+    let good = mock(fast()).await;
+    let proxy = Config::new()
+        .provider("good", good.addr())
+        .model("t/m", &["good"])
+        .start();
+    let expected = async || {
+        let body = json!({ "model": "t/m", "messages": [{ "role": "user", "content": "x" }] });
+        let request = Request::post("/api/explain", body.to_string());
+        let told = raw::call(Via::H1, proxy.admin, &request).await.json();
+        told["request"]["completion_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(expected().await, 300);
+    for _ in 0..20 {
+        let answer = proxy.send(&Request::chat("t/m")).await;
+        assert_eq!(answer.status, 200);
+    }
+    let learnt = expected().await;
+    assert!((1..150).contains(&learnt), "{learnt}");
+}
+
 #[test]
 fn a_file_alone_is_explained_without_anything_learnt() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,10 +11,11 @@ use crate::cmd::simulate::scenario::{Endpoint, Model, Scenario};
 use crate::cmd::simulate::speeds::{Source, Speeds};
 use crate::config::snapshot::Snapshot;
 use crate::core::catalog::{self, Catalog, EndpointIx, HostIx, KeyIx, ModelIx};
+use crate::core::health;
 use crate::core::nearest::did_you_mean;
 use crate::core::plan::{Candidate, Plan, RequestFacts};
 use crate::core::policy::{Policy, Standing};
-use crate::edge::planning::{nobody_left, plan_for};
+use crate::edge::planning::{nobody_left, policy};
 
 /// A model of a configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,14 +83,20 @@ impl Own {
 
     /// The policy that the configuration gives the model.
     pub(super) fn policy(&self) -> Arc<Policy> {
-        plan_for(&self.snapshot, self.model, RequestFacts::default()).policy
+        policy(&self.snapshot, None, self.model)
     }
 
-    /// The plan of a request for it, as the proxy makes it.
-    pub(super) fn plan(&self, mut facts: RequestFacts, policy: Arc<Policy>) -> Plan {
+    /// The plan of a request for it, as the proxy makes it; `usual` is what requests of a model take.
+    pub(super) fn plan(
+        &self,
+        mut facts: RequestFacts,
+        policy: Arc<Policy>,
+        usual: impl Fn(ModelIx) -> health::Usual,
+    ) -> Plan {
         facts.model.clone_from(&self.name);
         facts.unproven |= self.unproven;
-        Plan::new(&self.snapshot.catalog, self.model, facts, policy, |_| true)
+        let catalog = &self.snapshot.catalog;
+        Plan::new(catalog, self.model, facts, policy, |_| true, usual)
     }
 
     /// The scenario with this fleet in place of its own. `first` decides who plays whom.
@@ -103,7 +110,9 @@ impl Own {
         first: &Decides,
     ) -> anyhow::Result<Scenario> {
         let catalog = &self.snapshot.catalog;
-        let plan = self.plan(streaming(), first.policy(Some(self)));
+        let plan = self.plan(streaming(), first.policy(Some(self)), |_| {
+            health::Usual::default()
+        });
         if let Some(nobody) = nobody_left(&plan, catalog) {
             bail!("{}: nobody may be asked: {}", self.name, nobody.why);
         }

@@ -175,11 +175,12 @@ impl World<'_> {
             ..RequestFacts::default()
         };
         let policy = Arc::clone(&self.fleet.policy);
+        let usual = |ix| self.fleet.health.pool(ix).usual();
         if let Some(own) = &self.scenario.own {
-            return own.plan(facts, policy);
+            return own.plan(facts, policy, usual);
         }
         let model = ModelIx::new(ask.model);
-        Plan::new(&self.fleet.catalog, model, facts, policy, |_| true)
+        Plan::new(&self.fleet.catalog, model, facts, policy, |_| true, usual)
     }
 
     fn seat(&mut self, drive: Drive) -> Seat {

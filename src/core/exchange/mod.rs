@@ -271,6 +271,11 @@ impl Exchange {
             let health = scene.health;
             let per_event = attempt.per_event();
             health.complete(attempt.endpoint, attempt.started, per_event, scene.now);
+            if let Some(usage) = attempt.usage {
+                let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
+                let counted = self.plan.facts.counted(prompt, completion);
+                health.learn(attempt.endpoint, counted);
+            }
             scene.health.leave(attempt.endpoint);
         }
         self.finish(Result::Answered, End::Complete, scene);

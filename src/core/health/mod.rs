@@ -20,6 +20,7 @@ mod endpoint;
 mod gate;
 mod forgive;
 mod pool;
+mod usual;
 mod carry;
 mod operators;
 #[cfg(test)]
@@ -49,6 +50,8 @@ pub use operators::Condition;
 pub use pacing::{Mark, Remaining, Room};
 pub use pool::Pool;
 pub use settings::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
+pub(crate) use usual::Counted;
+pub use usual::Usual;
 pub use windows::{Past, Quantiles, Uptime};
 use words::GateWord;
 pub use words::Passage;
@@ -482,6 +485,11 @@ impl Health {
     /// The health of one endpoint, for operators.
     pub fn endpoint(&self, endpoint: EndpointIx) -> &EndpointHealth {
         &self.slot(endpoint).own
+    }
+
+    /// An answer of the endpoint was counted: others of its model are expected to be like it.
+    pub(crate) fn learn(&self, endpoint: EndpointIx, counted: Counted) {
+        self.pools[self.slot(endpoint).pool.get()].learn(counted);
     }
 
     /// The pool of a model.

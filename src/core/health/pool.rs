@@ -1,11 +1,12 @@
-//! Owns what the endpoints of one model share: the count of its requests and the budget for extra
-//! attempts. Must never decide whether an attempt is worth making.
+//! Owns what the endpoints of one model share: the count of its requests, what they usually take, and the budget for
+//! extra attempts. Must never decide whether an attempt is worth making.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::core::health::settings::BudgetSettings;
+use crate::core::health::usual::{Counted, Learnt, Usual};
 use crate::core::time::Time;
 
 /// The smallest cap of a pool's retry tokens (routing-algorithm 3.4: `max(10, 5 s of traffic)`).
@@ -22,6 +23,7 @@ pub struct Pool {
     requests: AtomicU64,
     /// The success of its latest attempts, the bits of an `f32` from 0 to 1.
     success: AtomicU32,
+    learnt: Learnt,
     budget: Mutex<Budget>,
 }
 
@@ -39,6 +41,7 @@ impl Default for Pool {
         Self {
             requests: AtomicU64::new(0),
             success: AtomicU32::new(1.0_f32.to_bits()),
+            learnt: Learnt::default(),
             budget: Mutex::new(Budget {
                 tokens: LEAST_CAP,
                 rate: 0.0,
@@ -71,6 +74,16 @@ impl Pool {
     /// The success of about the latest 32 attempts, 0 to 1.
     pub(crate) fn success(&self) -> f32 {
         f32::from_bits(self.success.load(Relaxed))
+    }
+
+    /// An answer of the model was counted by its upstream.
+    pub(crate) fn learn(&self, counted: Counted) {
+        self.learnt.note(counted);
+    }
+
+    /// What requests of the model usually take.
+    pub fn usual(&self) -> Usual {
+        self.learnt.usual()
     }
 
     /// A success funds later retries.

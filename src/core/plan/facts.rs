@@ -2,22 +2,16 @@
 //! Must never hold spans, bytes or lifetimes of the body: those stay in `wire`.
 
 use crate::core::catalog::{Capability, Speech};
-use crate::core::health::{Bucket, Kind, PromptSize};
+use crate::core::health::{Bucket, Counted, Kind, PromptSize, Usual};
 use crate::core::quota::Need;
 
-/// Bytes of a body that make a token of the prompt, roughly: English prose with its JSON around it.
-const BYTES_A_TOKEN: u64 = 4;
 /// Most tokens that a prompt with images or files is taken for: their bytes are no text. About three large images.
 const MOST_ATTACHED: u64 = 4_000;
-/// Completion tokens where the request sets no limit below them (design section 5: prior 300).
-const COMPLETION: u64 = 300;
-
-/// An estimate of a prompt is at most so many times too high: prose of long words, indented code and repetitions take up
-/// to eight bytes a token.
-pub(super) const ESTIMATE_MARGIN: u64 = 2;
+/// Most bytes of text that a token takes, but for oddities: prose of long words, indented code and repetitions.
+const MOST_BYTES_A_TOKEN: u64 = 8;
 
 /// A request, as routing sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestFacts {
     /// The client's own text for the model.
     pub model: String,
@@ -41,30 +35,63 @@ pub struct RequestFacts {
     pub body_bytes: u64,
     /// The client's limit on completion tokens.
     pub max_tokens: Option<u64>,
+    /// What requests of the model asked for usually take; a plan sets it.
+    pub usual: Usual,
 }
 
 impl RequestFacts {
     /// Tokens of the prompt, estimated from the size of the body.
     pub fn prompt_tokens(&self) -> u64 {
-        let estimated = self.body_bytes / BYTES_A_TOKEN;
-        match self.images || self.files {
+        self.prompt_tokens_of(self.usual)
+    }
+
+    /// The same for a model whose requests take `usual`.
+    pub(super) fn prompt_tokens_of(&self, usual: Usual) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "an estimate of what is not negative"
+        )]
+        let estimated = (self.body_bytes as f64 / f64::from(usual.bytes_a_token)) as u64;
+        match self.has_attachments() {
             true => estimated.min(MOST_ATTACHED),
             false => estimated,
         }
     }
 
-    /// What the prompt surely has, where an estimate is at most `margin` times too high.
-    pub fn least_prompt_tokens(&self, margin: u64) -> u64 {
-        match self.images || self.files {
+    /// What the prompt surely has.
+    pub fn least_prompt_tokens(&self) -> u64 {
+        match self.has_attachments() {
             true => 0,
-            false => self.prompt_tokens() / margin,
+            false => self.body_bytes / MOST_BYTES_A_TOKEN,
         }
     }
 
     /// Tokens that the answer is expected to have.
     pub fn completion_tokens(&self) -> u64 {
-        self.max_tokens
-            .map_or(COMPLETION, |most| most.min(COMPLETION))
+        self.completion_tokens_of(self.usual)
+    }
+
+    /// The same for a model whose requests take `usual`.
+    pub(super) fn completion_tokens_of(&self, usual: Usual) -> u64 {
+        let usual = u64::from(usual.completion);
+        self.max_tokens.map_or(usual, |most| most.min(usual))
+    }
+
+    /// What an upstream's count of prompt and answer says of others like them.
+    pub(crate) fn counted(&self, prompt_tokens: u64, completion_tokens: u64) -> Counted {
+        let is_text = !self.has_attachments();
+        let ended_itself = self.max_tokens.is_none_or(|most| completion_tokens < most);
+        Counted {
+            prompt: is_text.then_some((self.body_bytes, prompt_tokens)),
+            completion: ended_itself.then_some(completion_tokens),
+        }
+    }
+
+    /// It holds bytes that are no text.
+    fn has_attachments(&self) -> bool {
+        self.images || self.files
     }
 
     /// What it is expected to take of an upstream's limits.
@@ -72,7 +99,7 @@ impl RequestFacts {
         Need {
             prompt: self.prompt_tokens(),
             completion: self.completion_tokens(),
-            least: self.least_prompt_tokens(ESTIMATE_MARGIN),
+            least: self.least_prompt_tokens(),
         }
     }
 

@@ -2,8 +2,9 @@
 //! filter on a guess: what the configuration does not say of a model is no reason.
 
 use crate::core::catalog::{Capability, Catalog, EndpointIx, Model};
+use crate::core::health::Usual;
 use crate::core::plan::degrade::Beyond;
-use crate::core::plan::facts::{ESTIMATE_MARGIN, RequestFacts};
+use crate::core::plan::facts::RequestFacts;
 use crate::core::policy::{Policy, Unmet};
 
 /// Why an endpoint is left out of a plan.
@@ -52,17 +53,28 @@ impl Reject {
     }
 }
 
-/// USD that one attempt is expected to cost; `None` where the price is unknown.
-pub(super) fn cost(catalog: &Catalog, ix: EndpointIx, facts: &RequestFacts) -> Option<f64> {
+/// USD that one attempt is expected to cost, at what its model usually takes; `None` where the price is unknown.
+pub(super) fn cost(
+    catalog: &Catalog,
+    ix: EndpointIx,
+    facts: &RequestFacts,
+    usual: Usual,
+) -> Option<f64> {
     let price = catalog.endpoint(ix).price;
     let known = price.typical();
-    known.map(|_| price.of(facts.prompt_tokens(), facts.completion_tokens()))
+    known.map(|_| {
+        let (prompt, completion) = (
+            facts.prompt_tokens_of(usual),
+            facts.completion_tokens_of(usual),
+        );
+        price.of(prompt, completion)
+    })
 }
 
 /// Why the model cannot take the request, if it cannot.
 pub(super) fn of_model(model: &Model, facts: &RequestFacts) -> Option<Reject> {
     let asked = facts.max_tokens.unwrap_or(0);
-    let least = facts.least_prompt_tokens(ESTIMATE_MARGIN);
+    let least = facts.least_prompt_tokens();
     let needed = least.saturating_add(asked);
     if model.context_length.is_some_and(|window| needed > window) {
         return Some(Reject::WindowTooSmall);

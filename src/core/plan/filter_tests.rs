@@ -30,7 +30,14 @@ fn fleet() -> Catalog {
 
 fn rejects(catalog: &Catalog, policy: &Policy, facts: &RequestFacts) -> Vec<Option<Reject>> {
     let policy = Arc::new(policy.clone());
-    let plan = Plan::new(catalog, ModelIx::new(0), facts.clone(), policy, |_| true);
+    let plan = Plan::new(
+        catalog,
+        ModelIx::new(0),
+        facts.clone(),
+        policy,
+        |_| true,
+        |_| Usual::default(),
+    );
     let all = plan.legs.iter().flat_map(|leg| &leg.candidates);
     all.map(|candidate| candidate.reject).collect()
 }

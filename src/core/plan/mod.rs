@@ -17,6 +17,7 @@ mod hold_tests;
 use std::sync::Arc;
 
 use crate::core::catalog::{Catalog, EndpointIx, ModelIx};
+use crate::core::health::Usual;
 use crate::core::policy::{Policy, Share};
 
 pub use degrade::{Beyond, beyond, is_slower};
@@ -62,14 +63,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a request for `model`. `may_use` says which models the caller's key allows.
+    /// Plans a request for `model`. `may_use` says which models the caller's key allows, `usual` what requests of a model
+    /// take.
     pub fn new(
         catalog: &Catalog,
         model: ModelIx,
-        facts: RequestFacts,
+        mut facts: RequestFacts,
         policy: Arc<Policy>,
         may_use: impl Fn(ModelIx) -> bool,
+        usual: impl Fn(ModelIx) -> Usual,
     ) -> Self {
+        facts.usual = usual(model);
         let leg = |ix: ModelIx, fallback: bool| {
             let reject = if !may_use(ix) {
                 Some(Reject::ModelNotAllowed)
@@ -78,7 +82,7 @@ impl Plan {
             } else {
                 filter::of_model(catalog.model(ix), &facts)
             };
-            leg(catalog, ix, &facts, &policy, reject)
+            leg(catalog, ix, (&facts, usual(ix)), &policy, reject)
         };
         let chain = &catalog.model(model).fallbacks;
         let legs = std::iter::once(leg(model, false))
@@ -150,7 +154,7 @@ impl Leg {
 fn leg(
     catalog: &Catalog,
     ix: ModelIx,
-    facts: &RequestFacts,
+    (facts, usual): (&RequestFacts, Usual),
     policy: &Policy,
     reject: Option<Reject>,
 ) -> Leg {
@@ -164,7 +168,7 @@ fn leg(
         percent: percent(endpoint),
     };
     let candidate = |endpoint: &EndpointIx| {
-        let cost = filter::cost(catalog, *endpoint, facts);
+        let cost = filter::cost(catalog, *endpoint, facts, usual);
         Candidate {
             endpoint: *endpoint,
             price: 1.0,
@@ -181,19 +185,16 @@ fn leg(
         context_length: model.context_length,
         candidates: model.endpoints.iter().map(candidate).collect(),
     };
-    set_prices(catalog, &mut leg);
+    set_prices(&mut leg);
     leg
 }
 
-/// Prices compare with those of who may be asked; where nobody may, with all.
-fn set_prices(catalog: &Catalog, leg: &mut Leg) {
+/// Prices of this request compare with those of who may be asked; where nobody may, with all.
+fn set_prices(leg: &mut Leg) {
     let nobody = leg.admitted().next().is_none();
     let candidates = leg.candidates.iter();
     let prices: Vec<(Option<f64>, bool)> = candidates
-        .map(|it| {
-            let price = catalog.endpoint(it.endpoint).price.typical();
-            (price, nobody || it.reject.is_none())
-        })
+        .map(|it| (it.cost, nobody || it.reject.is_none()))
         .collect();
     let ratios = price_ratios(&prices);
     for (candidate, ratio) in leg.candidates.iter_mut().zip(ratios) {

@@ -1,6 +1,7 @@
 use super::*;
-use crate::core::fixture::catalog;
-use crate::core::health::{BudgetSettings, Ended, Health, HealthSettings, Kind};
+use crate::core::catalog::Price;
+use crate::core::fixture::{catalog, changed};
+use crate::core::health::{BudgetSettings, Ended, Health, HealthSettings, Kind, Usual};
 use crate::core::names::PolicyName;
 use crate::core::outcome::Class;
 use crate::core::policy::Sort;
@@ -27,7 +28,14 @@ impl Pool {
         let mut policy = Policy::built_in(PolicyName::new("default"));
         policy.sort = sort;
         let facts = RequestFacts::default();
-        let plan = Plan::new(&catalog, ModelIx::new(0), facts, Arc::new(policy), |_| true);
+        let plan = Plan::new(
+            &catalog,
+            ModelIx::new(0),
+            facts,
+            Arc::new(policy),
+            |_| true,
+            |_| Usual::default(),
+        );
         Self {
             catalog,
             health,
@@ -158,14 +166,56 @@ fn a_model_that_the_key_may_not_use_is_never_a_fallback() {
     let catalog = catalog(&[("a/one", &["p"]), ("b/two", &["q"])]);
     let policy = Arc::new(Policy::built_in(PolicyName::new("default")));
     let asked = ModelIx::new(0);
-    let plan = Plan::new(&catalog, asked, RequestFacts::default(), policy, |ix| {
-        ix == asked
-    });
+    let facts = RequestFacts::default();
+    let only = |ix| ix == asked;
+    let plan = Plan::new(&catalog, asked, facts, policy, only, |_| Usual::default());
     assert_eq!(plan.legs[0].candidates[0].reject, None);
     assert_eq!(
         plan.legs[1].candidates[0].reject,
         Some(Reject::ModelNotAllowed)
     );
+}
+
+#[test]
+fn who_is_cheapest_is_a_matter_of_the_request() {
+    let price = |prompt, completion| Price {
+        prompt: Some(prompt),
+        completion: Some(completion),
+        cache_read: None,
+    };
+    let catalog = changed(&catalog(&[("a/one", &["p", "q"])]), |_, endpoints| {
+        endpoints[0].price = price(1.0, 10.0);
+        endpoints[1].price = price(2.0, 2.0);
+    });
+    let ratios = |body_bytes, usual: Usual| {
+        let facts = RequestFacts {
+            body_bytes,
+            ..RequestFacts::default()
+        };
+        let (asked, policy) = (
+            ModelIx::new(0),
+            Policy::built_in(PolicyName::new("default")),
+        );
+        let plan = Plan::new(
+            &catalog,
+            asked,
+            facts,
+            Arc::new(policy),
+            |_| true,
+            |_| usual,
+        );
+        let candidates = plan.legs[0].candidates.iter();
+        candidates.map(|it| it.price).collect::<Vec<_>>()
+    };
+    // Tokens of prompt and answer: 1,000 and 300, then 100,000 and 300, then 1,000 and 10.
+    let usual = Usual::default();
+    let brief = Usual {
+        completion: 10,
+        ..usual
+    };
+    assert_eq!(ratios(4_000, usual), [4_000.0 / 2_600.0, 1.0]);
+    assert_eq!(ratios(400_000, usual), [1.0, 200_600.0 / 103_000.0]);
+    assert_eq!(ratios(4_000, brief), [1.0, 2_020.0 / 1_100.0]);
 }
 
 #[test]
@@ -204,7 +254,14 @@ fn a_split_gives_its_shares_and_the_rest_stand_in() {
     policy.split = vec![(id(1), 95.0), (id(2), 5.0)];
     let facts = RequestFacts::default();
     let asked = ModelIx::new(0);
-    pool.plan = Plan::new(&pool.catalog, asked, facts, Arc::new(policy), |_| true);
+    pool.plan = Plan::new(
+        &pool.catalog,
+        asked,
+        facts,
+        Arc::new(policy),
+        |_| true,
+        |_| Usual::default(),
+    );
     let shares = pool.shares();
     assert!(
         shares[0] == 0.0 && (0.03..0.07).contains(&shares[2]),

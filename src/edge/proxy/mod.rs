@@ -233,7 +233,7 @@ async fn uncarried(
     }
 }
 
-/// Answers with what `tell` says of the models to who calls.
+/// Answers with what `tell` says of the models to who calls. Anthropic's clients, which say so, get its errors.
 async fn tell_models(
     session: &mut Session,
     generation: &Generation,
@@ -241,7 +241,12 @@ async fn tell_models(
     skin: Skin,
     tell: impl FnOnce(&Snapshot, Option<&Caller>) -> Result<Bytes, ClientError>,
 ) {
-    let told = request::caller(generation, &session.req_header().headers)
+    let headers = &session.req_header().headers;
+    let skin = match headers.contains_key("anthropic-version") {
+        true => Skin::Anthropic,
+        false => skin,
+    };
+    let told = request::caller(generation, headers)
         .and_then(|caller| tell(&generation.snapshot, caller.as_deref()));
     match told {
         Ok(body) => write(session, ids, body).await,
@@ -260,17 +265,19 @@ fn plan(
     let caller = incoming.caller.as_deref();
     let facts = &incoming.request.facts;
     let mut planned =
-        planning::plan(snapshot, caller, facts.clone()).map_err(|error| match error {
-            PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
-            PlanError::ModelNotAllowed => ClientError {
-                code: Some("model_not_allowed".to_owned()),
-                param: Some("model".to_owned()),
-                ..ClientError::new(
-                    403,
-                    "permission_denied",
-                    format!("this API key may not use the model '{}'", facts.model),
-                )
-            },
+        planning::plan(snapshot, &generation.health, caller, facts.clone()).map_err(|error| {
+            match error {
+                PlanError::UnknownModel => unknown_model(snapshot, caller, &facts.model),
+                PlanError::ModelNotAllowed => ClientError {
+                    code: Some("model_not_allowed".to_owned()),
+                    param: Some("model".to_owned()),
+                    ..ClientError::new(
+                        403,
+                        "permission_denied",
+                        format!("this API key may not use the model '{}'", facts.model),
+                    )
+                },
+            }
         })?;
     let asked = Asked {
         headers,

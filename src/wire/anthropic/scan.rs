@@ -16,7 +16,6 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::core::catalog::Speech;
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::rope::Rope;
@@ -305,7 +304,6 @@ impl<'a> Fields<'a> {
             // Who serves a model need not count its tokens.
             unproven: purpose == Purpose::Count,
             stream,
-            speech: Speech::default(),
             reasons: kind.is_some_and(|kind| kind != "disabled"),
             tools: self
                 .tools
@@ -318,6 +316,7 @@ impl<'a> Fields<'a> {
             max_tokens: self
                 .max_tokens
                 .and_then(|json| serde_json::from_str(json.get()).ok()),
+            ..RequestFacts::default()
         }
     }
 

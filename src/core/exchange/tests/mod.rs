@@ -27,6 +27,7 @@ struct Story {
     stream: bool,
     unproven: bool,
     reasons: bool,
+    body_bytes: u64,
 }
 
 /// What an exchange under test has been asked to do.
@@ -57,6 +58,7 @@ impl Story {
             stream: true,
             unproven: false,
             reasons: false,
+            body_bytes: 0,
         }
     }
 
@@ -75,6 +77,7 @@ impl Story {
             stream: self.stream,
             unproven: self.unproven,
             reasons: self.reasons,
+            body_bytes: self.body_bytes,
             ..RequestFacts::default()
         };
         let asked = ModelIx::new(0);
@@ -84,6 +87,7 @@ impl Story {
             facts,
             Arc::new(self.policy.clone()),
             |_| true,
+            |ix| self.health.pool(ix).usual(),
         );
         Exchange::new(plan, self.now)
     }

@@ -18,6 +18,35 @@ fn a_healthy_answer_is_relayed_from_its_first_content_on() {
 }
 
 #[test]
+fn what_an_upstream_counts_is_expected_of_the_next_request() {
+    let mut story = Story::of(PAIR);
+    story.body_bytes = 8_000;
+    assert_eq!(story.exchange().record().prompt_estimate, 2_000);
+    for _ in 0..50 {
+        let mut run = story.run();
+        let usage = Usage {
+            prompt_tokens: 4_000,
+            completion_tokens: 900,
+            ..Usage::default()
+        };
+        let counted = Progress {
+            content: true,
+            finished: true,
+            last: true,
+            usage: Some(usage),
+        };
+        run.sent()
+            .on(Input::Event(AttemptId(0), StreamEvent::Progress(counted)));
+        assert_eq!(run.end(), &End::Complete);
+    }
+    let exchange = story.exchange();
+    let facts = &exchange.plan.facts;
+    assert!((3_800..=4_000).contains(&facts.prompt_tokens()));
+    assert!((750..=900).contains(&facts.completion_tokens()));
+    assert_eq!(facts.least_prompt_tokens(), 1_000, "what is sure stays so");
+}
+
+#[test]
 fn a_server_error_moves_on_to_the_next_provider() {
     let mut story = Story::of(PAIR);
     let mut run = story.run();

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 
 use super::conversation::is_signed;
 use super::{ClientRequest, Expects, Spoken};
-use crate::core::catalog::Speech;
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::openai::operation::Operation;
@@ -276,7 +275,6 @@ impl<'a> Fields<'a> {
             // A provider that chats with a model may not have it for the rest, and the file does not say.
             unproven: self.operation != Operation::Chat,
             stream,
-            speech: Speech::default(),
             reasons: [self.reasoning, self.reasoning_effort]
                 .into_iter()
                 .flatten()
@@ -290,6 +288,7 @@ impl<'a> Fields<'a> {
             signed: self.operation == Operation::Chat && self.input.is_some_and(is_signed),
             body_bytes: body_bytes as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
+            ..RequestFacts::default()
         }
     }
 
