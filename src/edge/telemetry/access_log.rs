@@ -12,8 +12,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use humantime::Rfc3339Timestamp;
 use prometheus::IntCounter;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::names::CallerName;
@@ -43,9 +44,12 @@ pub struct AccessLog {
     lost: Lost,
 }
 
+/// When a line was made, to the millisecond.
+struct Moment(Rfc3339Timestamp);
+
 #[derive(Serialize)]
 struct Line<'a> {
-    time: String,
+    time: Moment,
     request_id: &'a str,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,7 +110,7 @@ pub struct Routed<'a> {
 
 #[derive(Serialize)]
 struct RoutedLine<'a> {
-    time: String,
+    time: Moment,
     request_id: &'a str,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,7 +207,7 @@ impl AccessLog {
     /// Queues the line of a request that was passed on. Returns whether there was room.
     pub(crate) fn write_routed(&self, generation: u64, routed: &Routed<'_>) -> bool {
         let line = RoutedLine {
-            time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
+            time: Moment::now(),
             request_id: routed.request_id,
             path: routed.path,
             client: routed.client,
@@ -290,6 +294,20 @@ fn receive(
     }
 }
 
+// === impl Moment ===
+
+impl Moment {
+    fn now() -> Self {
+        Self(humantime::format_rfc3339_millis(wall_clock()))
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
 // === impl Line ===
 
 impl Line<'_> {
@@ -331,7 +349,7 @@ fn describe<'a>(generation: &'a Generation, observed: &'a Observed<'_>) -> Line<
     let catalog = &generation.snapshot.catalog;
     let served = record.served.map(|endpoint| catalog.endpoint(endpoint));
     Line {
-        time: humantime::format_rfc3339_millis(wall_clock()).to_string(),
+        time: Moment::now(),
         request_id: observed.request_id,
         path: observed.path,
         client: observed.client,
@@ -402,7 +420,7 @@ mod tests {
 
     fn line() -> Line<'static> {
         Line {
-            time: String::new(),
+            time: Moment::now(),
             request_id: "r",
             path: "/v1/chat/completions",
             client: Some(IpAddr::from([127, 0, 0, 1])),
@@ -459,7 +477,7 @@ mod tests {
     fn every_field_is_documented_and_every_documented_field_is_there() {
         let line = serde_json::to_value(line()).unwrap();
         let routed = RoutedLine {
-            time: String::new(),
+            time: Moment::now(),
             request_id: "r",
             path: "/v1/files",
             client: Some(IpAddr::from([127, 0, 0, 1])),

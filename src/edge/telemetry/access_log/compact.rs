@@ -1,6 +1,10 @@
-//! Owns how a line becomes JSON: as `serde_json` writes it, byte for byte, at a third of the instructions. Names of fields are
-//! literals and are not searched for what must be escaped; texts are searched many bytes at once. Must never write what
-//! `serde_json` would not: whatever is no field, text or list is left to it.
+//! Owns how a line becomes JSON: as `serde_json` writes it, byte for byte, for fewer instructions (`make bench-telemetry`: a line
+//! took 9 thousand of them before, everything around it counted, and 5). Names of fields are literals and are not
+//! searched for what must be escaped; texts are searched eight bytes at a time. Must never write what `serde_json` would
+//! not: whatever is no field, text or list is left to it.
+
+use std::fmt::Display;
+use std::io::Write;
 
 use serde::ser::{Impossible, Serialize, SerializeSeq, SerializeStruct, Serializer};
 use serde_json::Error;
@@ -14,11 +18,21 @@ pub(super) struct Begun<'a> {
     is_first: bool,
 }
 
-/// Whether a text stands in JSON as it is. Without a branch, so that the compiler looks at many bytes at once.
-fn is_plain(text: &str) -> bool {
-    let special =
-        |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    text.bytes().fold(0, |found, byte| found | special(byte)) == 0
+/// Whether a text stands in JSON as it is: no control character, quote or backslash.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    !words.iter().copied().any(has_special) && !rest.iter().any(is_special)
+}
+
+/// Whether one of eight bytes must be escaped. A byte below another leaves its highest bit set when the other is taken from it, where it
+/// had none itself (S. E. Anderson, "Bit Twiddling Hacks", a word that has a byte less than n).
+fn has_special(bytes: [u8; 8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(bytes);
+    let has_less = |word: u64, than: u64| word.wrapping_sub(EACH * than) & !word & (EACH * 0x80);
+    let has = |byte: u8| has_less(word ^ (EACH * u64::from(byte)), 1);
+    has_less(word, 0x20) | has(b'"') | has(b'\\') != 0
 }
 
 // === impl Begun ===
@@ -107,11 +121,23 @@ impl<'a> Serializer for Compact<'a> {
     );
 
     fn serialize_str(self, value: &str) -> Result<(), Error> {
-        if !is_plain(value) {
+        if !is_plain(value.as_bytes()) {
             return serde_json::to_writer(self.0, value);
         }
         self.0.push(b'"');
         self.0.extend_from_slice(value.as_bytes());
+        self.0.push(b'"');
+        Ok(())
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Error> {
+        let before = self.0.len();
+        self.0.push(b'"');
+        write!(self.0, "{value}").map_err(serde::ser::Error::custom)?;
+        if !self.0.get(before + 1..).is_some_and(is_plain) {
+            self.0.truncate(before);
+            return serde_json::to_writer(self.0, &value.to_string());
+        }
         self.0.push(b'"');
         Ok(())
     }
@@ -216,4 +242,36 @@ impl<'a> Serializer for Compact<'a> {
 /// A line has no such field; a test writes one of each.
 fn unforeseen() -> Error {
     serde::ser::Error::custom("a kind of field that no line has")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_be_escaped_is_found_wherever_it_stands() {
+        let mut cases = 0;
+        for length in 0..24 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    let plain = !(byte < 0x20 || byte == b'"' || byte == b'\\');
+                    assert_eq!(is_plain(&text), plain, "{byte} at {at} of {length}");
+                    cases += 1;
+                }
+            }
+        }
+        assert_eq!(cases, 276 * 256);
+        println!("{cases} texts");
+    }
+
+    #[test]
+    fn what_displays_itself_is_written_as_a_text() {
+        for text in ["2026-11-23T01:00:00.000Z", "a\"b\\c\nd", "", "über"] {
+            let mut out = b"[".to_vec();
+            Compact(&mut out).collect_str(&text).unwrap();
+            assert_eq!(out[1..], *serde_json::to_vec(text).unwrap());
+        }
+    }
 }
