@@ -102,6 +102,31 @@ async fn a_key_reaches_its_models_only() {
         assert_eq!(listed(all), ["acme/m-1", "acme/m-2", "beta/m-3"]);
         is_error(&proxy.send(&Request::get(path)).await, 401, path);
     }
+    // What Anthropic's clients read of the same, and their own errors.
+    let theirs = |path: &str| Request::get(path).header("anthropic-version", "2023-06-01");
+    let list = proxy.send(&theirs("/v1/models").key("key-some-1")).await;
+    let list = list.json();
+    assert_eq!(list["has_more"], false);
+    assert_eq!(
+        (&list["first_id"], &list["last_id"]),
+        (&json!("acme/m-1"), &json!("beta/m-3"))
+    );
+    let entry = &list["data"][0];
+    assert_eq!(
+        (&entry["type"], &entry["display_name"]),
+        (&json!("model"), &json!("acme/m-1"))
+    );
+    assert_eq!(entry["created_at"], "1970-01-01T00:00:00Z");
+    for (path, key, status, kind) in [
+        ("/v1/models", "nobody", 401, "authentication_error"),
+        ("/v1/models/acme/m-2", "key-some-1", 404, "not_found_error"),
+    ] {
+        let answer = proxy.send(&theirs(path).key(key)).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["type"]),
+            (status, &json!(kind))
+        );
+    }
     // A name that the key may not use is not offered as a near one either.
     let answer = proxy
         .send(&Request::chat("acme/m-22").key("key-some-1"))

@@ -1,4 +1,4 @@
-//! Owns the list of models and each one's entry, in the union that OpenAI's and OpenRouter's clients both take.
+//! Owns the list of models and each one's entry, in the union that the clients of OpenAI, OpenRouter and Anthropic all take.
 //! Must never list what the caller may not use.
 
 use bytes::Bytes;
@@ -13,6 +13,9 @@ struct List<'a> {
     data: Vec<Entry<'a>>,
     links: Links,
     total_count: usize,
+    first_id: Option<&'a str>,
+    last_id: Option<&'a str>,
+    has_more: bool,
 }
 
 #[derive(Serialize)]
@@ -20,12 +23,17 @@ struct Links {
     next: Option<&'static str>,
 }
 
-/// Fields of both vendors; those of OpenRouter that we cannot know are null or empty, as its schema allows.
+/// Fields of all three vendors; those of OpenRouter that we cannot know are null or empty, as its schema allows. Nobody
+/// knows when a model was made: both fields for it are the epoch.
 #[derive(Serialize)]
 struct Entry<'a> {
     id: &'a str,
     object: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
     created: u64,
+    created_at: &'static str,
+    display_name: &'a str,
     owned_by: &'a str,
     canonical_slug: &'a str,
     name: &'a str,
@@ -83,6 +91,9 @@ pub(crate) fn list(snapshot: &Snapshot, caller: Option<&Caller>) -> Bytes {
     let list = List {
         object: "list",
         total_count: data.len(),
+        first_id: data.first().map(|entry| entry.id),
+        last_id: data.last().map(|entry| entry.id),
+        has_more: false,
         data,
         links: Links { next: None },
     };
@@ -109,7 +120,10 @@ fn entry<'a>(catalog: &Catalog, model: &Model, name: &'a str) -> Entry<'a> {
     Entry {
         id: name,
         object: "model",
+        kind: "model",
         created: 0,
+        created_at: "1970-01-01T00:00:00Z",
+        display_name: name,
         owned_by: author,
         canonical_slug: name,
         name,
