@@ -48,3 +48,15 @@ fn a_length_without_room_for_an_incident_is_refused() {
     assert_eq!(demo(&["--for", "1s"]).status.code(), Some(2));
     assert_eq!(demo(&["--for", "9s", "--serve"]).status.code(), Some(2));
 }
+
+#[test]
+fn providers_of_every_dialect_understand_clients_of_every_dialect() {
+    let output = demo(&["--dialects"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("18 of 18 understood"), "{text}");
+    let recovered = text.split("answers came after a failed").next().unwrap();
+    let recovered = recovered.lines().last().unwrap();
+    assert!(!recovered.starts_with("0 of 36"), "{text}");
+    assert_eq!(demo(&["--dialects", "--serve"]).status.code(), Some(2));
+}

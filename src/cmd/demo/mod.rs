@@ -1,10 +1,11 @@
 //! Owns `mainstay demo`: the proxy, three fake providers of different speed and price, steady traffic and an
 //! incident that walks through them, live in the terminal; no key, no network. In reading order: `schedule`
-//! (the incident), `stage` (who plays), `file` (the proxy's configuration), `call` and `transcript` (one
+//! (the incident), `proxy` and `stage` (who plays), `file` (the proxy's configuration), `call` and `transcript` (one
 //! client), `tally` and `incident` (what is counted), `recent`, `text`, `view`, `screen` (what is shown),
-//! `show` (the run), `exposition` and `summary` (the end). Must never show a number that was not measured.
+//! `show` (the run), `exposition` and `summary` (the end); `dialects` is a show of its own. Must never show a number that was not measured.
 
 mod schedule;
+mod proxy;
 mod stage;
 mod file;
 mod call;
@@ -18,6 +19,7 @@ mod screen;
 mod show;
 mod exposition;
 mod summary;
+mod dialects;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -48,6 +50,10 @@ pub(crate) struct DemoArgs {
     /// Repeat the incident until Ctrl-C, and take requests of your own.
     #[arg(long, conflicts_with = "length")]
     serve: bool,
+    /// Show, instead of the incident, what providers of every dialect understand of clients of every dialect while
+    /// the first provider of each model is overloaded.
+    #[arg(long, conflicts_with_all = ["length", "serve"])]
+    dialects: bool,
 }
 
 fn length(text: &str) -> Result<Duration, String> {
@@ -72,7 +78,11 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let terminal = out.is_terminal() && variable("TERM").is_none_or(|term| term != "dumb");
     // https://no-color.org: any value but an empty one.
     let colour = variable("NO_COLOR").is_none();
-    let good = perform(schedule, &mut Screen::new(out, terminal, colour))?;
+    let mut screen = Screen::new(out, terminal, colour);
+    let good = match args.dialects {
+        true => dialects::perform(&runtime()?, &mut screen)?,
+        false => perform(schedule, &mut screen)?,
+    };
     Ok(match good {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -83,14 +93,18 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Runs to the end. Returns whether the run was good.
-fn perform<W: Write>(schedule: Schedule, screen: &mut Screen<W>) -> anyhow::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("demo")
         .enable_all()
         .build()
-        .context("no runtime for the demo")?;
+        .context("no runtime for the demo")
+}
+
+/// Runs to the end. Returns whether the run was good.
+fn perform<W: Write>(schedule: Schedule, screen: &mut Screen<W>) -> anyhow::Result<bool> {
+    let runtime = runtime()?;
     let timings = Timings::of(&schedule);
     let stage = Stage::set(&runtime, &timings)?;
     let played = play(&runtime, &stage, schedule, &timings, screen);
@@ -112,7 +126,7 @@ fn play<W: Write>(
         let mut interrupts = Interrupts::arm()?;
         let show = Show::new(stage, schedule, screen);
         let seen = show.run(&mut interrupts).await?;
-        let read = exposition::settled(&Client::of(stage.admin)).await;
+        let read = exposition::settled(&Client::of(stage.proxy.admin)).await;
         let agreement = Agreement::of(read, &seen.book.all, schedule.repeats);
         for line in summary::lines(&seen.book, &seen.incidents, &agreement) {
             screen.line(&line)?;
@@ -141,7 +155,7 @@ fn introduction(stage: &Stage, schedule: &Schedule, timings: &Timings) -> Vec<Li
         ),
         Line::default().with(Style::Dim, scaled),
     ];
-    let (proxy, admin) = (stage.proxy, stage.admin);
+    let (proxy, admin) = (stage.proxy.address, stage.proxy.admin);
     lines.push(format!("proxy http://{proxy}   admin http://{admin}/metrics").into());
     if schedule.repeats {
         lines.push(

@@ -95,7 +95,7 @@ impl<'a, W: Write> Show<'a, W> {
     /// # Errors
     /// The view cannot be written.
     pub(crate) async fn run(mut self, interrupts: &mut Interrupts) -> io::Result<Seen> {
-        let client = Arc::new(Client::of(self.stage.proxy));
+        let client = Arc::new(Client::of(self.stage.proxy.address));
         let mut calls: JoinSet<(usize, Call)> = JoinSet::new();
         let mut sending = interval(Duration::from_secs(1) / RATE);
         sending.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,27 +1,18 @@
-//! Owns who plays: the three providers, and the proxy in front of them on a thread of its own. Must never
-//! listen beyond this machine.
+//! Owns who plays: the three providers, and the proxy in front of them. Must never listen beyond this machine.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use async_trait::async_trait;
-use bytes::Bytes;
-use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use anyhow::Context;
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
 
-use crate::cmd::client::Client;
 use crate::cmd::demo::file::{self, MODEL, Timings};
+use crate::cmd::demo::proxy::Proxy;
 use crate::cmd::demo::schedule::Trouble;
 use crate::cmd::mock::{Cut, Fault, Kind, Mock, Script};
-use crate::cmd::process::Process;
 use crate::core::catalog::EndpointIx;
 use crate::core::health::{Kind as RequestKind, State};
 use crate::edge::plugin::Mainstay;
-use crate::edge::telemetry::{AccessLog, Telemetry};
 
 /// A provider of the demo.
 #[derive(Clone, Copy, Debug)]
@@ -49,18 +40,11 @@ const JITTER: f64 = 0.15;
 const CUT_AFTER: u32 = 12;
 /// Longer than any run: whoever hangs, hangs until its client leaves.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
-/// The longest wait for the listeners.
-const START: Duration = Duration::from_secs(20);
-
 /// Everything that runs.
 pub(crate) struct Stage {
     mocks: Vec<Mock>,
-    mainstay: Mainstay,
     endpoints: Vec<EndpointIx>,
-    pub(crate) proxy: SocketAddr,
-    pub(crate) admin: SocketAddr,
-    stop: Arc<Notify>,
-    thread: JoinHandle<()>,
+    pub(crate) proxy: Proxy,
 }
 
 /// What is known of one endpoint now.
@@ -73,19 +57,6 @@ pub(crate) struct Sight {
     /// Of a stream, as the proxy expects it.
     pub(crate) first_token: Option<Duration>,
     pub(crate) in_flight: u32,
-}
-
-/// Ends the proxy when the demo says so.
-#[derive(Debug)]
-struct WhenTold(Arc<Notify>);
-
-#[async_trait]
-impl ShutdownSignalWatch for WhenTold {
-    async fn recv(&self) -> ShutdownSignal {
-        self.0.notified().await;
-        // Nothing is under way any more: the demo has waited for its own clients.
-        ShutdownSignal::FastShutdown
-    }
 }
 
 const fn provider(name: &'static str, price: f64, first_token: u64, pace: u64) -> Provider {
@@ -118,25 +89,11 @@ impl Stage {
         let mocks = runtime.block_on(start_mocks())?;
         let addresses: Vec<SocketAddr> = mocks.iter().map(Mock::addr).collect();
         let loaded = file::load(&addresses, timings)?;
-        let process = Process::new(loaded, Telemetry::new(AccessLog::nowhere()), None)?;
-        let mainstay = process.mainstay.clone();
-        let proxy = *process.addresses.first().context("no listener")?;
-        let admin = process.admin;
-        let stop = Arc::new(Notify::new());
-        let watch = Box::new(WhenTold(stop.clone()));
-        let thread = std::thread::Builder::new()
-            .name("proxy".to_owned())
-            .spawn(move || process.run(watch))?;
-        runtime.block_on(until_ready(admin))?;
-        runtime.block_on(until_ready(proxy))?;
+        let proxy = Proxy::start(runtime, loaded)?;
         Ok(Self {
-            endpoints: endpoints(&mainstay)?,
+            endpoints: endpoints(&proxy.mainstay)?,
             mocks,
-            mainstay,
             proxy,
-            admin,
-            stop,
-            thread,
         })
     }
 
@@ -149,8 +106,8 @@ impl Stage {
 
     /// Looks at every endpoint.
     pub(crate) fn look(&self) -> Vec<Sight> {
-        let generation = self.mainstay.current().load();
-        let now = self.mainstay.now();
+        let generation = self.proxy.mainstay.current().load();
+        let now = self.proxy.mainstay.now();
         let look = |(mock, endpoint): (&Mock, &EndpointIx)| {
             let health = &generation.health;
             let view = health.view(*endpoint, RequestKind::Stream, now);
@@ -168,8 +125,7 @@ impl Stage {
 
     /// Ends the proxy and the providers.
     pub(crate) fn strike(self, runtime: &Runtime) {
-        self.stop.notify_one();
-        self.thread.join().ok();
+        self.proxy.end();
         runtime.block_on(async {
             for mock in self.mocks {
                 mock.stop().await;
@@ -186,24 +142,6 @@ async fn start_mocks() -> anyhow::Result<Vec<Mock>> {
         mocks.push(mock.with_context(|| format!("the provider {} cannot start", provider.name))?);
     }
     Ok(mocks)
-}
-
-/// Waits for an answer, whatever it is.
-async fn until_ready(address: SocketAddr) -> anyhow::Result<()> {
-    let client = Client::of(address);
-    let asking = async {
-        loop {
-            let asked = client.send("GET", "/readyz", &[], Bytes::new()).await;
-            if asked.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    match tokio::time::timeout(START, asking).await {
-        Ok(()) => Ok(()),
-        Err(_) => bail!("nothing answers on {address}"),
-    }
 }
 
 fn endpoints(mainstay: &Mainstay) -> anyhow::Result<Vec<EndpointIx>> {
