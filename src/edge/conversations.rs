@@ -15,8 +15,8 @@ use crate::core::plan::{Hold, Plan};
 use crate::core::policy::KeySource;
 use crate::core::sticky::{Places, Table, Turn};
 use crate::core::time::Time;
-use crate::wire::openai::operation::Operation;
-use crate::wire::openai::request::ClientRequest;
+use crate::wire::client_request::ClientRequest;
+use crate::wire::client_request::operation::Operation;
 
 /// All conversations of the process. It outlives generations.
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ use crate::core::health::Health;
 use crate::core::time::Time;
 use crate::edge::explain::{Answer, explain as explain_by_file};
 use crate::edge::planning::PlanError;
-use crate::wire::openai::operation::Operation;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::openai::request::scan;
 
 /// Which request, and who is asked.

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::answer::{self, Answer};
-use super::operation::Operation;
-use super::request::Expects;
 use super::stream::{AnswerStream, Reading, Relay};
 use crate::core::exchange::StreamEvent;
 use crate::core::outcome::{Class, Evidence, classify};
+use crate::wire::client_request::Expects;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::error_facts::error_facts;
 use crate::wire::sse::{Event, Splitter};
 

@@ -209,7 +209,7 @@ fn a_request_that_the_format_can_say_comes_back_as_it_was() {
         let body = Responses.write_request(&request, "up");
         let again = Responses.read_request(&body).unwrap();
         prop_assert_eq!(format!("{again:?}"), format!("{request:?}"));
-        let scanned = scan::facts(&body).unwrap();
+        let scanned = scan::scan(&body).unwrap();
         prop_assert_eq!(scanned.facts.stream, request.stream);
         Ok(())
     };
@@ -434,7 +434,7 @@ fn no_bytes_make_a_reader_panic() {
         }
         Responses.read_answer(bytes);
         let body = Bytes::copy_from_slice(bytes);
-        scan::facts(&body).ok();
+        scan::scan(&body).ok();
         if let Ok(request) = Responses.read_request(&body) {
             Responses.losses(&request).ok();
             Responses.write_request(&request, "m");

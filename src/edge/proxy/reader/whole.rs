@@ -10,10 +10,10 @@ use crate::edge::proxy::reader::{Answered, Piece};
 use crate::edge::proxy::request::Incoming;
 use crate::wire::anthropic::count;
 use crate::wire::client_error::Skin;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::{Downstream, Reply, Whole};
 use crate::wire::dialects::{Ask, Dialect};
 use crate::wire::openai::answer::{self, Answer};
-use crate::wire::openai::operation::Operation;
 use crate::wire::rope::Rope;
 use crate::wire::splice::renamed;
 

@@ -24,11 +24,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::client_error::{ClientError, RequestError, Skin};
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::{
     Downstream, ReadEvents, Reply, Target, Unsupported, Upstream, Whole, WriteEvents,
 };
 use crate::wire::hub::{Answer, Request};
-use crate::wire::openai::operation::Operation;
 use crate::wire::openai::stream::StreamHead;
 use crate::wire::openai::write;
 
