@@ -123,6 +123,7 @@ impl<'a> Fields<'a> {
             session_id: top.span(top.session_id.or(session)),
             prompt_cache_key: None,
             user: top.span(user),
+            earlier_answer: None,
             instructions: top.span(self.system),
             messages: top.span(self.messages),
         }

@@ -28,6 +28,11 @@ impl ClientRequest {
         name(body, self.spoken.user.as_ref())
     }
 
+    /// The id of the answer that the request goes on with, where it leans on one that its provider keeps.
+    pub fn earlier_answer<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
+        name(body, self.spoken.earlier_answer.as_ref())
+    }
+
     /// Hands the beginning of the conversation to `hasher`: its first instruction and its first other message, without what
     /// clients move from turn to turn (marks of what to cache). Returns whether there is one.
     pub fn hash_beginning(&self, body: &[u8], hasher: &mut impl Hasher) -> bool {

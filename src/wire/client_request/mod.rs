@@ -39,6 +39,8 @@ pub(in crate::wire) struct Spoken {
     pub(in crate::wire) session_id: Option<Range<usize>>,
     pub(in crate::wire) prompt_cache_key: Option<Range<usize>>,
     pub(in crate::wire) user: Option<Range<usize>>,
+    /// The answer that the request goes on with, where its provider keeps answers.
+    pub(in crate::wire) earlier_answer: Option<Range<usize>>,
     /// What the model is told before all messages, where that has a place of its own.
     pub(in crate::wire) instructions: Option<Range<usize>>,
     /// A list, or the one message's text.

@@ -123,6 +123,7 @@ impl Fields<'_> {
             session_id: top.span(top.session_id),
             prompt_cache_key: top.span(self.prompt_cache_key),
             user: top.span(self.user),
+            earlier_answer: None,
             instructions: None,
             messages: top.span(self.input.filter(|_| chat)),
         }

@@ -20,7 +20,8 @@ use crate::wire::openai::hub::fields::UNREADABLE;
 use crate::wire::splice::{Cut, Edit, span_of};
 
 /// Fields that name what one provider keeps: an earlier answer, or a list of them.
-const KEPT: [&str; 2] = ["previous_response_id", "conversation"];
+const KEPT: [&str; 2] = [PREVIOUS, "conversation"];
+const PREVIOUS: &str = "previous_response_id";
 /// An item of the input that stands for one of an earlier answer.
 const REFERENCE: &str = "item_reference";
 
@@ -51,6 +52,7 @@ struct Fields<'a> {
     max_output_tokens: Option<&'a RawValue>,
     prompt_cache_key: Option<&'a RawValue>,
     user: Option<&'a RawValue>,
+    previous_response_id: Option<&'a RawValue>,
     /// The first that is there of [`KEPT`].
     kept: Option<&'static str>,
 }
@@ -73,6 +75,9 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
             _ if value.get() != "null" => {
                 let kept = KEPT.into_iter().find(|field| *field == key);
                 self.kept = self.kept.or(kept);
+                if key == PREVIOUS {
+                    self.previous_response_id = Some(value);
+                }
             }
             _ => {}
         }
@@ -100,6 +105,7 @@ impl<'a> Fields<'a> {
                 session_id: top.span(top.session_id),
                 prompt_cache_key: top.span(self.prompt_cache_key),
                 user: top.span(self.user),
+                earlier_answer: top.span(self.previous_response_id),
                 instructions: top.span(self.instructions),
                 messages: top.span(self.input),
             },

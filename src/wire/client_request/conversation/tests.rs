@@ -194,3 +194,22 @@ fn responses_begin_with_their_instructions_and_the_same_in_every_turn() {
         assert_eq!(responses(&format!(r#""input":{none}"#)), None, "{none}");
     }
 }
+
+#[test]
+fn only_responses_go_on_with_an_answer_that_its_provider_keeps() {
+    let earlier = |ask: Ask, more: &str| {
+        let body = format!(r#"{{{more}"model":"m","messages":[],"input":[]}}"#);
+        let (request, body) = request(ask, &body);
+        request.earlier_answer(&body).map(Cow::into_owned)
+    };
+    let named = r#""previous_response_id":"resp_1","#;
+    assert_eq!(earlier(Ask::Responses, named), some("resp_1"));
+    for none in [
+        "",
+        r#""previous_response_id":null,"#,
+        r#""conversation":"c","#,
+    ] {
+        assert_eq!(earlier(Ask::Responses, none), None, "{none}");
+    }
+    assert_eq!(earlier(CHAT, named), None);
+}
