@@ -30,3 +30,8 @@ pub mod gemini;
 pub mod bedrock;
 pub mod cohere;
 pub mod dialects;
+
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod property;

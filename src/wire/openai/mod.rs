@@ -13,4 +13,4 @@ pub mod probe;
 pub mod hub;
 
 #[cfg(test)]
-pub(in crate::wire) mod recorded_tests;
+mod recorded_tests;
