@@ -394,14 +394,14 @@ fn asking(path: &str, mut body: Value) -> Request {
     Request::post(path, body.to_string())
 }
 
-fn messages(more: Value) -> Request {
+fn messages(more: &Value) -> Request {
     let mut body = json!({ "max_tokens": 64, "messages": [{ "role": "user", "content": "hi" }] });
     let fields = body.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
     asking("/v1/messages", body)
 }
 
-fn responses(more: Value) -> Request {
+fn responses(more: &Value) -> Request {
     let mut body = json!({ "input": "hi" });
     let fields = body.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
@@ -413,12 +413,12 @@ const GPT: &str = "gpt-5-mini";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_messages_conversation_stays_by_its_session_or_its_beginning() {
-    let user = |id: &str| messages(json!({ "metadata": { "user_id": id } }));
+    let user = |id: &str| messages(&json!({ "metadata": { "user_id": id } }));
     let table = [
         (user("user_a_account_b_session_c"), true),
         (user(r#"{"device_id":"a","session_id":"c"}"#), true),
         (user("a"), false),
-        (messages(json!({})).header("x-session-id", "s"), true),
+        (messages(&json!({})).header("x-session-id", "s"), true),
     ];
     for (turn, expected) in table {
         let pair = pair_speaking("anthropic", CLAUDE, PRICE).await;
@@ -427,7 +427,7 @@ async fn a_messages_conversation_stays_by_its_session_or_its_beginning() {
         assert_eq!(stays, expected, "{turn:?}");
     }
     let pair = pair_speaking("anthropic", CLAUDE, CACHING).await;
-    let told = |word: &str| messages(json!({ "system": word.repeat(8_000) }));
+    let told = |word: &str| messages(&json!({ "system": word.repeat(8_000) }));
     pair.move_away(&told("word ")).await;
     assert_eq!(pair.served(&told("word ")).await, TWO);
     assert_eq!(pair.served(&told("else ")).await, ONE, "another system");
@@ -436,9 +436,9 @@ async fn a_messages_conversation_stays_by_its_session_or_its_beginning() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_responses_conversation_stays_by_its_key_or_its_beginning() {
     let table = [
-        (responses(json!({ "prompt_cache_key": "k" })), true),
-        (responses(json!({ "session_id": "s" })), true),
-        (responses(json!({ "user": "u" })), false),
+        (responses(&json!({ "prompt_cache_key": "k" })), true),
+        (responses(&json!({ "session_id": "s" })), true),
+        (responses(&json!({ "user": "u" })), false),
     ];
     for (turn, expected) in table {
         let pair = pair_speaking("openai-responses", GPT, PRICE).await;
@@ -447,7 +447,7 @@ async fn a_responses_conversation_stays_by_its_key_or_its_beginning() {
         assert_eq!(stays, expected, "{turn:?}");
     }
     let pair = pair_speaking("openai-responses", GPT, CACHING).await;
-    let told = |word: &str| responses(json!({ "instructions": word.repeat(8_000) }));
+    let told = |word: &str| responses(&json!({ "instructions": word.repeat(8_000) }));
     pair.move_away(&told("word ")).await;
     assert_eq!(pair.served(&told("word ")).await, TWO);
     assert_eq!(pair.served(&told("else ")).await, ONE, "other instructions");
@@ -478,14 +478,14 @@ async fn reasoning_that_is_bound_goes_back_to_its_maker_in_every_dialect() {
         (
             "anthropic",
             CLAUDE,
-            messages(json!({})),
-            messages(json!({ "messages": turns })),
+            messages(&json!({})),
+            messages(&json!({ "messages": turns })),
         ),
         (
             "openai-responses",
             GPT,
-            responses(json!({})),
-            responses(json!({ "input": input })),
+            responses(&json!({})),
+            responses(&json!({ "input": input })),
         ),
     ];
     for (dialect, model, open, bound) in table {
@@ -504,13 +504,15 @@ async fn what_goes_on_with_an_answer_goes_to_who_keeps_it() {
         break_once(&pair.one);
         let first = pair
             .proxy
-            .send(&responses(json!({ "stream": stream })))
+            .send(&responses(&json!({ "stream": stream })))
             .await;
         assert_eq!(served(&first), TWO);
         let text = String::from_utf8_lossy(&first.body).into_owned();
-        let from = text.find("resp_").expect("the answer has an id");
-        let id = text[from..].split('"').next().unwrap().to_owned();
-        let going_on = |id: &str| responses(json!({ "previous_response_id": id, "input": "and?" }));
+        let mut words = text.split('"');
+        let id = words.find(|word| word.starts_with("resp_"));
+        let id = id.expect("the answer has an id").to_owned();
+        let going_on =
+            |id: &str| responses(&json!({ "previous_response_id": id, "input": "and?" }));
         assert!(
             only_two_gets(&pair, &going_on(&id)).await,
             "{stream} {text}"
@@ -541,7 +543,7 @@ async fn what_goes_on_with_an_answer_nobody_knows_goes_to_who_speaks_so_alone() 
         .raw_model("t/n", &format!("policy: still, {sold}"));
     let proxy = config.start();
     let pair = Pair { one, two, proxy };
-    let request = responses(json!({ "previous_response_id": "resp_1" }));
+    let request = responses(&json!({ "previous_response_id": "resp_1" }));
     assert!(only_two_gets(&pair, &request).await);
     let nobody = Request {
         body: String::from_utf8_lossy(&request.body)

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use clap::ValueEnum;
 use serde_json::json;
 
 use crate::cmd::admin_client::{AdminClient, TokenArgs};
+use crate::cmd::format::Format;
 use crate::config;
 use crate::core::health::Health;
 use crate::core::time::Time;
@@ -43,12 +43,6 @@ pub(crate) struct ExplainArgs {
     stream: bool,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Prints where the request would go.

@@ -261,14 +261,7 @@ fn cache_all(messages: &mut [Message], cache: Cache) {
         .iter_mut()
         .rev()
         .flat_map(|message| message.parts.iter_mut().rev());
-    let mark = parts.into_iter().find_map(|part| match part {
-        Part::Text { cache, .. } => Some(cache),
-        Part::Image(image) => Some(&mut image.cache),
-        Part::Document(document) => Some(&mut document.cache),
-        Part::ToolCall(call) => Some(&mut call.cache),
-        Part::ToolResult(result) => Some(&mut result.cache),
-        Part::Audio { .. } | Part::Thought(_) | Part::Refusal(_) => None,
-    });
+    let mark = parts.into_iter().find_map(Part::mark_mut);
     if let Some(mark) = mark {
         mark.get_or_insert(cache);
     }

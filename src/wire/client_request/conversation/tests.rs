@@ -48,10 +48,6 @@ fn responses(more: &str) -> Option<u64> {
     beginning(Ask::Responses, &format!(r#"{{"model":"m",{more}}}"#))
 }
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 #[test]
 fn names_are_texts_that_are_not_empty() {
     for ask in [CHAT, Ask::Responses] {
@@ -61,7 +57,11 @@ fn names_are_texts_that_are_not_empty() {
                 ask,
                 r#""user":"u","session_id":"s\u0031","prompt_cache_key":"p","#
             ),
-            [some("s1"), some("p"), some("u")]
+            [
+                Some("s1".to_owned()),
+                Some("p".to_owned()),
+                Some("u".to_owned())
+            ]
         );
         assert_eq!(
             names(ask, r#""user":null,"session_id":"","prompt_cache_key":7,"#),
@@ -71,7 +71,7 @@ fn names_are_texts_that_are_not_empty() {
     let of = |more: &str| names(Ask::Messages, more);
     assert_eq!(
         of(r#""session_id":"s\n","metadata":{"user_id":"u"},"#),
-        [some("s\n"), None, some("u")]
+        [Some("s\n".to_owned()), None, Some("u".to_owned())]
     );
     assert_eq!(
         of(r#""session_id":7,"metadata":{"user_id":""},"#),
@@ -97,7 +97,7 @@ fn a_user_of_messages_that_names_a_session_is_one() {
     }
     assert_eq!(of("ab12"), None, "one user has many conversations");
     let named = format!(r#""session_id":"s","metadata":{{"user_id":"{older}"}},"#);
-    assert_eq!(names(Ask::Messages, &named)[0], some("s"));
+    assert_eq!(names(Ask::Messages, &named)[0], Some("s".to_owned()));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn only_responses_go_on_with_an_answer_that_its_provider_keeps() {
         request.earlier_answer(&body).map(Cow::into_owned)
     };
     let named = r#""previous_response_id":"resp_1","#;
-    assert_eq!(earlier(Ask::Responses, named), some("resp_1"));
+    assert_eq!(earlier(Ask::Responses, named), Some("resp_1".to_owned()));
     for none in [
         "",
         r#""previous_response_id":null,"#,
