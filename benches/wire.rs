@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mainstay::wire::openai::operation::Operation;
-use mainstay::wire::openai::request::{Expects, scan};
+use mainstay::wire::client_request::Expects;
+use mainstay::wire::client_request::operation::Operation;
+use mainstay::wire::openai::request::scan;
 use mainstay::wire::openai::stream::AnswerStream;
 use mainstay::wire::sse::Splitter;
 

@@ -60,18 +60,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire/retry_after", &[]),
     ("wire/rate_headers", &[]),
     ("wire/client_error", &[]),
+    ("wire/json", &[]),
     ("wire/error_facts", &["wire/retry_after"]),
     ("wire/path_segment", &[]),
     ("wire/call_input", &[]),
     ("wire/hub", &[]),
     ("wire/dialect", &["wire/client_error", "wire/hub"]),
     ("wire/event_stream", &["wire/dialect"]), // its messages are what dialects read
+    ("wire/client_request", &["wire/rope", "wire/splice", "wire/client_error", "wire/json"]),
     // To `hub` and `dialect`: its faces for when the other side speaks another dialect.
     ("wire/openai", &[
-        "wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
+        "wire/sse", "wire/rope", "wire/splice", "wire/client_error", "wire/json", "wire/error_facts", "wire/hub", "wire/dialect",
+        "wire/client_request",
     ]),
     ("wire/anthropic", &[
-        "wire/rope", "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect",
+        "wire/splice", "wire/client_error", "wire/json", "wire/error_facts", "wire/hub", "wire/dialect", "wire/client_request",
     ]),
     ("wire/gemini", &[
         "wire/error_facts", "wire/path_segment", "wire/call_input", "wire/hub", "wire/dialect",
@@ -81,12 +84,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ]),
     // To `openai`: the errors, and what its readers of JSON share.
     ("wire/responses", &[
-        "wire/splice", "wire/client_error", "wire/error_facts", "wire/hub", "wire/dialect", "wire/openai",
+        "wire/splice", "wire/client_error", "wire/json", "wire/error_facts", "wire/hub", "wire/dialect", "wire/client_request",
+        "wire/openai",
     ]),
     ("wire/cohere", &["wire/error_facts", "wire/hub", "wire/dialect"]),
     // The table names them all.
     ("wire/dialects", &[
-        "wire/splice", "wire/client_error", "wire/dialect", "wire/openai", "wire/anthropic", "wire/gemini", "wire/bedrock",
+        "wire/client_error", "wire/dialect", "wire/client_request", "wire/openai", "wire/anthropic", "wire/gemini", "wire/bedrock",
         "wire/responses", "wire/cohere",
     ]),
     ("config/secret", &[]),
@@ -172,6 +176,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "edge/proxy", "edge/prober", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),
+    ("cmd/format", &[]),
     ("cmd/listen", &[]),
     ("cmd/handover", &[]),
     ("cmd/process", &["cmd/listen", "cmd/handover"]),
@@ -180,10 +185,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cmd/client", &[]),
     ("cmd/run", &["cmd/config_args", "cmd/handover", "cmd/process", "cmd/reload", "cmd/shutdown"]),
     ("cmd/admin_client", &["cmd/client"]),
-    ("cmd/check", &["cmd/admin_client"]),
-    ("cmd/explain", &["cmd/admin_client"]),
+    ("cmd/check", &["cmd/format", "cmd/admin_client"]),
+    ("cmd/explain", &["cmd/format", "cmd/admin_client"]),
     ("cmd/schema", &[]),
-    ("cmd/models", &[]),
+    ("cmd/models", &["cmd/format"]),
     ("cmd/healthcheck", &["cmd/config_args", "cmd/client"]),
     ("cmd/mock", &[]),
     ("cmd/demo", &["cmd/process", "cmd/client", "cmd/mock"]),

@@ -1,8 +1,9 @@
-//! The process floor: the command line, and what a process is made of. In reading order: `config_args`, `cli`, `process` (the
+//! The process floor: the command line, and what a process is made of. In reading order: `config_args`, `format`, `cli`, `process` (the
 //! services), `listen`, `handover`, `reload`, `shutdown`, `client`, `admin_client`; then one room a verb: `run`, `check`,
 //! `explain`, `schema`, `models`, `healthcheck`, `mock`, `demo`, `simulate`. Must never be named by any other floor, or leave a task without an owner.
 
 mod config_args;
+mod format;
 mod cli;
 mod process;
 mod listen;

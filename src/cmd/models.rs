@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::cmd::format::Format;
 use crate::config::{Catalogue, Entry, PRESETS, Preset};
 
 /// What to list, and how.
@@ -21,13 +21,6 @@ pub(crate) struct ModelsArgs {
     presets: bool,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-/// How the list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// A preset as it is told.

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::config::snapshot::Caller;
-use crate::core::catalog::{Catalog, EndpointIx};
+use crate::core::catalog::{Catalog, EndpointIx, Fingerprint};
 use crate::core::exchange::{Record, Result as Ending};
 use crate::core::plan::{Hold, Plan};
 use crate::core::policy::KeySource;
 use crate::core::sticky::{Places, Table, Turn};
 use crate::core::time::Time;
-use crate::wire::openai::operation::Operation;
-use crate::wire::openai::request::ClientRequest;
+use crate::wire::client_request::ClientRequest;
+use crate::wire::client_request::operation::Operation;
 
 /// All conversations of the process. It outlives generations.
 #[derive(Debug, Default)]
@@ -94,9 +94,16 @@ impl Conversations {
         if asked.request.expects.operation == Operation::Embeddings {
             return None;
         }
+        let earlier = asked.request.earlier_answer(asked.body);
+        let earlier = earlier.map(|id| self.answer_key(asked.caller, &id));
         let model = catalog.name_of(plan.legs[0].model, asked.wild);
-        let (key, source) = self.key(&settings.keys, model, asked)?;
-        let memory = self.table.find(key, now);
+        let named = |found: &(u64, KeySource)| earlier.is_none() || found.1.is_named();
+        let own = self.key(&settings.keys, model, asked).filter(named);
+        // What goes on with an answer does not say how it began.
+        let own = own.or_else(|| Some((earlier?, KeySource::EarlierAnswer)));
+        let (key, source) = own?;
+        let memory = earlier.and_then(|key| self.table.find(key, now));
+        let memory = memory.or_else(|| self.table.find(key, now));
         let known = memory.and_then(|memory| Some((memory, places.endpoint(memory.place)?)));
         if let Some((memory, endpoint)) = known {
             let pull = memory.pull(
@@ -124,14 +131,42 @@ impl Conversations {
         asked: Asked<'_>,
     ) -> Option<(u64, KeySource)> {
         sources.iter().find_map(|source| {
-            let mut hasher = self.secret.build_hasher();
-            hasher.write_u8(u8::from(asked.caller.is_some()));
-            write(&mut hasher, asked.caller.map_or("", |it| it.name.as_str()));
+            let mut hasher = self.of_caller(asked.caller);
             write(&mut hasher, model);
             write(&mut hasher, source.as_str());
             let found = asked.hash(source, &mut hasher);
             found.then(|| (hasher.finish(), source.clone()))
         })
+    }
+
+    /// The key of an answer that its upstream keeps. It has no model: an answer may be gone on with by another one.
+    fn answer_key(&self, caller: Option<&Caller>, id: &str) -> u64 {
+        let mut hasher = self.of_caller(caller);
+        write(&mut hasher, KeySource::EarlierAnswer.as_str());
+        write(&mut hasher, id);
+        hasher.finish()
+    }
+
+    fn of_caller(&self, caller: Option<&Caller>) -> impl Hasher + use<> {
+        let mut hasher = self.secret.build_hasher();
+        hasher.write_u8(u8::from(caller.is_some()));
+        write(&mut hasher, caller.map_or("", |it| it.name.as_str()));
+        hasher
+    }
+
+    /// Remembers who keeps an answer, for as long as its conversation is.
+    pub(crate) fn note_answer(
+        &self,
+        conversation: &Conversation,
+        (caller, id): (Option<&Caller>, &str),
+        places: &Places,
+        record: &Record,
+        now: Time,
+    ) {
+        if let Some((place, turn)) = conversation.turn(places, record) {
+            let key = self.answer_key(caller, id);
+            self.table.note(key, place, turn, conversation.ttl, now);
+        }
     }
 
     /// Takes in what became of a turn; `None` where it was not answered. What is remembered is always who answered
@@ -143,24 +178,31 @@ impl Conversations {
         record: &Record,
         now: Time,
     ) -> Option<Became> {
+        let (place, turn) = conversation.turn(places, record)?;
+        self.table
+            .note(conversation.key, place, turn, conversation.ttl, now);
+        Some(match conversation.last {
+            None => Became::New,
+            Some(last) if record.served == Some(last) => Became::Kept,
+            Some(_) => Became::Moved,
+        })
+    }
+}
+
+impl Conversation {
+    /// Who answered the turn, and what is known of it; `None` where nobody did.
+    fn turn(&self, places: &Places, record: &Record) -> Option<(Fingerprint, Turn)> {
         let served = record.served?;
         match record.result {
             Ending::Answered | Ending::ClientGone => {}
             Ending::Failed(_) | Ending::Broken => return None,
         }
-        let kept = match conversation.last {
-            None => Became::New,
-            Some(last) if last == served => Became::Kept,
-            Some(_) => Became::Moved,
-        };
         let usage = record.usage;
         let turn = Turn {
-            prompt_tokens: usage.map_or(conversation.prompt_tokens, |it| it.prompt_tokens),
+            prompt_tokens: usage.map_or(self.prompt_tokens, |it| it.prompt_tokens),
             cached_tokens: usage.and_then(|it| it.cached_tokens),
         };
-        let (key, place) = (conversation.key, places.place(served));
-        self.table.note(key, place, turn, conversation.ttl, now);
-        Some(kept)
+        Some((places.place(served), turn))
     }
 }
 
@@ -179,6 +221,7 @@ impl Asked<'_> {
             KeySource::SessionId => request.session_id(body),
             KeySource::PromptCacheKey => request.prompt_cache_key(body),
             KeySource::User => request.user(body),
+            KeySource::EarlierAnswer => request.earlier_answer(body),
         };
         hasher.write(text.as_deref().unwrap_or("").as_bytes());
         text.is_some()

@@ -199,7 +199,7 @@ impl Telling<'_> {
             key: conversation.source.as_str().to_owned(),
             endpoint: last.map(|endpoint| self.id(endpoint)),
             stays: own.is_some_and(|own| own.share >= CERTAIN),
-            pinned: self.plan.is_pinned(),
+            pinned: self.plan.is_pinned(self.catalog),
             worth: hold.map_or(0.0, |_| {
                 self.plan.policy.worth(&pull, !self.plan.facts.stream)
             }),

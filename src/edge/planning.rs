@@ -155,6 +155,9 @@ pub fn reason(reject: Reject) -> String {
         Reject::PinnedElsewhere => {
             "the request replays reasoning that another provider signed".to_owned()
         }
+        Reject::KeptElsewhere(field) => {
+            format!("'{field}' names what another provider keeps")
+        }
         Reject::Degrades(Beyond::Model) => "degrade does not name the model".to_owned(),
         Reject::Degrades(what) => format!("beyond degrade in {}", what.as_str()),
     }

@@ -44,6 +44,28 @@ pub struct RequestError {
     pub code: Option<&'static str>,
 }
 
+// === impl RequestError ===
+
+impl RequestError {
+    /// The body is not what the dialect calls a request: what is said of that, and why.
+    pub(in crate::wire) fn unreadable(what: &str, why: &str) -> Self {
+        Self {
+            message: format!("{what}: {why}"),
+            param: None,
+            code: Some("invalid_json"),
+        }
+    }
+
+    /// A field is missing, or holds what cannot be.
+    pub(in crate::wire) fn about(param: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            param: Some(param),
+            code: None,
+        }
+    }
+}
+
 // === impl ClientError ===
 
 impl ClientError {

@@ -156,3 +156,6 @@ pub struct Unsupported(
     /// The field of the request, as a chat request names it.
     pub &'static str,
 );
+
+#[cfg(test)]
+pub(in crate::wire) mod sample;

@@ -4,19 +4,18 @@
 use bytes::Bytes;
 
 use crate::wire::anthropic::Messages;
-use crate::wire::anthropic::scan::{self, Passed, Purpose};
+use crate::wire::anthropic::scan::{self, Purpose};
 use crate::wire::bedrock::Bedrock;
 use crate::wire::client_error::{ClientError, RequestError, Skin};
+use crate::wire::client_request::ClientRequest;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::cohere::Cohere;
 use crate::wire::dialect::{Downstream, Upstream};
 use crate::wire::gemini::Gemini;
 use crate::wire::openai::hub::Chat;
-use crate::wire::openai::operation::Operation;
-use crate::wire::openai::request::{self, ClientRequest, Spoken};
+use crate::wire::openai::request;
 use crate::wire::openai::write;
-use crate::wire::responses::scan::Scanned;
 use crate::wire::responses::{self, Responses};
-use crate::wire::splice::Edit;
 
 /// A wire format that providers speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,38 +160,13 @@ impl Ask {
     pub fn scan(self, body: &Bytes) -> Result<ClientRequest, RequestError> {
         let mut request = match self {
             Ask::OpenAi(operation) => request::scan(operation, body),
-            Ask::Responses => responses::scan::facts(body).map(of_responses),
-            Ask::Messages => scan::scan(Purpose::Answer, body).map(of_messages),
-            Ask::CountTokens => scan::scan(Purpose::Count, body).map(of_messages),
+            Ask::Responses => responses::scan::scan(body),
+            Ask::Messages => scan::scan(Purpose::Answer, body),
+            Ask::CountTokens => scan::scan(Purpose::Count, body),
         }?;
         request.facts.speech.tongue = self.dialect().position();
         Ok(request)
     }
-}
-
-fn of_responses(scanned: Scanned) -> ClientRequest {
-    let removal = |at| Edit {
-        at,
-        with: Bytes::new(),
-    };
-    let edits = scanned.cuts.into_iter().map(removal).collect();
-    let spoken = Spoken {
-        session_id: scanned.session_id,
-        prompt_cache_key: scanned.prompt_cache_key,
-        user: scanned.user,
-        messages: None,
-    };
-    ClientRequest::passing(scanned.facts, scanned.model, edits, spoken)
-}
-
-fn of_messages(passed: Passed) -> ClientRequest {
-    let spoken = Spoken {
-        session_id: passed.session_id,
-        prompt_cache_key: None,
-        user: passed.user,
-        messages: passed.messages,
-    };
-    ClientRequest::passing(passed.facts, passed.model, passed.edits, spoken)
 }
 
 /// An error as the body of an answer to the clients of a skin; the status and `retry-after` are the caller's to set.

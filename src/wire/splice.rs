@@ -15,6 +15,18 @@ pub(crate) struct Edit {
     pub(crate) with: Bytes,
 }
 
+// === impl Edit ===
+
+impl Edit {
+    /// Nothing stands there any more.
+    pub(crate) fn removal(at: Range<usize>) -> Self {
+        Self {
+            at,
+            with: Bytes::new(),
+        }
+    }
+}
+
 /// Applies edits, which stand in order and do not overlap.
 pub(crate) fn splice<'a>(body: &Bytes, edits: impl IntoIterator<Item = &'a Edit>) -> Rope {
     let mut rope = Rope::default();

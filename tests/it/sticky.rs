@@ -363,3 +363,196 @@ async fn an_explanation_tells_the_conversation_and_what_leaving_would_lose() {
     );
     assert!(text.contains(&expected), "{text}");
 }
+
+/// A pair that speaks one dialect alone, and whose model costs so much.
+async fn pair_speaking(dialect: &str, model: &str, price: &str) -> Pair {
+    let (one, two) = (mock(fast()).await, mock(fast()).await);
+    let provider = |name: &str, mock: &Mock| {
+        let at = mock.addr();
+        format!(
+            "dialects: [{dialect}], base_url: \"http://{at}/v1\", keys: [{{ value: sk-{name} }}]"
+        )
+    };
+    let sold = |by: &str| format!("{{ provider: {by}, model: {model}, price: {{ {price} }} }}");
+    let proxy = Config::new()
+        .raw_provider("one", &provider("one", &one))
+        .raw_provider("two", &provider("two", &two))
+        .policy("attempts: 3")
+        .raw_model(
+            "t/m",
+            &format!("endpoints: [{}, {}]", sold("one"), sold("two")),
+        )
+        .start();
+    let pair = Pair { one, two, proxy };
+    pair.warm().await;
+    pair
+}
+
+/// A request to a path, with these fields beside the model.
+fn asking(path: &str, mut body: Value) -> Request {
+    body["model"] = json!("t/m");
+    Request::post(path, body.to_string())
+}
+
+fn messages(more: &Value) -> Request {
+    let mut body = json!({ "max_tokens": 64, "messages": [{ "role": "user", "content": "hi" }] });
+    let fields = body.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    asking("/v1/messages", body)
+}
+
+fn responses(more: &Value) -> Request {
+    let mut body = json!({ "input": "hi" });
+    let fields = body.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    asking("/v1/responses", body)
+}
+
+const CLAUDE: &str = "claude-sonnet-4-5";
+const GPT: &str = "gpt-5-mini";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_messages_conversation_stays_by_its_session_or_its_beginning() {
+    let user = |id: &str| messages(&json!({ "metadata": { "user_id": id } }));
+    let table = [
+        (user("user_a_account_b_session_c"), true),
+        (user(r#"{"device_id":"a","session_id":"c"}"#), true),
+        (user("a"), false),
+        (messages(&json!({})).header("x-session-id", "s"), true),
+    ];
+    for (turn, expected) in table {
+        let pair = pair_speaking("anthropic", CLAUDE, PRICE).await;
+        pair.move_away(&turn).await;
+        let stays = pair.served(&turn).await == TWO;
+        assert_eq!(stays, expected, "{turn:?}");
+    }
+    let pair = pair_speaking("anthropic", CLAUDE, CACHING).await;
+    let told = |word: &str| messages(&json!({ "system": word.repeat(8_000) }));
+    pair.move_away(&told("word ")).await;
+    assert_eq!(pair.served(&told("word ")).await, TWO);
+    assert_eq!(pair.served(&told("else ")).await, ONE, "another system");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responses_conversation_stays_by_its_key_or_its_beginning() {
+    let table = [
+        (responses(&json!({ "prompt_cache_key": "k" })), true),
+        (responses(&json!({ "session_id": "s" })), true),
+        (responses(&json!({ "user": "u" })), false),
+    ];
+    for (turn, expected) in table {
+        let pair = pair_speaking("openai-responses", GPT, PRICE).await;
+        pair.move_away(&turn).await;
+        let stays = pair.served(&turn).await == TWO;
+        assert_eq!(stays, expected, "{turn:?}");
+    }
+    let pair = pair_speaking("openai-responses", GPT, CACHING).await;
+    let told = |word: &str| responses(&json!({ "instructions": word.repeat(8_000) }));
+    pair.move_away(&told("word ")).await;
+    assert_eq!(pair.served(&told("word ")).await, TWO);
+    assert_eq!(pair.served(&told("else ")).await, ONE, "other instructions");
+}
+
+/// Whether `two` gets a request, and `one` nothing of it, whatever becomes of it.
+async fn only_two_gets(pair: &Pair, request: &Request) -> bool {
+    let count = || (pair.one.received().len(), pair.two.received().len());
+    let (one, two) = count();
+    pair.proxy.send(request).await;
+    let after = count();
+    after.0 == one && after.1 > two
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reasoning_that_is_bound_goes_back_to_its_maker_in_every_dialect() {
+    let thought = json!({ "type": "thinking", "thinking": "so", "signature": "c2lnbmVk" });
+    let call = json!({ "type": "tool_use", "id": "a", "name": "look", "input": {} });
+    let turns = json!([
+        { "role": "user", "content": "hi" },
+        { "role": "assistant", "content": [thought, call] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "a", "content": "x" }] },
+    ]);
+    let sealed = json!({ "type": "reasoning", "summary": [], "encrypted_content": "gAAA" });
+    let input = json!([{ "role": "user", "content": "hi" }, sealed]);
+    let session = |request: Request| request.header("x-session-id", "s");
+    let table = [
+        (
+            "anthropic",
+            CLAUDE,
+            messages(&json!({})),
+            messages(&json!({ "messages": turns })),
+        ),
+        (
+            "openai-responses",
+            GPT,
+            responses(&json!({})),
+            responses(&json!({ "input": input })),
+        ),
+    ];
+    for (dialect, model, open, bound) in table {
+        let pair = pair_speaking(dialect, model, PRICE).await;
+        pair.move_away(&session(open)).await;
+        pair.two
+            .update(|script| script.fault = Some(Fault::always(Kind::status(503))));
+        assert!(only_two_gets(&pair, &session(bound)).await, "{dialect}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_with_an_answer_goes_to_who_keeps_it() {
+    for stream in [false, true] {
+        let pair = pair_speaking("openai-responses", GPT, PRICE).await;
+        break_once(&pair.one);
+        let first = pair
+            .proxy
+            .send(&responses(&json!({ "stream": stream })))
+            .await;
+        assert_eq!(served(&first), TWO);
+        let text = String::from_utf8_lossy(&first.body).into_owned();
+        let mut words = text.split('"');
+        let id = words.find(|word| word.starts_with("resp_"));
+        let id = id.expect("the answer has an id").to_owned();
+        let going_on =
+            |id: &str| responses(&json!({ "previous_response_id": id, "input": "and?" }));
+        assert!(
+            only_two_gets(&pair, &going_on(&id)).await,
+            "{stream} {text}"
+        );
+        assert!(!only_two_gets(&pair, &going_on("resp_unknown")).await);
+        pair.two
+            .update(|script| script.fault = Some(Fault::always(Kind::status(503))));
+        assert!(only_two_gets(&pair, &going_on(&id)).await);
+        pair.two.update(|script| script.fault = None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_with_an_answer_nobody_knows_goes_to_who_speaks_so_alone() {
+    let (one, two) = (mock(fast()).await, mock(fast()).await);
+    let provider = |dialect: &str, mock: &Mock| {
+        let at = mock.addr();
+        format!("dialects: [{dialect}], base_url: \"http://{at}/v1\", keys: [{{ value: sk-x }}]")
+    };
+    let sold = format!(
+        "endpoints: [{{ provider: one, model: {CLAUDE} }}, {{ provider: two, model: {GPT} }}]"
+    );
+    let config = Config::new()
+        .raw_provider("one", &provider("anthropic", &one))
+        .raw_provider("two", &provider("openai-responses", &two))
+        .policy_named("still", "sort: ordered, require: { ignore: [two] }")
+        .raw_model("t/m", &sold)
+        .raw_model("t/n", &format!("policy: still, {sold}"));
+    let proxy = config.start();
+    let pair = Pair { one, two, proxy };
+    let request = responses(&json!({ "previous_response_id": "resp_1" }));
+    assert!(only_two_gets(&pair, &request).await);
+    let nobody = Request {
+        body: String::from_utf8_lossy(&request.body)
+            .replace("t/m", "t/n")
+            .into(),
+        ..request
+    };
+    let refused = pair.proxy.send(&nobody).await;
+    assert_ne!(refused.status, 200);
+    let text = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(text.contains("previous_response_id"), "{text}");
+}

@@ -10,9 +10,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-
 use crate::cmd::admin_client::TokenArgs;
+use crate::cmd::format::Format;
 use crate::config::diff::Diff;
 use crate::config::{self, ConfigError, Loaded};
 
@@ -36,13 +35,6 @@ pub(crate) struct CheckArgs {
     token: TokenArgs,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-/// How the answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Checks a file and says what it holds.

@@ -9,16 +9,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use clap::ValueEnum;
 use serde_json::json;
 
 use crate::cmd::admin_client::{AdminClient, TokenArgs};
+use crate::cmd::format::Format;
 use crate::config;
 use crate::core::health::Health;
 use crate::core::time::Time;
 use crate::edge::explain::{Answer, explain as explain_by_file};
 use crate::edge::planning::PlanError;
-use crate::wire::openai::operation::Operation;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::openai::request::scan;
 
 /// Which request, and who is asked.
@@ -43,12 +43,6 @@ pub(crate) struct ExplainArgs {
     stream: bool,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Prints where the request would go.

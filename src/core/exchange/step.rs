@@ -94,7 +94,8 @@ pub(crate) fn left_out(reject: Reject) -> Class {
         Reject::OutputTooShort
         | Reject::Unsupported(_)
         | Reject::Unsayable(_)
-        | Reject::PinnedElsewhere => Class::UnsupportedParameter,
+        | Reject::PinnedElsewhere
+        | Reject::KeptElsewhere(_) => Class::UnsupportedParameter,
         Reject::ModelNotAllowed
         | Reject::FallbackNotAllowed
         | Reject::Unmet(_)

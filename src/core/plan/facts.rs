@@ -31,6 +31,8 @@ pub struct RequestFacts {
     pub json_schema: bool,
     /// It replays reasoning that is signed or encrypted by the provider that made it.
     pub signed: bool,
+    /// The field by which it leans on what the provider keeps that answered before.
+    pub leans_on: Option<&'static str>,
     /// Bytes of the whole body.
     pub body_bytes: u64,
     /// The client's limit on completion tokens.

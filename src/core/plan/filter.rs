@@ -32,6 +32,8 @@ pub enum Reject {
     Degrades(Beyond),
     /// The request replays reasoning that only another provider takes back.
     PinnedElsewhere,
+    /// The field leans on an earlier answer, which another provider keeps.
+    KeptElsewhere(&'static str),
 }
 
 impl Reject {
@@ -42,7 +44,8 @@ impl Reject {
             | Self::OutputTooShort
             | Self::Unsupported(_)
             | Self::Unsayable(_)
-            | Self::PinnedElsewhere => true,
+            | Self::PinnedElsewhere
+            | Self::KeptElsewhere(_) => true,
             Self::ModelNotAllowed
             | Self::FallbackNotAllowed
             | Self::Unmet(_)

@@ -14,23 +14,36 @@ pub struct Hold {
 }
 
 impl Plan {
-    /// The request goes on with a conversation. Where it replays reasoning that is bound to who made it, only
-    /// that provider may take it: elsewhere the signatures are refused.
+    /// The request goes on with a conversation. Where it replays reasoning that is bound to who made it, or leans on an
+    /// answer that its maker keeps, only that provider may take it: elsewhere it is refused.
     pub fn hold(&mut self, catalog: &Catalog, hold: Hold) {
         self.hold = Some(hold);
-        if !self.is_pinned() {
+        let Some(reject) = self.pin(catalog) else {
             return;
-        }
+        };
         let own = &catalog.endpoint(hold.endpoint).provider;
         let all = self.legs.iter_mut().flat_map(|leg| &mut leg.candidates);
         for other in all.filter(|it| catalog.endpoint(it.endpoint).provider != *own) {
-            other.reject.get_or_insert(Reject::PinnedElsewhere);
+            other.reject.get_or_insert(reject);
         }
     }
 
     /// Whether only one provider may take it.
-    pub fn is_pinned(&self) -> bool {
-        self.hold.is_some() && self.facts.signed
+    pub fn is_pinned(&self, catalog: &Catalog) -> bool {
+        self.pin(catalog).is_some()
+    }
+
+    /// Why nobody but the provider that answered last may take it. An answer that was translated is kept by nobody, so
+    /// that who does not take the request as it is written binds none that leans on one.
+    fn pin(&self, catalog: &Catalog) -> Option<Reject> {
+        let hold = self.hold?;
+        if self.facts.signed {
+            return Some(Reject::PinnedElsewhere);
+        }
+        let tongues = catalog.endpoint(hold.endpoint).tongues;
+        let leans_on = self.facts.leans_on;
+        let kept = leans_on.filter(|_| tongues.has(self.facts.speech.tongue));
+        kept.map(Reject::KeptElsewhere)
     }
 
     /// USD of the request at the cheapest endpoint that may take it and is not free, of the model that `endpoint`

@@ -2,6 +2,7 @@
 
 use super::tests::{Pool, TRIO};
 use super::*;
+use crate::core::catalog::Tongues;
 use crate::core::fixture::changed;
 use crate::core::health::{Errand, Passage};
 use crate::core::names::{EndpointId, ProviderName};
@@ -150,7 +151,7 @@ fn signed_reasoning_goes_to_the_provider_that_signed_it() {
     });
     pool.plan.facts.signed = true;
     hold(&mut pool, 0, NAMED);
-    assert!(pool.plan.is_pinned());
+    assert!(pool.plan.is_pinned(&pool.catalog));
     let rejects: Vec<bool> = pool
         .plan
         .legs
@@ -170,13 +171,35 @@ fn signed_reasoning_goes_to_the_provider_that_signed_it() {
 fn nothing_is_pinned_where_nobody_knows_who_signed_or_nothing_is_signed() {
     let mut pool = Pool::of(Sort::Ordered, TRIO);
     hold(&mut pool, 1, NAMED);
-    assert!(!pool.plan.is_pinned());
+    assert!(!pool.plan.is_pinned(&pool.catalog));
     let admitted = |pool: &Pool| pool.plan.legs[0].admitted().count();
     assert_eq!(admitted(&pool), 3);
     let mut pool = Pool::of(Sort::Ordered, TRIO);
     pool.plan.facts.signed = true;
-    assert!(!pool.plan.is_pinned());
+    assert!(!pool.plan.is_pinned(&pool.catalog));
     assert_eq!(admitted(&pool), 3);
+}
+
+#[test]
+fn what_leans_on_an_earlier_answer_goes_to_the_provider_that_keeps_it() {
+    let admitted = |tongues: Tongues| {
+        let mut pool = Pool::of(Sort::Ordered, TRIO);
+        pool.catalog = changed(&pool.catalog, |_, endpoints| {
+            endpoints[1].tongues = tongues;
+        });
+        pool.plan.facts.leans_on = Some("previous_response_id");
+        hold(&mut pool, 1, NAMED);
+        let candidates = pool.plan.legs[0].candidates.iter();
+        let rejects: Vec<_> = candidates.map(|one| one.reject).collect();
+        (rejects, pool.plan.is_pinned(&pool.catalog))
+    };
+    let elsewhere = Some(Reject::KeptElsewhere("previous_response_id"));
+    assert_eq!(
+        admitted(Tongues::default()),
+        (vec![elsewhere, None, elsewhere], true)
+    );
+    // Its answers are translated: whoever the request leans on, it is not that one.
+    assert_eq!(admitted(Tongues::of([3])), (vec![None; 3], false));
 }
 
 /// Whatever happens to a pool, and wherever a conversation was: it goes only where any request might go.

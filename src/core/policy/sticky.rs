@@ -32,6 +32,8 @@ pub enum KeySource {
     Beginning,
     /// A header, in lower case.
     Header(Arc<str>),
+    /// The earlier answer that the body goes on with, which no configuration has to name.
+    EarlierAnswer,
 }
 
 impl KeySource {
@@ -47,6 +49,7 @@ impl KeySource {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Header(name) => name,
+            Self::EarlierAnswer => "previous_response_id",
             Self::SessionId | Self::PromptCacheKey | Self::User | Self::Beginning => {
                 let mut words = Self::WORDS.iter();
                 let found = words.find(|(_, source)| source == self);

@@ -15,7 +15,7 @@ use crate::edge::conversations::Asked;
 use crate::edge::explain::explain_turn;
 use crate::edge::generation::Generation;
 use crate::edge::planning::{PlanError, Planned};
-use crate::wire::openai::operation::Operation;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::openai::request::scan;
 
 /// What the query says.

@@ -31,8 +31,8 @@ use crate::edge::proxy::reader::{Answered, Reader};
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::Incoming;
 use crate::edge::telemetry::{MOST_CONSIDERED, Met, Relayed, Trace};
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialects::Ask;
-use crate::wire::openai::operation::Operation;
 use crate::wire::rope::Rope;
 
 /// What may be held back beyond three times the request (design section 4).

@@ -17,11 +17,11 @@ use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::connect::{Connector, Reuse};
 use crate::edge::proxy::outgoing::{accept, signed};
 use crate::edge::proxy::upstream::Outgoing;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::Whole;
 use crate::wire::dialects::{Ask, Dialect};
 use crate::wire::hub::{Message, Part, Request, Role};
 use crate::wire::openai::answer::{self, Answer};
-use crate::wire::openai::operation::Operation;
 use crate::wire::openai::probe::smallest;
 
 /// What a probe may take: as a first token of which nothing is known (routing-algorithm 3.4).

@@ -90,6 +90,14 @@ impl Reader {
         }
     }
 
+    /// The upstream's id of its answer, where that goes to the client as it is in another dialect than chat's.
+    pub(crate) fn answer_id(&self) -> Option<&str> {
+        match self {
+            Reader::Events(reader) => reader.answer_id(),
+            Reader::Whole(reader) => reader.answer_id(),
+        }
+    }
+
     /// The end of a stream that broke, in the client's dialect; `None` where it is no stream.
     pub(crate) fn broken(&mut self, error: &ClientError, incoming: &Incoming) -> Option<Bytes> {
         match self {

@@ -21,9 +21,9 @@ use crate::edge::lifecycle::HeldBytes;
 use crate::edge::proxy::cors::Sharing;
 use crate::wire::client_error::ClientError;
 use crate::wire::client_error::Skin;
+use crate::wire::client_request::ClientRequest;
 use crate::wire::dialects::Ask;
 use crate::wire::hub;
-use crate::wire::openai::request::ClientRequest;
 
 /// Bytes of a request's head, on h1 and on h2: Pingora's own bound on h2, and more than common servers take (8 to
 /// 32 KiB). Pingora itself reads up to 1 MiB of one on h1.

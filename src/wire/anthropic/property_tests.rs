@@ -14,8 +14,8 @@ use super::shape::tool_id;
 use super::thinking::is_sent;
 use super::{Generation, Messages, request_write};
 use crate::core::exchange::{StreamEvent, Usage};
-use crate::wire::client_error::Skin;
-use crate::wire::dialect::{Downstream, Frame, Reply, Upstream};
+use crate::wire::dialect::sample::reply;
+use crate::wire::dialect::{Downstream, Frame, Upstream};
 use crate::wire::hub::{
     Answer, Cache, Choice, Document, Event, Finish, Format, Image, Message, Part, Reasoning,
     Request, Role, Sampling, Schema, Source, Thought, ThoughtKind, Tool, ToolCall, ToolChoice,
@@ -32,17 +32,6 @@ const MODEL: &str = "claude-sonnet-4-5";
 
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(ProptestConfig::with_cases(cases))
-}
-
-fn reply(request: &Bytes) -> Reply<'_> {
-    Reply {
-        request,
-        model: "a/m",
-        id: "x",
-        now: 7,
-        usage: true,
-        skin: Skin::OpenAi,
-    }
 }
 
 // What parts are made of.

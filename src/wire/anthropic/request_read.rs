@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::scan::ROUTER_ONLY;
 use crate::wire::client_error::RequestError;
+use crate::wire::client_request::top_level::ROUTER_ONLY;
 use crate::wire::hub::{
     Cache, Effort, Format, Message, Part, Reasoning, Request, Role, Sampling, Schema, Tool,
     ToolChoice,
@@ -144,14 +144,6 @@ pub(super) fn read(body: &Bytes) -> Result<Request, RequestError> {
     body.into_request()
 }
 
-fn bad(param: &'static str, message: String) -> RequestError {
-    RequestError {
-        message,
-        param: Some(param),
-        code: None,
-    }
-}
-
 // === impl Names ===
 
 impl<'de> Deserialize<'de> for Names {
@@ -181,7 +173,10 @@ impl Body {
     fn into_request(self) -> Result<Request, RequestError> {
         let mut unknown = Vec::new();
         let Some(said) = self.messages else {
-            return Err(bad("messages", "you must provide 'messages'".to_owned()));
+            return Err(RequestError::about(
+                "messages",
+                "you must provide 'messages'",
+            ));
         };
         let messages = messages(self.system, said, self.cache_control, &mut unknown)?;
         let config = self.output_config.unwrap_or_default();
@@ -266,14 +261,7 @@ fn cache_all(messages: &mut [Message], cache: Cache) {
         .iter_mut()
         .rev()
         .flat_map(|message| message.parts.iter_mut().rev());
-    let mark = parts.into_iter().find_map(|part| match part {
-        Part::Text { cache, .. } => Some(cache),
-        Part::Image(image) => Some(&mut image.cache),
-        Part::Document(document) => Some(&mut document.cache),
-        Part::ToolCall(call) => Some(&mut call.cache),
-        Part::ToolResult(result) => Some(&mut result.cache),
-        Part::Audio { .. } | Part::Thought(_) | Part::Refusal(_) => None,
-    });
+    let mark = parts.into_iter().find_map(Part::mark_mut);
     if let Some(mark) = mark {
         mark.get_or_insert(cache);
     }
@@ -290,7 +278,7 @@ fn tools(tools: Vec<ToolIn>, unknown: &mut Vec<String>) -> Result<Vec<Tool>, Req
         let extras = tool.rest.0.iter();
         unknown.extend(extras.map(|name| format!("tools.{name}")));
         let Some(name) = tool.name else {
-            return Err(bad("tools", "a tool has no 'name'".to_owned()));
+            return Err(RequestError::about("tools", "a tool has no 'name'"));
         };
         read.push(Tool {
             name,
@@ -313,7 +301,7 @@ fn format(format: Option<FormatIn>, unknown: &mut Vec<String>) -> Result<Format,
     }
     let Some(schema) = format.schema else {
         let message = "'output_config.format' has no 'schema'".to_owned();
-        return Err(bad("output_config", message));
+        return Err(RequestError::about("output_config", message));
     };
     Ok(Format::Schema(Schema {
         name: SCHEMA_NAME.to_owned(),
@@ -333,7 +321,7 @@ impl Choice {
             ChoiceKind::None => ToolChoice::None,
             ChoiceKind::Tool => ToolChoice::Named(self.name.ok_or_else(|| {
                 let message = "a 'tool_choice' of type 'tool' has no 'name'".to_owned();
-                bad("tool_choice", message)
+                RequestError::about("tool_choice", message)
             })?),
         })
     }

@@ -43,7 +43,10 @@ pub(super) fn losses_for(request: &Request, model: &str) -> Result<Vec<&'static 
         ),
         ("top_p", !family.is_sampled() && sampling.top_p.is_some()),
         ("top_k", !family.is_sampled() && sampling.top_k.is_some()),
-        ("cache_control", !family.caches() && parts().any(is_marked)),
+        (
+            "cache_control",
+            !family.caches() && parts().any(Part::is_marked),
+        ),
         (
             "reasoning_details",
             !family.takes_thoughts() && parts().any(|part| matches!(part, Part::Thought(_))),
@@ -58,18 +61,6 @@ pub(super) fn losses_for(request: &Request, model: &str) -> Result<Vec<&'static 
     lost.sort_unstable();
     lost.dedup();
     Ok(lost)
-}
-
-/// Whether a part asks that the prompt up to it be cached.
-fn is_marked(part: &Part) -> bool {
-    match part {
-        Part::Text { cache, .. } => cache.is_some(),
-        Part::Image(image) => image.cache.is_some(),
-        Part::Document(document) => document.cache.is_some(),
-        Part::ToolCall(call) => call.cache.is_some(),
-        Part::ToolResult(result) => result.cache.is_some(),
-        Part::Audio { .. } | Part::Thought(_) | Part::Refusal(_) => false,
-    }
 }
 
 /// Whether the request as a whole can be said.

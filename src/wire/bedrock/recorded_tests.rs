@@ -1,46 +1,18 @@
 //! Recorded answers of Bedrock's, read where they lie beside the project; skipped where they do not.
 
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
 use http::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::Bedrock;
 use crate::core::exchange::StreamEvent;
-use crate::core::outcome::{Class, Evidence, classify};
+use crate::core::outcome::Class;
+use crate::wire::dialect::sample::count;
 use crate::wire::dialect::{Frame, Upstream, Whole};
-use crate::wire::error_facts::error_facts;
 use crate::wire::event_stream::{Broken, Message, Splitter};
 use crate::wire::hub::{Event, Part};
+use crate::wire::recorded::{CHUNKS, Recordings, class_of};
 
-fn root() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
-    if !root.is_dir() {
-        eprintln!("skipped: no recorded answers at {}", root.display());
-        return None;
-    }
-    Some(root)
-}
-
-/// The files whose names begin and end so.
-fn files(root: &Path, begin: &str, end: &str) -> Vec<(String, Vec<u8>)> {
-    let mut found = Vec::new();
-    for folder in ["bedrock", "clients"] {
-        for entry in root.join(folder).read_dir().expect("a fixtures folder") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with(begin) && name.ends_with(end) && !name.ends_with("headers.json") {
-                found.push((
-                    format!("{folder}/{name}"),
-                    std::fs::read(&path).expect("a fixture"),
-                ));
-            }
-        }
-    }
-    found.sort_unstable();
-    found
-}
+const FOLDERS: [&str; 2] = ["bedrock", "clients"];
 
 fn messages(body: &[u8], chunk: usize) -> (Vec<Message>, Option<Broken>, bool) {
     let mut splitter = Splitter::new(1 << 20);
@@ -73,24 +45,24 @@ fn check<'a>(name: &str, frames: impl Iterator<Item = Frame<'a>>) -> (Vec<Event>
         last = progress.last;
     }
     assert!(finished && last, "{name} does not end");
-    let usages = pieces
-        .iter()
-        .filter(|piece| matches!(piece, Event::Usage(_)));
-    assert_eq!(usages.count(), 1, "{name}");
+    let usages = count(&pieces, |piece| matches!(piece, Event::Usage(_)));
+    assert_eq!(usages, 1, "{name}");
     (pieces, content)
 }
 
 #[test]
 fn recorded_streams_are_read_at_every_split() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let mut count = 0;
-    let streams = files(&root, "converse-stream.200.", ".bin");
+    let streams = recordings.files("converse-stream.200.", ".bin");
     for (name, body) in streams
         .into_iter()
-        .chain(files(&root, "bedrock.wire-", ".bin"))
+        .chain(recordings.files("bedrock.wire-", ".bin"))
     {
         let (whole, broken, empty) = messages(&body, body.len());
-        for chunk in [1, 7, 100, 1460] {
+        for chunk in CHUNKS {
             let (split, also_broken, _) = messages(&body, chunk);
             assert_eq!(
                 (&split, also_broken),
@@ -114,17 +86,15 @@ fn recorded_streams_are_read_at_every_split() {
 
 #[test]
 fn recorded_chunks_are_read() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let mut count = 0;
-    let chunks = files(&root, "converse.200.", ".chunks.txt");
-    for (name, body) in chunks
-        .into_iter()
-        .chain(files(&root, "bedrock.", ".chunks"))
-    {
-        let lines = body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty());
+    let chunks = recordings.lines("converse.200.", ".chunks.txt");
+    let clients = recordings.lines("bedrock.", ".chunks");
+    for (name, lines) in chunks.into_iter().chain(clients) {
         let events: Vec<(String, Box<RawValue>)> = lines
+            .iter()
             .flat_map(|line| {
                 let event: std::collections::BTreeMap<String, Box<RawValue>> =
                     serde_json::from_slice(line).expect("an event");
@@ -145,10 +115,15 @@ fn recorded_chunks_are_read() {
 
 #[test]
 fn recorded_answers_are_good() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let mut count = 0;
-    let answers = files(&root, "converse.200.", ".json");
-    for (name, body) in answers.into_iter().chain(files(&root, "bedrock.", ".json")) {
+    let answers = recordings.files("converse.200.", ".json");
+    for (name, body) in answers
+        .into_iter()
+        .chain(recordings.files("bedrock.", ".json"))
+    {
         let Whole::Good(answer) = Bedrock.read_answer(&body) else {
             panic!("{name} is not good");
         };
@@ -171,33 +146,25 @@ fn recorded_answers_are_good() {
     assert!(count >= 8);
 }
 
-/// The header that names the error, where one was recorded.
-fn recorded_type(root: &Path, name: &str) -> HeaderMap {
-    let sidecar = std::fs::read(root.join(format!("{name}.headers.json"))).expect("headers");
-    let sidecar: serde_json::Value = serde_json::from_slice(&sidecar).expect("JSON");
-    let mut headers = HeaderMap::new();
-    if let Some(value) = sidecar["headers"]["x-amzn-errortype"].as_str() {
-        headers.insert("x-amzn-errortype", value.parse().expect("a header"));
-    }
-    headers
-}
-
 #[test]
 fn recorded_errors_get_their_class() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let table = [
         ("converse.400.", 400, Class::UnsupportedParameter),
         ("converse.403.", 403, Class::AuthRejected),
         ("invoke.403.", 403, Class::AuthRejected),
     ];
+    recordings.check_errors(&table);
+    // And where the header that names the error was recorded too.
     for (begin, status, class) in table {
-        let found = files(&root, begin, ".json");
-        assert!(!found.is_empty(), "{begin}");
-        for (name, body) in found {
-            for headers in [HeaderMap::new(), recorded_type(&root, &name)] {
-                let facts = error_facts(status, &headers, &body, SystemTime::UNIX_EPOCH);
-                assert_eq!(classify(&Evidence::Status(facts), false), class, "{name}");
+        for (name, body) in recordings.files(begin, ".json") {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = recordings.headers_of(&name)["x-amzn-errortype"].as_str() {
+                headers.insert("x-amzn-errortype", value.parse().expect("a header"));
             }
+            assert_eq!(class_of(status, &headers, &body), class, "{name}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Bedrock;
 use crate::core::exchange::{Progress, StreamEvent, Usage};
 use crate::core::outcome::{Class, Evidence, Hint, classify};
+use crate::wire::dialect::sample::{arguments, call, text};
 use crate::wire::dialect::{Frame, Upstream};
 use crate::wire::event_stream::Splitter;
 use crate::wire::event_stream::tests::message;
@@ -20,31 +21,6 @@ fn read(events: &[(&str, &str)]) -> (Vec<StreamEvent>, Vec<Event>) {
         reader.read(frame, &mut pieces)
     });
     (verdicts.collect(), pieces)
-}
-
-fn text(text: &str) -> Event {
-    Event::Text {
-        choice: 0,
-        text: text.to_owned(),
-    }
-}
-
-fn arguments(index: u32, json: &str) -> Event {
-    Event::Arguments {
-        choice: 0,
-        index,
-        json: json.to_owned(),
-    }
-}
-
-fn call(index: u32, id: &str, name: &str) -> Event {
-    Event::ToolCall {
-        choice: 0,
-        index,
-        id: id.to_owned(),
-        name: name.to_owned(),
-        signature: None,
-    }
 }
 
 fn thought(

@@ -86,40 +86,32 @@ fn fields(request: &Request) -> Vec<&'static str> {
 /// `pictures`: images may stand here.
 fn of_part(part: &Part, pictures: bool, lost: &mut Vec<&'static str>) -> Result<(), Unsupported> {
     let mut lose = |name, is_lost: bool| is_lost.then(|| lost.push(name));
+    lose("cache_control", part.is_marked());
     match part {
-        Part::Text {
-            cache, citations, ..
-        } => {
-            lose("cache_control", cache.is_some());
+        Part::Text { citations, .. } => {
             lose("annotations", !citations.is_empty());
         }
         Part::Image(image) => {
             if !pictures || image.source.to_url().is_none() {
                 return Err(Unsupported("image_url"));
             }
-            lose("cache_control", image.cache.is_some());
         }
         Part::Document(document) => {
             if !matches!(document.source, Source::Text(_)) {
                 return Err(Unsupported("file"));
             }
             lose("filename", document.name.is_some());
-            lose("cache_control", document.cache.is_some());
         }
         Part::Audio { .. } => return Err(Unsupported("input_audio")),
         Part::Thought(_) => {
             lose("reasoning_details", true);
         }
-        Part::ToolCall(call) => {
-            lose("cache_control", call.cache.is_some());
-        }
         Part::ToolResult(result) => {
-            lose("cache_control", result.cache.is_some());
             for part in &result.parts {
                 of_part(part, false, lost)?;
             }
         }
-        Part::Refusal(_) => {}
+        Part::Refusal(_) | Part::ToolCall(_) => {}
     }
     Ok(())
 }

@@ -3,16 +3,9 @@
 use super::Cohere;
 use crate::core::exchange::{Progress, StreamEvent, Usage};
 use crate::core::outcome::Hint;
-use crate::wire::dialect::{Frame, Upstream};
+use crate::wire::dialect::Upstream;
+use crate::wire::dialect::sample::{arguments, call, frame, text};
 use crate::wire::hub::{Citation, Event, Finish, ThoughtKind};
-
-fn frame(data: &[u8]) -> Frame<'_> {
-    Frame {
-        name: "",
-        data,
-        is_error: false,
-    }
-}
 
 fn read(events: &[&str]) -> (Vec<StreamEvent>, Vec<Event>) {
     let mut reader = Cohere.reader();
@@ -22,31 +15,6 @@ fn read(events: &[&str]) -> (Vec<StreamEvent>, Vec<Event>) {
         .map(|data| reader.read(frame(data.as_bytes()), &mut pieces))
         .collect();
     (verdicts, pieces)
-}
-
-fn text(text: &str) -> Event {
-    Event::Text {
-        choice: 0,
-        text: text.to_owned(),
-    }
-}
-
-fn arguments(index: u32, json: &str) -> Event {
-    Event::Arguments {
-        choice: 0,
-        index,
-        json: json.to_owned(),
-    }
-}
-
-fn call(index: u32, id: &str, name: &str) -> Event {
-    Event::ToolCall {
-        choice: 0,
-        index,
-        id: id.to_owned(),
-        name: name.to_owned(),
-        signature: None,
-    }
 }
 
 const STREAM: &[&str] = &[

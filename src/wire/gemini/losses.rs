@@ -93,38 +93,30 @@ fn only_text(part: &Part) -> Result<(), Unsupported> {
 
 fn of_part(part: &Part, lost: &mut Vec<&'static str>) -> Result<(), Unsupported> {
     let mut lose = |name, is_lost: bool| is_lost.then(|| lost.push(name));
+    lose("cache_control", part.is_marked());
     match part {
-        Part::Text {
-            cache, citations, ..
-        } => {
-            lose("cache_control", cache.is_some());
+        Part::Text { citations, .. } => {
             lose("annotations", !citations.is_empty());
         }
         Part::Image(image) => {
             reachable(&image.source, "image_url")?;
             let detail = image.detail.as_deref();
             lose("detail", detail.is_some_and(|detail| detail != "auto"));
-            lose("cache_control", image.cache.is_some());
         }
         Part::Document(document) => {
             reachable(&document.source, "file")?;
             lose("filename", document.name.is_some());
-            lose("cache_control", document.cache.is_some());
         }
         Part::Thought(thought) => {
             let own = thought.format.as_deref() == Some(FORMAT);
             lose("reasoning_details", !own);
         }
-        Part::ToolCall(call) => {
-            lose("cache_control", call.cache.is_some());
-        }
         Part::ToolResult(result) => {
-            lose("cache_control", result.cache.is_some());
             for part in &result.parts {
                 of_part(part, lost)?;
             }
         }
-        Part::Audio { .. } | Part::Refusal(_) => {}
+        Part::Audio { .. } | Part::Refusal(_) | Part::ToolCall(_) => {}
     }
     Ok(())
 }

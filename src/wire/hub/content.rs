@@ -125,6 +125,30 @@ pub struct ToolResult {
 // === impl Part ===
 
 impl Part {
+    /// Whether it asks that the prompt up to it be cached.
+    pub fn is_marked(&self) -> bool {
+        match self {
+            Part::Text { cache, .. } => cache.is_some(),
+            Part::Image(image) => image.cache.is_some(),
+            Part::Document(document) => document.cache.is_some(),
+            Part::ToolCall(call) => call.cache.is_some(),
+            Part::ToolResult(result) => result.cache.is_some(),
+            Part::Audio { .. } | Part::Thought(_) | Part::Refusal(_) => false,
+        }
+    }
+
+    /// Where it asks for that; `None` where it cannot.
+    pub fn mark_mut(&mut self) -> Option<&mut Option<Cache>> {
+        match self {
+            Part::Text { cache, .. } => Some(cache),
+            Part::Image(image) => Some(&mut image.cache),
+            Part::Document(document) => Some(&mut document.cache),
+            Part::ToolCall(call) => Some(&mut call.cache),
+            Part::ToolResult(result) => Some(&mut result.cache),
+            Part::Audio { .. } | Part::Thought(_) | Part::Refusal(_) => None,
+        }
+    }
+
     /// Plain text.
     pub fn text(text: impl Into<String>) -> Self {
         Part::Text {

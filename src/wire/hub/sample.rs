@@ -185,3 +185,20 @@ fn conversation() -> Vec<Message> {
         said(Role::User, vec![Part::text("keep-last")]),
     ]
 }
+
+/// What every dialect keeps of [`everything`].
+#[rustfmt::skip] // a list of words
+const KEPT: [&str; 16] = [
+    "keep-system", "keep-question", "iVBORw0K", "keep-cited", "keep-call", "keep-look", "keep-here", "keep-result", "keep-more",
+    "keep-refusal", "keep-last", "keep-describes", "keep-place", "keep-stop", "8191", "2049",
+];
+
+/// Of [`everything`], `text` holds what every dialect keeps and `more`, and nothing of what is `left`.
+pub(in crate::wire) fn check_kept(text: &str, more: &[&str], left: &[&str]) {
+    for kept in KEPT.iter().chain(more) {
+        assert!(text.contains(kept), "{kept} is not in {text}");
+    }
+    for left in left {
+        assert!(!text.contains(left), "{left} is in {text}");
+    }
+}

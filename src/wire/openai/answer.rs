@@ -8,10 +8,10 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer as _};
 use serde_json::value::RawValue;
 
-use super::operation::Operation;
 use super::shape::{Finish, Message, ModelValue, is_error, is_filled, usage};
 use crate::core::exchange::{AnswerFacts, Usage};
 use crate::core::outcome::ErrorFacts;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::error_facts;
 use crate::wire::rope::Rope;
 use crate::wire::splice::splice;

@@ -1,10 +1,9 @@
 //! OpenAI Chat Completions, with the older completions and embeddings, the same dialect on both sides: bodies
-//! and events are spliced, never written again. In reading order: `operation` (what tells the three apart),
+//! and events are spliced, never written again. In reading order:
 //! `request`, `shape` (what answers and events share), `stream`, `answer`, `write` (our own errors), `probe` (our own requests),
 //! `hub` (the same chat where the other side speaks another dialect).
 //! Must never change a byte that no rule names: the model, router-only fields, the usage option.
 
-pub mod operation;
 pub mod request;
 mod shape;
 pub mod stream;
@@ -14,4 +13,4 @@ pub mod probe;
 pub mod hub;
 
 #[cfg(test)]
-pub(in crate::wire) mod recorded_tests;
+mod recorded_tests;

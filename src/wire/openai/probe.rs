@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::wire::openai::operation::Operation;
+use crate::wire::client_request::operation::Operation;
 
 /// A request that costs next to nothing. A model that takes no `max_tokens` says so, and shows thereby that it answers.
 pub fn smallest(operation: Operation, model: &str) -> Bytes {

@@ -1,19 +1,19 @@
 //! Recorded answers of real providers, read where they lie beside the project; skipped where they do not.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::answer::{self, Answer};
-use super::operation::Operation;
-use super::request::Expects;
 use super::stream::{AnswerStream, Reading, Relay};
 use crate::core::exchange::StreamEvent;
 use crate::core::outcome::{Class, Evidence, classify};
+use crate::wire::client_request::Expects;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::error_facts::error_facts;
+use crate::wire::recorded::{Recordings, class_of};
 use crate::wire::sse::{Event, Splitter};
 
 const FOLDERS: [&str; 8] = [
@@ -33,67 +33,6 @@ const EXPECTS: Expects = Expects {
     structured: false,
 };
 const MODEL: &str = "author/slug";
-
-pub(in crate::wire) fn root() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
-    if !root.is_dir() {
-        eprintln!("skipped: no recorded answers at {}", root.display());
-        return None;
-    }
-    Some(root)
-}
-
-/// The files of the folders whose names begin and end so, by folder and name.
-fn files(root: &Path, begin: &str, end: &str) -> Vec<(String, Bytes)> {
-    files_in(&FOLDERS, root, begin, end)
-}
-
-/// The same of other folders.
-pub(in crate::wire) fn files_in(
-    folders: &[&str],
-    root: &Path,
-    begin: &str,
-    end: &str,
-) -> Vec<(String, Bytes)> {
-    let mut found = Vec::new();
-    for folder in folders {
-        for entry in root.join(folder).read_dir().expect("a fixtures folder") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with(begin) && name.ends_with(end) && !name.ends_with("headers.json") {
-                let body = std::fs::read(&path).expect("a fixture");
-                found.push((format!("{folder}/{name}"), decoded(body)));
-            }
-        }
-    }
-    found.sort_unstable();
-    found
-}
-
-/// Six recordings are kept in base64, which here begins as `data: ` does.
-fn decoded(body: Vec<u8>) -> Bytes {
-    if !body.starts_with(b"ZGF0YTog") {
-        return body.into();
-    }
-    let letters = body.iter().filter_map(|byte| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    });
-    let letters: Vec<u8> = letters.collect();
-    let quads = letters.chunks(4).flat_map(|quad| {
-        let bits = quad
-            .iter()
-            .fold(0_u32, |bits, six| bits << 6 | u32::from(*six));
-        let missing = 4 - quad.len();
-        let bytes = (bits << (6 * missing)).to_be_bytes();
-        bytes.into_iter().skip(1).take(3 - missing)
-    });
-    quads.collect()
-}
 
 fn readings(expects: Expects, body: &Bytes) -> (AnswerStream, Vec<(Event, Reading)>) {
     readings_of(expects, body, body.len())
@@ -183,9 +122,11 @@ fn check_stream(expects: Expects, name: &str, body: &Bytes) {
 
 #[test]
 fn recorded_streams_pass_byte_for_byte_but_for_the_model() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let mut count = 0;
-    for (name, body) in files(&root, "chat.completions.200.", ".sse") {
+    for (name, body) in recordings.files("chat.completions.200.", ".sse") {
         if name.contains("tool-use-failed-error-streaming.0") {
             check_failed_stream(&body);
             continue;
@@ -193,7 +134,7 @@ fn recorded_streams_pass_byte_for_byte_but_for_the_model() {
         check_stream(EXPECTS, &name, &body);
         count += 1;
     }
-    for (name, body) in files(&root, "chat.completions.200.", ".chunks.txt") {
+    for (name, body) in recordings.files("chat.completions.200.", ".chunks.txt") {
         let text = std::str::from_utf8(&body).unwrap();
         let events = text.lines().filter(|line| !line.is_empty());
         let framed = events
@@ -228,8 +169,10 @@ fn check_failed_stream(body: &Bytes) {
 
 #[test]
 fn a_broken_stream_is_malformed_and_never_ends_well() {
-    let Some(root) = root() else { return };
-    let broken = files(&root, "chat.completions.200.response-broken", "sse");
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
+    let broken = recordings.files("chat.completions.200.response-broken", "sse");
     let [(_, body)] = &broken[..] else {
         panic!("one broken stream is recorded");
     };
@@ -249,9 +192,11 @@ fn a_broken_stream_is_malformed_and_never_ends_well() {
 
 #[test]
 fn recorded_answers_are_good() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let mut count = 0;
-    for (name, body) in files(&root, "chat.completions.200.", ".json") {
+    for (name, body) in recordings.files("chat.completions.200.", ".json") {
         if name.contains("transcription") {
             continue; // A transcription's answer, filed under chat.
         }
@@ -279,16 +224,18 @@ fn recorded_answers_are_good() {
 
 #[test]
 fn recorded_completions_pass_byte_for_byte_but_for_the_model() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let expects = Expects {
         operation: Operation::Completions,
         ..EXPECTS
     };
-    let streams = files(&root, "completions.200.", ".sse");
+    let streams = recordings.files("completions.200.", ".sse");
     for (name, body) in &streams {
         check_stream(expects, name, body);
     }
-    let answers = files(&root, "completions.200.", ".json");
+    let answers = recordings.files("completions.200.", ".json");
     for (name, body) in &answers {
         check_answer(Operation::Completions, name, body);
     }
@@ -297,8 +244,10 @@ fn recorded_completions_pass_byte_for_byte_but_for_the_model() {
 
 #[test]
 fn recorded_embeddings_pass_byte_for_byte_but_for_the_model() {
-    let Some(root) = root() else { return };
-    let answers = files(&root, "embeddings.200.", ".json");
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
+    let answers = recordings.files("embeddings.200.", ".json");
     for (name, body) in &answers {
         check_answer(Operation::Embeddings, name, body);
     }
@@ -374,16 +323,19 @@ const ERRORS: [(&str, Class); 21] = [
 
 #[test]
 fn recorded_errors_get_their_class() {
-    let Some(root) = root() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
     let mut seen = [false; ERRORS.len()];
-    for (name, body) in files(&root, "", ".json") {
+    for (name, body) in recordings.files("", ".json") {
         let status = name.split('.').find_map(|part| part.parse::<u16>().ok());
         let Some(status) = status.filter(|status| *status >= 400) else {
             continue;
         };
-        let facts = error_facts(status, &HeaderMap::new(), &body, SystemTime::UNIX_EPOCH);
+        let headers = HeaderMap::new();
+        let facts = error_facts(status, &headers, &body, SystemTime::UNIX_EPOCH);
         assert!(!facts.message.is_empty(), "{name}");
-        let class = classify(&Evidence::Status(facts), false);
+        let class = class_of(status, &headers, &body);
         let row = ERRORS.iter().position(|(part, _)| name.starts_with(part));
         let row = row.unwrap_or_else(|| panic!("no row for {name}"));
         assert_eq!(class, ERRORS[row].1, "{name}");

@@ -1,111 +1,193 @@
-//! Owns the reading of a request and its rewriting for an upstream. In reading order: this file,
-//! `scan` (one pass over the top level), `conversation` (which one it goes on with).
-//! Must never hold the body itself. Only `conversation` looks inside messages, where it is asked to.
+//! Owns the reading of a request: which fields of its top level matter, and the facts of them.
+//! In reading order: this file, `usage_option` (what a stream's usage needs), `signed` (what binds a chat to who answered).
+//! Must never look inside a value but for what routing depends on.
 
-mod scan;
-mod conversation;
+mod usage_option;
+mod signed;
 
-use std::ops::Range;
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::memmem;
+use serde_json::value::RawValue;
 
-use super::operation::Operation;
+use crate::core::catalog::Speech;
 use crate::core::plan::RequestFacts;
-use crate::wire::rope::Rope;
-use crate::wire::splice::{Edit, splice};
+use crate::wire::client_error::RequestError;
+use crate::wire::client_request::operation::Operation;
+use crate::wire::client_request::top_level::{self, ROUTER_ONLY, TopLevel, is_filled, once};
+use crate::wire::client_request::{ClientRequest, Expects, Spoken};
+use signed::is_signed;
+use usage_option::{BEHIND_MODEL, usage_option};
 
-pub use scan::scan;
+/// A part of a message with an image; a text that quotes it has a backslash before its last quote.
+const IMAGE_PART: &[u8] = br#""image_url""#;
+/// Parts with sound or a file.
+const FILE_PARTS: [&[u8]; 2] = [br#""input_audio""#, br#""file""#];
 
-/// Inserted right after the model where the client gave no `stream_options`.
-const USAGE_OPTION: &str = r#","stream_options":{"include_usage":true}"#;
-
-/// A request that was read: what routing and the stream's reader need, and where the bytes stand that
-/// change for an upstream. It goes with the body that it was read from.
-#[derive(Clone, Debug)]
-pub struct ClientRequest {
-    pub facts: RequestFacts,
-    /// What the reader of the answer expects.
-    pub expects: Expects,
-    model: Range<usize>,
-    add_usage_option: bool,
-    /// The usage option and the router-only fields, in order.
-    edits: Vec<Edit>,
-    spoken: Spoken,
+/// Whether a field speaks to a router, not to a model: OpenRouter's older way to ask for usage does too.
+pub(in crate::wire) fn is_for_router(key: &str) -> bool {
+    key == "usage" || ROUTER_ONLY.contains(&key)
 }
 
-/// Where the body says which conversation it goes on with; a field may be of any type.
-#[derive(Clone, Debug, Default)]
-pub(in crate::wire) struct Spoken {
-    pub(in crate::wire) session_id: Option<Range<usize>>,
-    pub(in crate::wire) prompt_cache_key: Option<Range<usize>>,
-    pub(in crate::wire) user: Option<Range<usize>>,
-    pub(in crate::wire) messages: Option<Range<usize>>,
+/// Reads the body of a request for `operation`.
+///
+/// # Errors
+/// The body is not one JSON object, or a field that routing needs is missing, mistyped or repeated.
+pub fn scan(operation: Operation, body: &Bytes) -> Result<ClientRequest, RequestError> {
+    let mut fields = Fields {
+        operation,
+        ..Fields::default()
+    };
+    let top = TopLevel::read(body, &mut fields)?;
+    fields.into_request(top)
 }
 
-/// What the client's request says about its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expects {
-    pub operation: Operation,
-    /// Choices asked for, at least one.
-    pub choices: u32,
-    /// The client asked for the usage chunk.
-    pub usage: bool,
-    /// The answer is to follow a schema, or to be JSON.
-    pub structured: bool,
+/// The top-level fields that matter, borrowed from the body.
+#[derive(Default)]
+struct Fields<'a> {
+    operation: Operation,
+    stream_options: Option<&'a RawValue>,
+    /// What the model is to work on, under the operation's name for it.
+    input: Option<&'a RawValue>,
+    tools: Option<&'a RawValue>,
+    functions: Option<&'a RawValue>,
+    response_format: Option<&'a RawValue>,
+    max_tokens: Option<&'a RawValue>,
+    max_completion_tokens: Option<&'a RawValue>,
+    reasoning: Option<&'a RawValue>,
+    reasoning_effort: Option<&'a RawValue>,
+    n: Option<&'a RawValue>,
+    prompt_cache_key: Option<&'a RawValue>,
+    user: Option<&'a RawValue>,
 }
 
-// === impl ClientRequest ===
+// === impl Fields ===
 
-impl ClientRequest {
-    /// A request in another dialect, which said where its model stands, and what changes beside it, in order.
-    pub(in crate::wire) fn passing(
-        facts: RequestFacts,
-        model: Range<usize>,
-        edits: Vec<Edit>,
-        spoken: Spoken,
-    ) -> Self {
-        Self {
+impl<'a> top_level::Fields<'a> for Fields<'a> {
+    fn is_for_router(&self, key: &str) -> bool {
+        is_for_router(key)
+    }
+
+    fn streams(&self) -> bool {
+        self.operation.may_stream()
+    }
+
+    fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str> {
+        let input = self.operation.input();
+        match key {
+            "stream_options" if self.operation.may_stream() => {
+                return once(&mut self.stream_options, value, "stream_options");
+            }
+            key if key == input => return once(&mut self.input, value, input),
+            "tools" => self.tools = Some(value),
+            "functions" => self.functions = Some(value),
+            "response_format" => self.response_format = Some(value),
+            "max_tokens" => self.max_tokens = Some(value),
+            "max_completion_tokens" => self.max_completion_tokens = Some(value),
+            "reasoning" => self.reasoning = Some(value),
+            "reasoning_effort" => self.reasoning_effort = Some(value),
+            "n" => self.n = Some(value),
+            "prompt_cache_key" => self.prompt_cache_key = Some(value),
+            "user" => self.user = Some(value),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Fields<'_> {
+    fn into_request(self, top: TopLevel<'_>) -> Result<ClientRequest, RequestError> {
+        self.check_input()?;
+        let option = usage_option(top.text, self.stream_options)?;
+        let added = top.stream && self.stream_options.is_none();
+        let changed = option.edit.filter(|_| top.stream);
+        Ok(ClientRequest {
+            facts: self.facts(&top),
             expects: Expects {
-                operation: Operation::Chat,
-                choices: 1,
-                usage: true,
-                structured: facts.json_schema,
+                operation: self.operation,
+                choices: self.operation.choices(self.n.and_then(number), self.input),
+                usage: option.asked,
+                structured: self.response_format.is_some_and(asks_for_json),
             },
-            facts,
-            model,
-            add_usage_option: false,
-            edits,
-            spoken,
+            model: top.model_at.clone(),
+            behind_model: if added { BEHIND_MODEL } else { "" },
+            spoken: self.spoken(&top),
+            edits: top.edits(changed),
+        })
+    }
+
+    fn spoken(&self, top: &TopLevel<'_>) -> Spoken {
+        let chat = self.operation == Operation::Chat;
+        Spoken {
+            session_id: top.span(top.session_id),
+            prompt_cache_key: top.span(self.prompt_cache_key),
+            user: top.span(self.user),
+            earlier_answer: None,
+            instructions: None,
+            messages: top.span(self.input.filter(|_| chat)),
         }
     }
 
-    /// The body for an upstream that calls the model `upstream_model`: the model replaced, router-only
-    /// fields left out, and usage asked for in streams. `body` is the one that was scanned.
-    pub fn rewrite(&self, body: &Bytes, upstream_model: &str) -> Rope {
-        let model = Edit {
-            at: self.model.clone(),
-            with: self.model_value(upstream_model),
+    fn facts(&self, top: &TopLevel<'_>) -> RequestFacts {
+        let limit = self.max_completion_tokens.and_then(number);
+        let holds = |part: &[u8]| {
+            self.input
+                .is_some_and(|input| memmem::find(input.get().as_bytes(), part).is_some())
         };
-        let after = self
-            .edits
-            .partition_point(|edit| edit.at.start < model.at.start);
-        let (before, behind) = self.edits.split_at(after);
-        let edits = before.iter().chain([&model]).chain(behind);
-        splice(body, edits)
+        RequestFacts {
+            model: top.model.clone(),
+            // A provider that chats with a model may not have it for the rest, and the file does not say.
+            unproven: self.operation != Operation::Chat,
+            stream: top.stream,
+            speech: Speech::default(),
+            reasons: [self.reasoning, self.reasoning_effort]
+                .into_iter()
+                .flatten()
+                .any(|asked| !matches!(asked.get(), "null" | r#""none""#)),
+            tools: is_filled(self.tools) || is_filled(self.functions),
+            images: holds(IMAGE_PART),
+            files: FILE_PARTS.into_iter().any(holds),
+            json_schema: self.response_format.is_some_and(asks_for_a_schema),
+            signed: self.operation == Operation::Chat && self.input.is_some_and(is_signed),
+            leans_on: None,
+            body_bytes: top.text.len() as u64,
+            max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
+        }
     }
 
-    fn model_value(&self, upstream_model: &str) -> Bytes {
-        let mut value = quoted(upstream_model);
-        if self.add_usage_option {
-            value.push_str(USAGE_OPTION);
+    fn check_input(&self) -> Result<(), RequestError> {
+        let name = self.operation.input();
+        match self.input {
+            None if self.operation.needs_input() => Err(RequestError::about(
+                name,
+                format!("you must provide '{name}'"),
+            )),
+            Some(_) | None => Ok(()),
         }
-        value.into()
     }
 }
 
-/// Text as a JSON string.
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string always serialises")
+fn number<'a, T: serde::Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// The beginning of a `response_format`.
+#[derive(serde::Deserialize)]
+struct Format<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// Whether a `response_format` is one of the JSON kinds.
+fn asks_for_json(format: &RawValue) -> bool {
+    serde_json::from_str::<Format<'_>>(format.get()).is_ok_and(|format| format.kind != "text")
+}
+
+/// Whether a `response_format` gives a schema.
+fn asks_for_a_schema(format: &RawValue) -> bool {
+    let read = serde_json::from_str::<Format<'_>>(format.get());
+    read.is_ok_and(|format| format.kind == "json_schema")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::core::exchange::Usage;
+use crate::wire::json::quoted;
 use crate::wire::splice::{Edit, span_of};
 
 /// A message or a delta: the fields that are content. A model's content may also be a list of parts,
@@ -160,7 +161,7 @@ pub(super) struct ModelValue(Bytes);
 
 impl ModelValue {
     pub(super) fn new(name: &str) -> Self {
-        Self(super::request::quoted(name).into())
+        Self(quoted(name).into())
     }
 
     /// The change to `json`, none where no model is named or it is the same.

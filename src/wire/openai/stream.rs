@@ -10,11 +10,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::operation::Operation;
-use super::request::Expects;
 use super::shape::{ModelValue, is_error, present, usage};
 use crate::core::exchange::{Progress, StreamEvent};
 use crate::core::outcome::ErrorFacts;
+use crate::wire::client_request::Expects;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::error_facts;
 use crate::wire::splice::{Edit, span_of};
 use crate::wire::sse::{Data, Event};

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::operation::Operation;
 use super::stream::StreamHead;
 use crate::wire::client_error::{ClientError, Skin};
+use crate::wire::client_request::operation::Operation;
 
 #[derive(Serialize)]
 #[serde(untagged)]

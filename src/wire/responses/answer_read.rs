@@ -9,7 +9,7 @@ use crate::core::exchange::Usage;
 use crate::wire::dialect::Whole;
 use crate::wire::error_facts;
 use crate::wire::hub::{Answer, Choice, Finish, Part};
-use crate::wire::openai::hub::fields::Word;
+use crate::wire::json::Word;
 
 /// A response object without its output.
 #[derive(Debug, Deserialize)]

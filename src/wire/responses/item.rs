@@ -7,7 +7,8 @@ use super::sealed::{Sealed, What};
 use crate::wire::hub::{
     Citation, Document, Image, Part, Source, Thought, ThoughtKind, ToolCall, ToolResult,
 };
-use crate::wire::openai::hub::fields::{Content, Word};
+use crate::wire::json::Word;
+use crate::wire::openai::hub::fields::Content;
 
 /// Who made the thoughts of this dialect, where an item does not say.
 pub(super) const OWN_FORMAT: &str = "openai-responses-v1";

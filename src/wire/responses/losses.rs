@@ -4,6 +4,7 @@
 use super::request_write::is_replayed;
 use crate::wire::dialect::Unsupported;
 use crate::wire::hub::{Message, Part, Request, Role, Source};
+use crate::wire::openai::hub::losses::Losses;
 
 /// The fields that are left out, or the one without which the answer would not be what was asked for.
 ///
@@ -18,16 +19,11 @@ pub(super) fn losses(request: &Request) -> Result<Vec<&'static str>, Unsupported
     }
     let mut losses = Losses::default();
     for message in &request.messages {
-        for part in &message.parts {
-            losses.part(message, part)?;
+        for said in &message.parts {
+            part(&mut losses, message, said)?;
         }
     }
-    let marked = request.tools.iter().any(|tool| tool.cache.is_some());
-    losses.note_if(marked, "cache_control");
-    if let Some(reasoning) = &request.reasoning {
-        // It becomes an effort, which is less exact.
-        losses.note_if(reasoning.max_tokens.is_some(), "reasoning.max_tokens");
-    }
+    losses.settings(request);
     let sampling = &request.sampling;
     let numbers = [
         (sampling.top_k.is_some(), "top_k"),
@@ -43,58 +39,29 @@ pub(super) fn losses(request: &Request) -> Result<Vec<&'static str>, Unsupported
     for (lost, name) in numbers {
         losses.note_if(lost, name);
     }
-    Ok(losses.0)
+    Ok(losses.into_names())
 }
 
-/// Names, each once.
-#[derive(Default)]
-struct Losses(Vec<&'static str>);
-
-// === impl Losses ===
-
-impl Losses {
-    fn note_if(&mut self, lost: bool, name: &'static str) {
-        if lost && !self.0.contains(&name) {
-            self.0.push(name);
+fn part(losses: &mut Losses, message: &Message, part: &Part) -> Result<(), Unsupported> {
+    let by_user = message.role == Role::User;
+    losses.beside(part);
+    match part {
+        Part::Image(image) => {
+            let fits = by_user && !matches!(image.source, Source::Text(_));
+            return fits.then_some(()).ok_or(Unsupported("image_url"));
         }
-    }
-
-    fn part(&mut self, message: &Message, part: &Part) -> Result<(), Unsupported> {
-        let by_user = message.role == Role::User;
-        match part {
-            Part::Text {
-                cache, citations, ..
-            } => {
-                self.note_if(cache.is_some(), "cache_control");
-                self.note_if(!citations.is_empty(), "annotations");
-            }
-            Part::Image(image) => {
-                self.note_if(image.cache.is_some(), "cache_control");
-                let fits = by_user && !matches!(image.source, Source::Text(_));
-                return fits.then_some(()).ok_or(Unsupported("image_url"));
-            }
-            Part::Document(document) => {
-                self.note_if(document.cache.is_some(), "cache_control");
-                return by_user.then_some(()).ok_or(Unsupported("file"));
-            }
-            Part::Audio { .. } => return Err(Unsupported("input_audio")),
-            Part::Thought(thought) => {
-                let replayed = is_replayed(message, thought);
-                self.note_if(!replayed, "reasoning_details");
-            }
-            Part::Refusal(_) => {}
-            Part::ToolCall(call) => {
-                self.note_if(call.cache.is_some(), "cache_control");
-                self.note_if(call.signature.is_some(), "reasoning_details");
-            }
-            Part::ToolResult(result) => {
-                self.note_if(result.cache.is_some(), "cache_control");
-                self.note_if(result.failed, "messages.is_error");
-                for part in &result.parts {
-                    self.part(message, part)?;
-                }
+        Part::Document(_) => return by_user.then_some(()).ok_or(Unsupported("file")),
+        Part::Audio { .. } => return Err(Unsupported("input_audio")),
+        Part::Thought(thought) => {
+            let replayed = is_replayed(message, thought);
+            losses.note_if(!replayed, "reasoning_details");
+        }
+        Part::ToolResult(result) => {
+            for shown in &result.parts {
+                self::part(losses, message, shown)?;
             }
         }
-        Ok(())
+        Part::Text { .. } | Part::Refusal(_) | Part::ToolCall(_) => {}
     }
+    Ok(())
 }

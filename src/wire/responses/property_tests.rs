@@ -3,27 +3,19 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use serde_json::value::RawValue;
 
-use super::recorded_tests::{check_order, framed, read, said};
+use super::recorded_tests::{check_order, said};
 use super::*;
 use crate::core::exchange::StreamEvent;
-use crate::wire::client_error::Skin;
-use crate::wire::dialect::Frame;
+use crate::wire::dialect::sample::{frame, read, reply, written};
 use crate::wire::hub::{
-    Document, Effort, Event, Finish, Format, Image, Message, Part, Reasoning, Role, Sampling,
-    Schema, Source, Thought, ThoughtKind, Tool, ToolCall, ToolChoice, ToolResult,
+    Document, Effort, Event, Finish, Message, Part, Reasoning, Role, Sampling, Source, Thought,
+    ThoughtKind,
 };
+use crate::wire::property::{called, check_spoilt, choice, format, picture, text, tool};
+use crate::wire::recorded::framed;
 
 const CASES: u32 = 512;
-
-fn text() -> impl Strategy<Value = String> {
-    "[a-zé\"\\\\\n ]{1,12}"
-}
-
-fn raw(json: &str) -> Box<RawValue> {
-    RawValue::from_string(json.to_owned()).unwrap()
-}
 
 fn attached() -> impl Strategy<Value = Part> {
     prop_oneof![
@@ -38,16 +30,11 @@ fn attached() -> impl Strategy<Value = Part> {
             name: None,
             cache: None,
         })),
-        Just(Part::Image(Image {
-            source: Source::of_url("https://example.test/a.png"),
-            detail: Some("low".to_owned()),
-            cache: None,
-        })),
-        Just(Part::Image(Image {
-            source: Source::File("file-1".to_owned()),
-            detail: None,
-            cache: None,
-        })),
+        Just(picture(
+            Source::of_url("https://example.test/a.png"),
+            Some("low")
+        )),
+        Just(picture(Source::File("file-1".to_owned()), None)),
     ]
 }
 
@@ -75,29 +62,8 @@ fn thought() -> impl Strategy<Value = Vec<Part>> {
 fn turn() -> impl Strategy<Value = Vec<Message>> {
     let one = |role, parts| vec![Message { role, parts }];
     let parts = || proptest::collection::vec(attached(), 1..4);
-    let called = (text(), text(), parts()).prop_map(|(id, name, parts)| {
-        let call = ToolCall {
-            id: id.clone(),
-            name,
-            arguments: "{\"a\":1}".to_owned(),
-            ..ToolCall::default()
-        };
-        let result = ToolResult {
-            id,
-            parts,
-            ..ToolResult::default()
-        };
-        vec![
-            Message {
-                role: Role::Assistant,
-                parts: vec![Part::ToolCall(call)],
-            },
-            Message {
-                role: Role::User,
-                parts: vec![Part::ToolResult(result)],
-            },
-        ]
-    });
+    let called =
+        ((text(), text()), parts()).prop_map(|(names, result)| called(Vec::new(), names, result));
     let spoken = (text(), text()).prop_map(|(text, refusal)| {
         let parts = vec![Part::text(text), Part::Refusal(refusal)];
         vec![
@@ -117,28 +83,6 @@ fn turn() -> impl Strategy<Value = Vec<Message>> {
         thought().prop_map(move |parts| one(Role::Assistant, parts)),
         spoken,
         called,
-    ]
-}
-
-fn format() -> impl Strategy<Value = Format> {
-    prop_oneof![
-        Just(Format::Text),
-        Just(Format::Json),
-        (text(), any::<Option<bool>>()).prop_map(|(name, strict)| Format::Schema(Schema {
-            name,
-            description: None,
-            schema: raw("{\"type\":\"object\"}"),
-            strict,
-        })),
-    ]
-}
-
-fn choice() -> impl Strategy<Value = ToolChoice> {
-    prop_oneof![
-        Just(ToolChoice::Auto),
-        Just(ToolChoice::None),
-        Just(ToolChoice::Required),
-        text().prop_map(ToolChoice::Named),
     ]
 }
 
@@ -167,13 +111,7 @@ fn request() -> impl Strategy<Value = Request> {
                 messages: turns.concat(),
                 tools: tools
                     .into_iter()
-                    .map(|(name, strict)| Tool {
-                        description: Some(name.clone()),
-                        name,
-                        parameters: Some(raw("{}")),
-                        strict: Some(strict),
-                        cache: None,
-                    })
+                    .map(|(name, strict)| tool(name, Some(strict)))
                     .collect(),
                 tool_choice,
                 parallel_tools: parallel,
@@ -209,7 +147,7 @@ fn a_request_that_the_format_can_say_comes_back_as_it_was() {
         let body = Responses.write_request(&request, "up");
         let again = Responses.read_request(&body).unwrap();
         prop_assert_eq!(format!("{again:?}"), format!("{request:?}"));
-        let scanned = scan::facts(&body).unwrap();
+        let scanned = scan::scan(&body).unwrap();
         prop_assert_eq!(scanned.facts.stream, request.stream);
         Ok(())
     };
@@ -315,14 +253,6 @@ fn a_stream_is_in_order_and_says_what_it_was_given_however_it_is_cut() {
     let mut runner = TestRunner::new(ProptestConfig::with_cases(CASES));
     let holds = |(pieces, chunk): (Vec<Event>, usize)| {
         let request = Bytes::from_static(b"{\"instructions\":\"i\",\"tools\":[]}");
-        let reply = Reply {
-            request: &request,
-            model: "m",
-            id: "own",
-            now: 9,
-            usage: true,
-            skin: Skin::OpenAi,
-        };
         let pieces = in_order(pieces);
         let has = |is: fn(&Event) -> bool| pieces.iter().any(is);
         let finish = match (
@@ -339,16 +269,10 @@ fn a_stream_is_in_order_and_says_what_it_was_given_however_it_is_cut() {
         };
         let finish = Event::Finish { choice: 0, finish };
         let events = [vec![start], pieces, vec![finish]].concat();
-        let mut writer = Responses.writer(&reply);
-        let mut out = Vec::new();
-        for event in &events {
-            writer.write(event, &mut out);
-        }
-        writer.end(&mut out);
-        let out = Bytes::from(out);
+        let out = written(Responses.writer(&reply(&request)), &events);
         let frames = framed(&out, chunk);
         check_order("any", &frames);
-        let (read_as, again) = read(&frames);
+        let (read_as, again) = read(Responses.reader(), &frames);
         prop_assert!(
             read_as
                 .iter()
@@ -420,43 +344,19 @@ const SAMPLES: [&[u8]; 4] = [
 
 #[test]
 fn no_bytes_make_a_reader_panic() {
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(CASES * 8));
     let read = |bytes: &[u8]| {
         let mut reader = Responses.reader();
         let mut pieces = Vec::new();
         for _ in 0..2 {
-            let frame = Frame {
-                name: "",
-                data: bytes,
-                is_error: false,
-            };
-            reader.read(frame, &mut pieces);
+            reader.read(frame(bytes), &mut pieces);
         }
         Responses.read_answer(bytes);
         let body = Bytes::copy_from_slice(bytes);
-        scan::facts(&body).ok();
+        scan::scan(&body).ok();
         if let Ok(request) = Responses.read_request(&body) {
             Responses.losses(&request).ok();
             Responses.write_request(&request, "m");
         }
     };
-    SAMPLES.into_iter().for_each(read);
-    read(&b"[".repeat(100_000));
-    read(&b"{\"input\":[{\"content\":".repeat(10_000));
-    let spoilt = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6);
-    let arbitrary = proptest::collection::vec(any::<u8>(), 0..64);
-    let cases = (0..SAMPLES.len(), spoilt, arbitrary);
-    let holds = |(sample, changes, bytes): (usize, Vec<(prop::sample::Index, u8)>, Vec<u8>)| {
-        let mut sample = SAMPLES[sample].to_vec();
-        for (at, byte) in changes {
-            let at = at.index(sample.len());
-            // A digit or a brace does more harm than any other byte.
-            sample[at] = *b"0{}[]\",:".get(usize::from(byte) % 16).unwrap_or(&byte);
-        }
-        read(&sample);
-        read(&bytes);
-        Ok(())
-    };
-    runner.run(&cases, holds).unwrap();
-    eprintln!("{} spoilt bodies", CASES * 8);
+    check_spoilt(&SAMPLES, b"{\"input\":[{\"content\":", read);
 }

@@ -4,11 +4,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::core::exchange::StreamEvent;
-use crate::wire::client_error::Skin;
-use crate::wire::dialect::Frame;
+use crate::wire::dialect::sample::{read, reply, written};
 use crate::wire::hub::{Event, Part, ThoughtKind};
-use crate::wire::openai::recorded_tests::{files_in, root};
-use crate::wire::sse::{Data, Splitter};
+use crate::wire::recorded::{Recordings, framed};
 
 const FOLDERS: [&str; 6] = [
     "openai-responses",
@@ -19,71 +17,16 @@ const FOLDERS: [&str; 6] = [
     "clients",
 ];
 
-/// What the frames of a stream were, and their pieces.
-pub(super) fn read(frames: &[Vec<u8>]) -> (Vec<StreamEvent>, Vec<Event>) {
-    let mut reader = Responses.reader();
-    let mut pieces = Vec::new();
-    let read = |data: &Vec<u8>| {
-        let frame = Frame {
-            name: "",
-            data,
-            is_error: false,
-        };
-        reader.read(frame, &mut pieces)
-    };
-    let events = frames.iter().map(read).collect();
-    (events, pieces)
-}
-
-/// The data of a stream that comes in chunks of so many bytes.
-pub(super) fn framed(body: &Bytes, chunk: usize) -> Vec<Vec<u8>> {
-    let mut splitter = Splitter::new(1 << 22);
-    let mut frames = Vec::new();
-    let mut take = |event: &crate::wire::sse::Event| match event.data() {
-        Data::None => {}
-        Data::Line(line) => frames.push(line.to_vec()),
-        Data::Joined(joined) => frames.push(joined),
-    };
-    for part in body.chunks(chunk) {
-        splitter.push(body.slice_ref(part));
-        while let Some(event) = splitter.next() {
-            take(&event.unwrap());
-        }
-    }
-    splitter.finish().iter().for_each(&mut take);
-    frames
-}
-
 /// Every recorded stream: its name and its frames.
-fn streams() -> Option<Vec<(String, Vec<Vec<u8>>)>> {
-    let root = root()?;
-    let mut found = Vec::new();
-    for (name, body) in files_in(&FOLDERS, &root, "responses.200.", "sse") {
-        let frames = framed(&body, body.len().max(1));
-        assert_eq!(framed(&body, 1), frames, "{name}");
-        assert_eq!(framed(&body, 7), frames, "{name}");
-        found.push((name, frames));
-    }
-    let lines = |(name, body): (String, Bytes)| {
-        let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
-        (name, lines.filter(|line| !line.is_empty()).collect())
-    };
-    let chunks = files_in(&FOLDERS, &root, "responses.200.", ".chunks.txt");
-    found.extend(chunks.into_iter().map(lines));
-    let chunks = files_in(&["clients"], &root, "responses.", ".chunks");
-    found.extend(chunks.into_iter().map(lines));
-    Some(found)
-}
-
-fn reply(request: &Bytes) -> Reply<'_> {
-    Reply {
-        request,
-        model: "author/slug",
-        id: "own",
-        now: 99,
-        usage: true,
-        skin: Skin::OpenAi,
-    }
+fn streams(recordings: &Recordings) -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut found = recordings.streams("responses.200.");
+    found.extend(recordings.lines("responses.200.", ".chunks.txt"));
+    found.extend(
+        recordings
+            .beside(&["clients"])
+            .lines("responses.", ".chunks"),
+    );
+    found
 }
 
 /// Every event in its place: numbered without a gap, each item and part begun before it goes on and ended once.
@@ -126,10 +69,13 @@ pub(super) fn check_order(name: &str, frames: &[Vec<u8>]) {
 
 #[test]
 fn recorded_streams_are_read_and_come_out_as_they_went_in() {
-    let Some(streams) = streams() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
+    let streams = streams(&recordings);
     let mut whole = 0;
     for (name, frames) in &streams {
-        let (events, pieces) = read(frames);
+        let (events, pieces) = read(Responses.reader(), frames);
         let failed = |event: &StreamEvent| matches!(event, StreamEvent::Error(_));
         if events.iter().any(failed) {
             assert!(name.contains("error."), "{name}: {events:?}");
@@ -156,16 +102,10 @@ fn recorded_streams_are_read_and_come_out_as_they_went_in() {
 
 fn check_written_again(name: &str, pieces: &[Event]) {
     let request = Bytes::from_static(b"{}");
-    let mut writer = Responses.writer(&reply(&request));
-    let mut out = Vec::new();
-    for piece in pieces {
-        writer.write(piece, &mut out);
-    }
-    writer.end(&mut out);
-    let out = Bytes::from(out);
+    let out = written(Responses.writer(&reply(&request)), pieces);
     let frames = framed(&out, out.len());
     check_order(name, &frames);
-    let (_, again) = read(&frames);
+    let (_, again) = read(Responses.reader(), &frames);
     assert_eq!(said(&again), said(pieces), "{name}");
 }
 
@@ -207,9 +147,11 @@ pub(super) fn said(pieces: &[Event]) -> Vec<String> {
 
 #[test]
 fn recorded_answers_are_read_and_come_out_as_they_went_in() {
-    let Some(root) = root() else { return };
-    let mut answers = files_in(&FOLDERS, &root, "responses.200.", ".json");
-    answers.extend(files_in(&["clients"], &root, "responses.", ".json"));
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
+    let mut answers = recordings.files("responses.200.", ".json");
+    answers.extend(recordings.beside(&["clients"]).files("responses.", ".json"));
     let mut good = 0;
     for (name, body) in &answers {
         let answer = match Responses.read_answer(body) {

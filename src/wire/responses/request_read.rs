@@ -11,9 +11,8 @@ use crate::wire::client_error::RequestError;
 use crate::wire::hub::{
     Format, Message, Part, Reasoning, Request, Role, Sampling, Schema, Tool, ToolChoice,
 };
-use crate::wire::openai::hub::fields::{
-    Content, Word, as_text, bad, effort, from_str, note, unknown_fields,
-};
+use crate::wire::json::Word;
+use crate::wire::openai::hub::fields::{Content, as_text, effort, from_str, note, unknown_fields};
 
 /// Fields that are read here.
 #[rustfmt::skip] // a list of words
@@ -126,7 +125,7 @@ fn stateless(field: &'static str) -> RequestError {
     let message = format!(
         "'{field}' is not supported: Mainstay keeps no responses, so send the whole conversation in 'input'"
     );
-    bad(message, field)
+    RequestError::about(field, message)
 }
 
 // === impl Body ===
@@ -203,9 +202,9 @@ fn instructions(said: Content<Value>) -> Result<Vec<Message>, RequestError> {
         Content::None => return Ok(Vec::new()),
         Content::Text(text) => text,
         Content::List(_) => {
-            return Err(bad(
-                "'instructions' must be a text".to_owned(),
+            return Err(RequestError::about(
                 "instructions",
+                "'instructions' must be a text",
             ));
         }
     };
@@ -221,7 +220,7 @@ fn read_input(
     unknown: &mut Vec<String>,
 ) -> Result<(), RequestError> {
     let items = match input {
-        Content::None => return Err(bad("you must provide 'input'".to_owned(), "input")),
+        Content::None => return Err(RequestError::about("input", "you must provide 'input'")),
         Content::Text(text) => {
             let parts = vec![Part::text(text)];
             messages.push(Message {
@@ -234,7 +233,7 @@ fn read_input(
     };
     let mut signatures = Vec::new();
     for (at, item) in items.into_iter().enumerate() {
-        let wrong = |why: String| bad(format!("input[{at}]: {why}"), "input");
+        let wrong = |why: String| RequestError::about("input", format!("input[{at}]: {why}"));
         if item.kind() == "item_reference" {
             return Err(wrong(
                 "'item_reference' is not supported: Mainstay keeps no responses".to_owned(),
@@ -280,9 +279,9 @@ fn tools(
             continue;
         }
         tools.push(Tool {
-            name: tool
-                .name
-                .ok_or_else(|| bad(format!("tools[{at}] lacks a 'name'"), "tools"))?,
+            name: tool.name.ok_or_else(|| {
+                RequestError::about("tools", format!("tools[{at}] lacks a 'name'"))
+            })?,
             description: tool.description,
             parameters: tool.parameters,
             strict: tool.strict,
@@ -298,7 +297,7 @@ fn tool_choice(
 ) -> Result<Option<ToolChoice>, RequestError> {
     let wrong = || {
         let message = "'tool_choice' must be auto, none, required or a function with a name";
-        bad(message.to_owned(), "tool_choice")
+        RequestError::about("tool_choice", message)
     };
     let of_word = |word: &str| match word {
         "auto" => Some(ToolChoice::Auto),
@@ -342,11 +341,14 @@ fn format(said: SaidFormat<'_>) -> Result<Format, RequestError> {
                 schema,
                 strict: said.strict,
             })),
-            None => Err(bad("'text.format' lacks a 'schema'".to_owned(), "text")),
+            None => Err(RequestError::about(
+                "text",
+                "'text.format' lacks a 'schema'",
+            )),
         },
         other => {
             let message = format!("'text.format' of the type '{other}' cannot be translated");
-            Err(bad(message, "text"))
+            Err(RequestError::about("text", message))
         }
     }
 }

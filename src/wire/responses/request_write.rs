@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::item::OWN_FORMAT;
 use crate::wire::hub::{
@@ -14,43 +13,29 @@ use crate::wire::hub::{
     Thought, ThoughtKind, Tool, ToolChoice, ToolResult,
 };
 use crate::wire::openai::hub::reasoning_effort;
+use crate::wire::openai::hub::written::Settings;
 
 /// Thoughts come with it, so that the next request can bring them back.
 const ENCRYPTED: &[&str] = &["reasoning.encrypted_content"];
 
 #[derive(Serialize)]
 struct Body<'a> {
-    model: &'a str,
+    #[serde(flatten)]
+    settings: Settings<'a>,
     input: Vec<Item<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WrittenTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<WrittenChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<WrittenText<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<WrittenReasoning<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     include: &'static [&'static str],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_cache_key: Option<&'a str>,
     store: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
 }
 
 #[derive(Serialize)]
@@ -188,7 +173,7 @@ pub(super) fn write(request: &Request, model: &str) -> Bytes {
     let input = items(&request.messages);
     let replays = |item: &Item<'_>| matches!(item, Item::Typed(TypedItem::Reasoning { .. }));
     let body = Body {
-        model,
+        settings: Settings::of(request, model),
         include: match reasons || input.iter().any(replays) {
             true => ENCRYPTED,
             false => &[],
@@ -196,18 +181,10 @@ pub(super) fn write(request: &Request, model: &str) -> Bytes {
         input,
         tools: request.tools.iter().map(WrittenTool::of).collect(),
         tool_choice: request.tool_choice.as_ref().map(WrittenChoice::of),
-        parallel_tool_calls: request.parallel_tools,
         text: WrittenText::of(request),
-        temperature: request.sampling.temperature,
-        top_p: request.sampling.top_p,
         max_output_tokens: request.max_tokens,
         reasoning: WrittenReasoning::of(request.reasoning.as_ref(), effort),
-        user: request.user.as_deref(),
-        metadata: request.metadata.as_ref(),
-        service_tier: request.service_tier.as_deref(),
-        prompt_cache_key: request.prompt_cache_key.as_deref(),
         store: false,
-        stream: request.stream,
     };
     serde_json::to_vec(&body)
         .expect("structs of strings and numbers always serialise")

@@ -10,7 +10,7 @@ use crate::core::exchange::{Progress, StreamEvent};
 use crate::wire::dialect::{Frame, ReadEvents};
 use crate::wire::error_facts;
 use crate::wire::hub::{Event, Part, ThoughtKind, ToolCall};
-use crate::wire::openai::hub::fields::Word;
+use crate::wire::json::Word;
 use crate::wire::openai::hub::known_format;
 
 /// What OpenRouter ends its streams with.

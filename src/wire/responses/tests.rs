@@ -3,19 +3,3 @@
 mod requests;
 mod answers;
 mod streams;
-
-use bytes::Bytes;
-
-use crate::wire::client_error::Skin;
-use crate::wire::dialect::Reply;
-
-fn reply(request: &Bytes) -> Reply<'_> {
-    Reply {
-        request,
-        model: "author/slug",
-        id: "own",
-        now: 99,
-        usage: true,
-        skin: Skin::OpenAi,
-    }
-}

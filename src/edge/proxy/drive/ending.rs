@@ -12,6 +12,7 @@ use crate::edge::proxy::reply;
 use crate::edge::proxy::told;
 use crate::edge::telemetry::Observed;
 use crate::wire::client_error::ClientError;
+use crate::wire::dialects::Ask;
 
 impl Drive<'_> {
     pub(super) async fn finish(mut self, end: End) {
@@ -95,6 +96,15 @@ impl Drive<'_> {
         Some(attempts.as_comment())
     }
 
+    /// The upstream's id of its answer, where requests may lean on it.
+    fn answer_to_go_on_with(&self) -> Option<&str> {
+        let id = self.reader.as_ref()?.answer_id()?;
+        match self.incoming.asked.ask {
+            Ask::Responses => Some(id).filter(|id| !id.is_empty()),
+            Ask::OpenAi(_) | Ask::Messages | Ask::CountTokens => None,
+        }
+    }
+
     /// Hands the record on, once. An exchange whose future was dropped counts as left by its client.
     pub(super) fn settle(&mut self) {
         if std::mem::replace(&mut self.settled, true) {
@@ -104,8 +114,12 @@ impl Drive<'_> {
         let record = self.exchange.record();
         let (generation, now) = (&self.generation, self.gateway.clock.now());
         let noted = |turn| {
-            let conversations = &generation.conversations;
-            conversations.note(turn, &generation.places, &record, now)
+            let (conversations, places) = (&generation.conversations, &generation.places);
+            if let Some(id) = self.answer_to_go_on_with() {
+                let answer = (self.incoming.caller.as_deref(), id);
+                conversations.note_answer(turn, answer, places, &record, now);
+            }
+            conversations.note(turn, places, &record, now)
         };
         let kept = self.conversation.as_ref().and_then(noted);
         let trace = self.trace.take().filter(|trace| trace.is_sampled());

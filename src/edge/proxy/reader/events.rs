@@ -55,6 +55,7 @@ struct Passing {
     model: String,
     /// What was read of an event and is not needed.
     unused: Vec<hub::Event>,
+    answer_id: Option<String>,
     events: u64,
 }
 
@@ -124,6 +125,13 @@ impl EventReader {
         }
     }
 
+    pub(super) fn answer_id(&self) -> Option<&str> {
+        match &self.stream {
+            Stream::Passing(stream) => stream.answer_id.as_deref(),
+            Stream::Chat(_) | Stream::Translating(_) => None,
+        }
+    }
+
     pub(super) fn broken(&mut self, error: &ClientError, incoming: &Incoming) -> Bytes {
         match (&mut self.stream, incoming.asked.ask) {
             (Stream::Chat(stream), Ask::OpenAi(operation)) => {
@@ -180,6 +188,7 @@ impl Stream {
                 face,
                 model: model.to_owned(),
                 unused: Vec::new(),
+                answer_id: None,
                 events: 0,
             })),
             (_, Some(dialect), Some(face)) => Self::Translating(Box::new(Translating {
@@ -218,7 +227,11 @@ impl Passing {
             Some(frame) => self.reader.read(frame, &mut self.unused),
             None => StreamEvent::Idle,
         });
-        self.unused.clear();
+        for piece in self.unused.drain(..) {
+            if let hub::Event::Start { id, .. } = piece {
+                self.answer_id = Some(id);
+            }
+        }
         match what {
             StreamEvent::Malformed { .. } | StreamEvent::Error(_) => (what, None),
             StreamEvent::Idle | StreamEvent::Progress(_) | StreamEvent::Done => {

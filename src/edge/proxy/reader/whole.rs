@@ -10,10 +10,10 @@ use crate::edge::proxy::reader::{Answered, Piece};
 use crate::edge::proxy::request::Incoming;
 use crate::wire::anthropic::count;
 use crate::wire::client_error::Skin;
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::{Downstream, Reply, Whole};
 use crate::wire::dialects::{Ask, Dialect};
 use crate::wire::openai::answer::{self, Answer};
-use crate::wire::openai::operation::Operation;
 use crate::wire::rope::Rope;
 use crate::wire::splice::renamed;
 
@@ -26,6 +26,8 @@ pub(crate) struct WholeReader {
     form: Form,
     body: Rope,
     model: String,
+    /// The upstream's, where its answer passes through.
+    answer_id: Option<String>,
     /// Held back no longer: chunks pass as they come.
     released: bool,
     /// What was held until then, in the catalogue's name.
@@ -60,7 +62,8 @@ struct Translating {
 
 /// An answer that was read.
 enum Read {
-    Good(AnswerFacts, Rope),
+    /// With its upstream's id, where it passes through.
+    Good(AnswerFacts, Rope, Option<String>),
     Error(Box<ErrorFacts>),
     Malformed,
 }
@@ -71,6 +74,7 @@ impl WholeReader {
             form: Form::new(answered),
             body: Rope::default(),
             model: answered.model.to_owned(),
+            answer_id: None,
             released: false,
             beginning: Rope::default(),
             ended: false,
@@ -85,6 +89,10 @@ impl WholeReader {
 
     pub(super) fn end(&mut self) {
         self.ended = true;
+    }
+
+    pub(super) fn answer_id(&self) -> Option<&str> {
+        self.answer_id.as_deref()
     }
 
     pub(super) fn next(&mut self, id: AttemptId) -> Option<Piece> {
@@ -137,10 +145,13 @@ impl WholeReader {
             Read::Good(..) if self.expected_events => {
                 Piece::of(Input::Failed(id, Failure::Malformed))
             }
-            Read::Good(facts, body) => Piece {
-                input: Input::Answer(id, facts),
-                bytes: body,
-            },
+            Read::Good(facts, body, answer_id) => {
+                self.answer_id = answer_id;
+                Piece {
+                    input: Input::Answer(id, facts),
+                    bytes: body,
+                }
+            }
         }
     }
 }
@@ -166,19 +177,19 @@ impl Form {
     fn read(&self, body: &Bytes, model: &str) -> Read {
         match self {
             Form::OpenAi(operation) => match answer::read(*operation, body, model) {
-                Answer::Good { facts, body } => Read::Good(facts, body),
+                Answer::Good { facts, body } => Read::Good(facts, body, None),
                 Answer::Error(facts) => Read::Error(facts),
                 Answer::Malformed => Read::Malformed,
             },
             Form::Count => match count::read(body) {
-                Some(_) => Read::Good(AnswerFacts::default(), body.clone().into()),
+                Some(_) => Read::Good(AnswerFacts::default(), body.clone().into(), None),
                 None => Read::Malformed,
             },
             Form::Passing(dialect, face) => match dialect.upstream().read_answer(body) {
                 Whole::Good(answer) => {
                     let named = renamed(body, body, model, |json| face.model_in(json));
                     let body = named.unwrap_or_else(|| body.clone());
-                    Read::Good(answer.facts(), body.into())
+                    Read::Good(answer.facts(), body.into(), Some(answer.id))
                 }
                 Whole::Error(facts) => Read::Error(facts),
                 Whole::Malformed => Read::Malformed,
@@ -216,6 +227,6 @@ impl Translating {
             skin: self.skin,
         };
         let written = self.face.write_answer(&answer, &reply);
-        Read::Good(answer.facts(), written.into())
+        Read::Good(answer.facts(), written.into(), None)
     }
 }

@@ -8,7 +8,6 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::bad;
 use crate::wire::anthropic::origin::{self, Redacted};
 use crate::wire::client_error::RequestError;
 use crate::wire::hub::{Cache, Document, Image, Part, Source, ToolCall, ToolResult};
@@ -208,7 +207,12 @@ impl Block {
                 signature: None,
             })),
             "tool_result" => parts.push(self.into_result(cache, unknown)?),
-            "" => return Err(bad("messages", "a content block has no 'type'".to_owned())),
+            "" => {
+                return Err(RequestError::about(
+                    "messages",
+                    "a content block has no 'type'",
+                ));
+            }
             _ => unknown.push(format!("messages.{}", self.kind)),
         }
         Ok(())
@@ -221,7 +225,7 @@ impl Block {
     ) -> Result<Part, RequestError> {
         let Some(id) = self.tool_use_id else {
             let message = "a 'tool_result' has no 'tool_use_id'".to_owned();
-            return Err(bad("messages", message));
+            return Err(RequestError::about("messages", message));
         };
         Ok(Part::ToolResult(ToolResult {
             id,
@@ -284,7 +288,7 @@ impl Block {
 }
 
 fn of_no_source(kind: &str) -> RequestError {
-    bad(
+    RequestError::about(
         "messages",
         format!("a block of type '{kind}' has no 'source' that can be read"),
     )

@@ -9,10 +9,9 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::said::words;
-use super::{Removal, removed};
 use crate::wire::anthropic::origin::{self, MARK};
-use crate::wire::splice::{Edit, span_of};
+use crate::wire::json;
+use crate::wire::splice::{Cut, Edit, span_of};
 
 /// What a turn says that held nothing but a foreign thought: the API takes no turn without content.
 const NOTHING: &[u8] = br#"{"type":"text","text":"(no words)"}"#;
@@ -103,20 +102,19 @@ impl Foreign {
             return;
         }
         let all = count == blocks.len();
-        let open = span_of(text, content.get()).start + 1;
-        let mut removal = Removal::new(text, open);
+        let mut cut = Cut::behind(text, span_of(text, content.get()).start);
         for (place, (json, block)) in blocks.iter().zip(read).enumerate() {
             let at = span_of(text, json.get());
             if all && place == 0 {
-                removal.keep(at.end);
+                cut.keep(at.end);
                 self.edits.push(Edit {
                     at,
                     with: Bytes::from_static(NOTHING),
                 });
             } else if foreign(block) {
-                self.edits.push(removed(removal.remove(at.end)));
+                self.edits.push(Edit::removal(cut.remove(at.end)));
             } else {
-                removal.keep(at.end);
+                cut.keep(at.end);
             }
         }
         let mut kept = read.iter().filter(|block| !foreign(block)).flatten();
@@ -139,7 +137,9 @@ impl Block<'_> {
             "redacted_thinking" => self.data,
             _ => None,
         };
-        field.is_some_and(|field| words(field).is_some_and(|words| origin::is_marked(&words)))
+        field.is_some_and(|field| {
+            json::text(field.get()).is_some_and(|words| origin::is_marked(&words))
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::wire::anthropic::origin;
+use crate::wire::json;
 
 /// Blocks that matter; a text that quotes one has a backslash before its last quote.
 const THINKING: &[u8] = br#"thinking""#;
@@ -173,16 +174,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
 }
 
 fn is_bound(field: &RawValue) -> bool {
-    words(field).is_some_and(|words| origin::is_bound(&words))
-}
-
-/// A string without its escapes.
-pub(super) fn words(field: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Words<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Words<'_>>(field.get())
-        .ok()
-        .map(|Words(words)| words)
+    json::text(field.get()).is_some_and(|words| origin::is_bound(&words))
 }
 
 /// Whether a document's bytes are its words.

@@ -3,8 +3,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::wire::anthropic::origin::MARK;
+use crate::wire::client_request::top_level::ROUTER_ONLY;
 
-fn scanned(body: &str) -> Result<Passed, RequestError> {
+fn scanned(body: &str) -> Result<ClientRequest, RequestError> {
     scan(Purpose::Answer, &Bytes::copy_from_slice(body.as_bytes()))
 }
 
@@ -154,7 +155,7 @@ fn what_speaks_to_the_router_is_left_out() {
     let body = r#"{ "provider" : {"order":[]} , "model" : "m", "models":["x"],"messages":[], "session_id":"s" }"#;
     assert_eq!(rewritten(body), r#"{ "model" : "up","messages":[] }"#);
     let passed = scanned(body).unwrap();
-    assert_eq!(passed.router_only.len(), 3);
+    assert_eq!(passed.edits.len(), 3);
     assert_eq!(body.get(passed.model).unwrap(), r#""m""#);
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::core::exchange::Usage;
 use crate::core::outcome::{Class, Evidence, classify};
+use crate::wire::dialect::sample::text;
 use crate::wire::hub::{Citation, Finish};
 
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","usage":{"input_tokens":3,"cache_read_input_tokens":4,"output_tokens":1}}}"#;
@@ -39,13 +40,6 @@ fn ended(reason: &str) -> String {
     format!(
         r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":"S"}},"usage":{{"output_tokens":9}}}}"#
     )
-}
-
-fn text(text: &str) -> Event {
-    Event::Text {
-        choice: 0,
-        text: text.to_owned(),
-    }
 }
 
 fn is_malformed(event: &StreamEvent, fatal: bool) -> bool {

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::wire::client_error::Skin;
+use crate::wire::dialect::sample::{arguments, text};
 
 fn writer() -> Writer {
     Writer::new(&Reply {
@@ -15,13 +16,6 @@ fn writer() -> Writer {
     })
 }
 
-fn text(text: &str) -> Event {
-    Event::Text {
-        choice: 0,
-        text: text.to_owned(),
-    }
-}
-
 fn call(index: u32) -> Event {
     Event::ToolCall {
         choice: 0,
@@ -29,14 +23,6 @@ fn call(index: u32) -> Event {
         id: format!("c{index}"),
         name: "look".to_owned(),
         signature: None,
-    }
-}
-
-fn arguments(index: u32, json: &str) -> Event {
-    Event::Arguments {
-        choice: 0,
-        index,
-        json: json.to_owned(),
     }
 }
 

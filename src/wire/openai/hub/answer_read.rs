@@ -4,11 +4,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fields::Word;
 use super::said::{Said, finish_of, own_call_id};
 use crate::wire::dialect::Whole;
 use crate::wire::error_facts;
 use crate::wire::hub::{Answer, Choice, Part};
+use crate::wire::json::Word;
 use crate::wire::openai::shape::{is_error, usage};
 
 #[derive(Deserialize)]

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fields::Word;
 use crate::wire::hub::{Thought, ThoughtKind};
+use crate::wire::json::Word;
 
 /// Makers of thoughts by the names that OpenRouter gives them, read from its API description on 2026-11-22.
 const FORMATS: [&str; 8] = [

@@ -1,10 +1,8 @@
-//! Owns what the reading of JSON shares among OpenAI's dialects: short words, texts that may be lists, and of a request's
+//! Owns what the reading of JSON shares among OpenAI's dialects: texts that may be lists, and of a request's
 //! top level the errors, the fields that are not known, the words for efforts. Must never let a field that nobody reads pass unnamed.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Deref;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -13,22 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::wire::client_error::RequestError;
 use crate::wire::hub::Effort;
-
-/// Fields that speak to a router, not to a model (`contracts/openrouter.md`, section 1).
-const ROUTER_ONLY: [&str; 8] = [
-    "models",
-    "route",
-    "provider",
-    "preset",
-    "transforms",
-    "plugins",
-    "session_id",
-    "usage",
-];
-
-/// A short text that is looked at and not kept.
-#[derive(Debug, Deserialize)]
-pub(in crate::wire) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+use crate::wire::json::Word;
+use crate::wire::openai::request::is_for_router;
 
 /// A text or a list.
 #[derive(Debug, Default)]
@@ -49,22 +33,11 @@ pub(in crate::wire) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result
     serde_json::from_str(text).map_err(|error| invalid(&error.to_string()))
 }
 
-/// The body is not what the dialect calls a request.
-pub(in crate::wire) fn invalid(why: &str) -> RequestError {
-    RequestError {
-        message: format!("could not read the body of the request: {why}"),
-        param: None,
-        code: Some("invalid_json"),
-    }
-}
+/// What is said of a body that is not what the dialect calls a request.
+pub(in crate::wire) const UNREADABLE: &str = "could not read the body of the request";
 
-/// A field holds what cannot be.
-pub(in crate::wire) fn bad(message: String, param: &'static str) -> RequestError {
-    RequestError {
-        message,
-        param: Some(param),
-        code: None,
-    }
+fn invalid(why: &str) -> RequestError {
+    RequestError::unreadable(UNREADABLE, why)
 }
 
 /// The step of a word, which stands in `field`.
@@ -78,9 +51,9 @@ pub(in crate::wire) fn effort(
         Some("max") => Ok(Some(Effort::XHigh)),
         Some(word) => Effort::of(word).map(Some).ok_or_else(|| {
             let steps = Effort::ALL.map(Effort::as_str).join(", ");
-            bad(
-                format!("'{field}' knows no effort '{word}', but {steps}"),
+            RequestError::about(
                 field,
+                format!("'{field}' knows no effort '{word}', but {steps}"),
             )
         }),
     }
@@ -128,22 +101,12 @@ impl<'de> Visitor<'de> for Unknown<'_> {
         let mut unknown = Vec::new();
         while let Some(key) = map.next_key::<Word<'de>>()? {
             let value: &RawValue = map.next_value()?;
-            let read = self.known.contains(&&*key) || ROUTER_ONLY.contains(&&*key);
+            let read = self.known.contains(&&*key) || is_for_router(&key);
             if !read && !matches!(value.get(), "null" | "false") {
                 note(&mut unknown, &key);
             }
         }
         Ok(unknown)
-    }
-}
-
-// === impl Word ===
-
-impl Deref for Word<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
     }
 }
 

@@ -2,7 +2,7 @@
 //! `request_write`.
 
 use crate::wire::dialect::Unsupported;
-use crate::wire::hub::{Message, Part, Reasoning, Request, Role, Source, Tool};
+use crate::wire::hub::{Message, Part, Request, Role, Source};
 
 /// The fields that are left out, or the one without which the request makes no sense.
 ///
@@ -18,48 +18,69 @@ pub(super) fn losses(request: &Request) -> Result<Vec<&'static str>, Unsupported
             losses.part(message, part)?;
         }
     }
-    request.tools.iter().for_each(|tool| losses.tool(tool));
-    if let Some(reasoning) = &request.reasoning {
-        losses.reasoning(reasoning);
-    }
+    losses.settings(request);
+    let reasoning = request.reasoning.as_ref();
+    let summed_up = reasoning.is_some_and(|reasoning| reasoning.summary.is_some());
+    losses.note_if(summed_up, "reasoning.summary");
     let sampling = &request.sampling;
     losses.note_if(sampling.top_k.is_some(), "top_k");
     losses.note_if(sampling.min_p.is_some(), "min_p");
     losses.note_if(sampling.repetition_penalty.is_some(), "repetition_penalty");
     // An answer of the hub has none.
     losses.note_if(request.logprobs.is_some(), "logprobs");
-    Ok(losses.0)
+    Ok(losses.into_names())
 }
 
 /// Names, each once.
 #[derive(Default)]
-struct Losses(Vec<&'static str>);
+pub(in crate::wire) struct Losses(Vec<&'static str>);
 
 // === impl Losses ===
 
 impl Losses {
-    fn note_if(&mut self, lost: bool, name: &'static str) {
+    pub(in crate::wire) fn note_if(&mut self, lost: bool, name: &'static str) {
         if lost && !self.0.contains(&name) {
             self.0.push(name);
         }
     }
 
+    pub(in crate::wire) fn into_names(self) -> Vec<&'static str> {
+        self.0
+    }
+
+    /// What neither of OpenAI's dialects says of a part that it takes.
+    pub(in crate::wire) fn beside(&mut self, part: &Part) {
+        self.note_if(part.is_marked(), "cache_control");
+        match part {
+            Part::Text { citations, .. } => self.note_if(!citations.is_empty(), "annotations"),
+            Part::ToolCall(call) => self.note_if(call.signature.is_some(), "reasoning_details"),
+            Part::ToolResult(result) => self.note_if(result.failed, "messages.is_error"),
+            Part::Image(_)
+            | Part::Document(_)
+            | Part::Audio { .. }
+            | Part::Thought(_)
+            | Part::Refusal(_) => {}
+        }
+    }
+
+    /// What neither says of tools, and of reasoning, which becomes an effort: that is less exact.
+    pub(in crate::wire) fn settings(&mut self, request: &Request) {
+        let marked = request.tools.iter().any(|tool| tool.cache.is_some());
+        self.note_if(marked, "cache_control");
+        let reasoning = request.reasoning.as_ref();
+        let counted = reasoning.is_some_and(|reasoning| reasoning.max_tokens.is_some());
+        self.note_if(counted, "reasoning.max_tokens");
+    }
+
     fn part(&mut self, message: &Message, part: &Part) -> Result<(), Unsupported> {
         let by_user = message.role == Role::User;
+        self.beside(part);
         match part {
-            Part::Text {
-                cache, citations, ..
-            } => {
-                self.note_if(cache.is_some(), "cache_control");
-                self.note_if(!citations.is_empty(), "annotations");
-            }
             Part::Image(image) => {
-                self.note_if(image.cache.is_some(), "cache_control");
                 let fits = by_user && image.source.to_url().is_some();
                 return fits.then_some(()).ok_or(Unsupported("image_url"));
             }
             Part::Document(document) => {
-                self.note_if(document.cache.is_some(), "cache_control");
                 let fits = by_user && !matches!(document.source, Source::Url(_));
                 return fits.then_some(()).ok_or(Unsupported("file"));
             }
@@ -67,29 +88,13 @@ impl Losses {
                 return by_user.then_some(()).ok_or(Unsupported("input_audio"));
             }
             Part::Thought(_) => self.note_if(true, "reasoning_details"),
-            Part::Refusal(_) => {}
-            Part::ToolCall(call) => {
-                self.note_if(call.cache.is_some(), "cache_control");
-                self.note_if(call.signature.is_some(), "reasoning_details");
-            }
             Part::ToolResult(result) => {
-                self.note_if(result.cache.is_some(), "cache_control");
-                self.note_if(result.failed, "messages.is_error");
                 for part in &result.parts {
                     self.part(message, part)?;
                 }
             }
+            Part::Text { .. } | Part::Refusal(_) | Part::ToolCall(_) => {}
         }
         Ok(())
-    }
-
-    fn tool(&mut self, tool: &Tool) {
-        self.note_if(tool.cache.is_some(), "cache_control");
-    }
-
-    fn reasoning(&mut self, reasoning: &Reasoning) {
-        // It becomes an effort, which is less exact.
-        self.note_if(reasoning.max_tokens.is_some(), "reasoning.max_tokens");
-        self.note_if(reasoning.summary.is_some(), "reasoning.summary");
     }
 }

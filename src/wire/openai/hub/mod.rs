@@ -12,8 +12,8 @@ pub(in crate::wire) mod fields;
 mod detail;
 mod request_read;
 mod request_write;
-mod losses;
-mod written;
+pub(in crate::wire) mod losses;
+pub(in crate::wire) mod written;
 mod answer_read;
 mod answer_write;
 mod stream_read;
@@ -24,11 +24,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::client_error::{ClientError, RequestError, Skin};
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::{
     Downstream, ReadEvents, Reply, Target, Unsupported, Upstream, Whole, WriteEvents,
 };
 use crate::wire::hub::{Answer, Request};
-use crate::wire::openai::operation::Operation;
 use crate::wire::openai::stream::StreamHead;
 use crate::wire::openai::write;
 

@@ -3,26 +3,17 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use serde_json::value::RawValue;
 
 use super::*;
 use crate::core::exchange::StreamEvent;
-use crate::wire::client_error::Skin;
-use crate::wire::dialect::Frame;
+use crate::wire::dialect::sample::{frame, read, reply, written};
 use crate::wire::hub::{
-    Document, Effort, Event, Finish, Format, Image, Message, Part, Reasoning, Role, Sampling,
-    Schema, Source, Tool, ToolCall, ToolChoice, ToolResult,
+    Document, Effort, Event, Finish, Message, Part, Reasoning, Role, Sampling, Source,
 };
+use crate::wire::property::{called, check_spoilt, choice, format, picture, text, tool};
+use crate::wire::recorded::framed;
 
 const CASES: u32 = 512;
-
-fn text() -> impl Strategy<Value = String> {
-    "[a-zé\"\\\\\n ]{1,12}"
-}
-
-fn raw(json: &str) -> Box<RawValue> {
-    RawValue::from_string(json.to_owned()).unwrap()
-}
 
 fn attached() -> impl Strategy<Value = Part> {
     prop_oneof![
@@ -32,11 +23,10 @@ fn attached() -> impl Strategy<Value = Part> {
             name: Some(name),
             cache: None,
         })),
-        Just(Part::Image(Image {
-            source: Source::of_url("https://example.test/a.png"),
-            detail: Some("low".to_owned()),
-            cache: None,
-        })),
+        Just(picture(
+            Source::of_url("https://example.test/a.png"),
+            Some("low")
+        )),
         Just(Part::Audio {
             data: "AAAA".to_owned(),
             format: "wav".to_owned(),
@@ -54,11 +44,7 @@ fn turn() -> impl Strategy<Value = Vec<Message>> {
             }]
         }
     };
-    let picture = Part::Image(Image {
-        source: Source::of_url("data:image/png;base64,AAAA"),
-        detail: None,
-        cache: None,
-    });
+    let picture = picture(Source::of_url("data:image/png;base64,AAAA"), None);
     let shown = proptest::collection::vec(attached(), 0..3).prop_map(move |mut parts| {
         parts.push(picture.clone());
         vec![Message {
@@ -66,58 +52,16 @@ fn turn() -> impl Strategy<Value = Vec<Message>> {
             parts,
         }]
     });
-    let called = (text(), text(), proptest::option::of(text())).prop_map(|(id, name, said)| {
-        let call = ToolCall {
-            id: id.clone(),
-            name,
-            arguments: "{\"a\":1}".to_owned(),
-            ..ToolCall::default()
-        };
-        let mut parts: Vec<Part> = said.into_iter().map(Part::text).collect();
-        parts.push(Part::ToolCall(call));
-        let result = ToolResult {
-            id,
-            parts: vec![Part::text("done")],
-            ..ToolResult::default()
-        };
-        vec![
-            Message {
-                role: Role::Assistant,
-                parts,
-            },
-            Message {
-                role: Role::User,
-                parts: vec![Part::ToolResult(result)],
-            },
-        ]
+    let names = (text(), text());
+    let called = (names, proptest::option::of(text())).prop_map(|(names, said)| {
+        let said = said.into_iter().map(Part::text).collect();
+        called(said, names, vec![Part::text("done")])
     });
     prop_oneof![
         text().prop_map(one(Role::System)),
         text().prop_map(one(Role::User)),
         shown,
         called
-    ]
-}
-
-fn format() -> impl Strategy<Value = Format> {
-    prop_oneof![
-        Just(Format::Text),
-        Just(Format::Json),
-        (text(), any::<Option<bool>>()).prop_map(|(name, strict)| Format::Schema(Schema {
-            name,
-            description: None,
-            schema: raw("{\"type\":\"object\"}"),
-            strict,
-        })),
-    ]
-}
-
-fn choice() -> impl Strategy<Value = ToolChoice> {
-    prop_oneof![
-        Just(ToolChoice::Auto),
-        Just(ToolChoice::None),
-        Just(ToolChoice::Required),
-        text().prop_map(ToolChoice::Named),
     ]
 }
 
@@ -148,13 +92,7 @@ fn request() -> impl Strategy<Value = Request> {
             messages: turns.concat(),
             tools: tools
                 .into_iter()
-                .map(|(name, strict)| Tool {
-                    description: Some(name.clone()),
-                    name,
-                    parameters: Some(raw("{}")),
-                    strict,
-                    cache: None,
-                })
+                .map(|(name, strict)| tool(name, strict))
                 .collect(),
             tool_choice,
             parallel_tools: parallel,
@@ -215,15 +153,6 @@ fn piece() -> impl Strategy<Value = Event> {
 fn a_stream_that_is_written_is_read_as_it_was() {
     let mut runner = TestRunner::new(ProptestConfig::with_cases(CASES));
     let holds = |pieces: Vec<Event>| {
-        let request = Bytes::new();
-        let reply = Reply {
-            request: &request,
-            model: "m",
-            id: "own",
-            now: 9,
-            usage: true,
-            skin: Skin::OpenAi,
-        };
         let refused = |at| {
             pieces
                 .iter()
@@ -241,26 +170,11 @@ fn a_stream_that_is_written_is_read_as_it_was() {
             created: 7,
         };
         let events = [vec![start], pieces.clone(), vec![finish(0), finish(1)]].concat();
-        let mut writer = Chat.writer(&reply);
-        let mut out = Vec::new();
-        for event in &events {
-            writer.write(event, &mut out);
-        }
-        writer.end(&mut out);
-        let mut reader = Chat.reader();
-        let mut again = Vec::new();
-        for data in String::from_utf8(out).unwrap().split_terminator("\n\n") {
-            let data = data.strip_prefix("data: ").unwrap().as_bytes();
-            let read = reader.read(
-                Frame {
-                    name: "",
-                    data,
-                    is_error: false,
-                },
-                &mut again,
-            );
-            prop_assert!(matches!(read, StreamEvent::Progress(_) | StreamEvent::Done));
-        }
+        let out = written(Chat.writer(&reply(&Bytes::new())), &events);
+        let (read_as, again) = read(Chat.reader(), &framed(&out, out.len()));
+        let good =
+            |event: &StreamEvent| matches!(event, StreamEvent::Progress(_) | StreamEvent::Done);
+        prop_assert!(read_as.iter().all(good));
         prop_assert_eq!(again, events);
         Ok(())
     };
@@ -278,19 +192,11 @@ const SAMPLE: &[u8] = br#"{"id":"a","object":"chat.completion.chunk","created":1
 
 #[test]
 fn no_bytes_make_a_reader_panic() {
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(CASES * 8));
     let read = |bytes: &[u8]| {
         let mut reader = Chat.reader();
         let mut pieces = Vec::new();
         for _ in 0..2 {
-            reader.read(
-                Frame {
-                    name: "",
-                    data: bytes,
-                    is_error: false,
-                },
-                &mut pieces,
-            );
+            reader.read(frame(bytes), &mut pieces);
         }
         Chat.read_answer(bytes);
         let body = Bytes::copy_from_slice(bytes);
@@ -299,23 +205,6 @@ fn no_bytes_make_a_reader_panic() {
             Chat.write_request(&request, "m");
         }
     };
-    read(SAMPLE);
-    read(&b"[".repeat(100_000));
-    read(&b"{\"choices\":[{\"delta\":{\"content\":".repeat(10_000));
-    let spoilt = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6);
-    let arbitrary = proptest::collection::vec(any::<u8>(), 0..64);
-    runner
-        .run(&(spoilt, arbitrary), |(changes, bytes)| {
-            let mut sample = SAMPLE.to_vec();
-            for (at, byte) in changes {
-                let at = at.index(sample.len());
-                // A digit or a brace does more harm than any other byte.
-                sample[at] = *b"0{}[]\",:".get(usize::from(byte) % 16).unwrap_or(&byte);
-            }
-            read(&sample);
-            read(&bytes);
-            Ok(())
-        })
-        .unwrap();
-    eprintln!("{} spoilt bodies", CASES * 8);
+    let deep = b"{\"choices\":[{\"delta\":{\"content\":";
+    check_spoilt(&[SAMPLE], deep, read);
 }

@@ -5,10 +5,9 @@ use bytes::Bytes;
 use super::*;
 use crate::core::exchange::StreamEvent;
 use crate::wire::client_error::Skin;
-use crate::wire::dialect::Frame;
+use crate::wire::dialect::sample::{count, read, reply, written};
 use crate::wire::hub::Event;
-use crate::wire::openai::recorded_tests::{files_in, root};
-use crate::wire::sse::{Data, Splitter};
+use crate::wire::recorded::{Recordings, framed};
 
 const FOLDERS: [&str; 10] = [
     "openai-chat",
@@ -23,97 +22,37 @@ const FOLDERS: [&str; 10] = [
     "clients",
 ];
 
-/// What the frames of a stream were, and their pieces.
-fn read(frames: &[Vec<u8>]) -> (Vec<StreamEvent>, Vec<Event>) {
-    let mut reader = Chat.reader();
-    let mut pieces = Vec::new();
-    let events = frames.iter().map(|data| {
-        let from = pieces.len();
-        let frame = Frame {
-            name: "",
-            data,
-            is_error: false,
-        };
-        let event = reader.read(frame, &mut pieces);
-        if !matches!(event, StreamEvent::Progress(_)) {
-            pieces.truncate(from);
-        }
-        event
-    });
-    (events.collect(), pieces)
-}
-
-/// The data of a stream that comes in chunks of so many bytes.
-fn framed(body: &Bytes, chunk: usize) -> Vec<Vec<u8>> {
-    let mut splitter = Splitter::new(1 << 20);
-    let mut frames = Vec::new();
-    let mut take = |event: &crate::wire::sse::Event| match event.data() {
-        Data::None => {}
-        Data::Line(line) => frames.push(line.to_vec()),
-        Data::Joined(joined) => frames.push(joined),
-    };
-    for part in body.chunks(chunk) {
-        splitter.push(body.slice_ref(part));
-        while let Some(event) = splitter.next() {
-            take(&event.unwrap());
-        }
-    }
-    splitter.finish().iter().for_each(&mut take);
-    frames
-}
-
 /// Every recorded stream: its name and its frames.
-fn streams() -> Option<Vec<(String, Vec<Vec<u8>>)>> {
-    let root = root()?;
-    let mut found = Vec::new();
-    for (name, body) in files_in(&FOLDERS, &root, "chat.completions.200.", "sse") {
-        let frames = framed(&body, body.len().max(1));
-        assert_eq!(framed(&body, 1), frames, "{name}");
-        assert_eq!(framed(&body, 7), frames, "{name}");
-        found.push((name, frames));
-    }
-    let lines = |(name, body): (String, Bytes)| {
-        let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
-        (name, lines.filter(|line| !line.is_empty()).collect())
-    };
-    let chunks = files_in(&FOLDERS, &root, "chat.completions.200.", ".chunks.txt");
-    found.extend(chunks.into_iter().map(lines));
+fn streams(recordings: &Recordings) -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut found = recordings.streams("chat.completions.200.");
+    found.extend(recordings.lines("chat.completions.200.", ".chunks.txt"));
+    let clients = recordings.beside(&["clients"]);
     for begin in ["openai.", "mistral.", "azure."] {
-        let chunks = files_in(&["clients"], &root, begin, ".chunks");
-        found.extend(chunks.into_iter().map(lines));
+        found.extend(clients.lines(begin, ".chunks"));
     }
-    Some(found)
+    found
 }
 
 /// A stream is a `Start`, pieces, one `Finish`, and the usage once.
 fn check_order(name: &str, pieces: &[Event]) {
-    let count = |is: fn(&Event) -> bool| pieces.iter().filter(|piece| is(piece)).count();
-    assert!(
-        matches!(pieces.first(), Some(Event::Start { .. })),
-        "{name}"
-    );
-    assert_eq!(
-        count(|piece| matches!(piece, Event::Start { .. })),
-        1,
-        "{name}"
-    );
-    assert!(
-        count(|piece| matches!(piece, Event::Usage(_))) <= 1,
-        "{name}"
-    );
-    assert_eq!(
-        count(|piece| matches!(piece, Event::Finish { .. })),
-        1,
-        "{name}"
-    );
+    let starts = |piece: &Event| matches!(piece, Event::Start { .. });
+    assert!(pieces.first().is_some_and(starts), "{name}");
+    assert_eq!(count(pieces, starts), 1, "{name}");
+    let usages = count(pieces, |piece| matches!(piece, Event::Usage(_)));
+    assert!(usages <= 1, "{name}");
+    let finishes = count(pieces, |piece| matches!(piece, Event::Finish { .. }));
+    assert_eq!(finishes, 1, "{name}");
 }
 
 #[test]
 fn recorded_streams_are_read_and_come_out_as_they_went_in() {
-    let Some(streams) = streams() else { return };
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
+    let streams = streams(&recordings);
     let mut whole = 0;
     for (name, frames) in &streams {
-        let (events, pieces) = read(frames);
+        let (events, pieces) = read(Chat.reader(), frames);
         let failed = |event: &StreamEvent| {
             matches!(event, StreamEvent::Error(_) | StreamEvent::Malformed { .. })
         };
@@ -142,23 +81,13 @@ fn recorded_streams_are_read_and_come_out_as_they_went_in() {
 
 fn check_written_again(name: &str, pieces: &[Event]) {
     let request = Bytes::new();
-    let reply = Reply {
-        request: &request,
-        model: "author/slug",
-        id: "own",
-        now: 99,
-        usage: true,
-        skin: Skin::OpenAi,
-    };
     for skin in [Skin::OpenAi, Skin::OpenRouter] {
-        let mut writer = Chat.writer(&Reply { skin, ..reply });
-        let mut out = Vec::new();
-        for piece in pieces {
-            writer.write(piece, &mut out);
-        }
-        writer.end(&mut out);
-        let out = Bytes::from(out);
-        let (events, again) = read(&framed(&out, out.len()));
+        let reply = Reply {
+            skin,
+            ..reply(&request)
+        };
+        let out = written(Chat.writer(&reply), pieces);
+        let (events, again) = read(Chat.reader(), &framed(&out, out.len()));
         assert_eq!(events.last(), Some(&StreamEvent::Done), "{name}");
         let without_ids = |pieces: &[Event]| -> Vec<Event> {
             let kept = pieces
@@ -173,10 +102,13 @@ fn check_written_again(name: &str, pieces: &[Event]) {
 
 #[test]
 fn recorded_answers_are_read_and_come_out_as_they_went_in() {
-    let Some(root) = root() else { return };
-    let mut answers = files_in(&FOLDERS, &root, "chat.completions.200.", ".json");
+    let Some(recordings) = Recordings::of(&FOLDERS) else {
+        return;
+    };
+    let mut answers = recordings.files("chat.completions.200.", ".json");
+    let clients = recordings.beside(&["clients"]);
     for begin in ["openai.", "mistral."] {
-        answers.extend(files_in(&["clients"], &root, begin, ".json"));
+        answers.extend(clients.files(begin, ".json"));
     }
     let mut good = 0;
     for (name, body) in &answers {
@@ -194,15 +126,8 @@ fn recorded_answers_are_read_and_come_out_as_they_went_in() {
             "{name}"
         );
         let request = Bytes::new();
-        let reply = Reply {
-            request: &request,
-            model: "author/slug",
-            id: "own",
-            now: 99,
-            usage: true,
-            skin: Skin::OpenAi,
-        };
-        let Whole::Good(again) = Chat.read_answer(&Chat.write_answer(&answer, &reply)) else {
+        let out = Chat.write_answer(&answer, &reply(&request));
+        let Whole::Good(again) = Chat.read_answer(&out) else {
             panic!("{name}");
         };
         assert_eq!(again.choices, answer.choices, "{name}");

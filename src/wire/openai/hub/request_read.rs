@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fields::{Content, Word, as_text, bad, effort, from_str, note, unknown_fields};
+use super::fields::{Content, as_text, effort, from_str, note, unknown_fields};
 use super::said::{CacheControl, Said, content_parts};
 use crate::wire::client_error::RequestError;
 use crate::wire::hub::{
     Cache, Effort, Format, Message, Part, Reasoning, Request, Role, Sampling, Schema, Tool,
     ToolChoice, ToolResult,
 };
+use crate::wire::json::Word;
 
 /// Fields that are read here.
 #[rustfmt::skip] // a list of words
@@ -128,7 +129,7 @@ pub(super) fn read(body: &Bytes) -> Result<Request, RequestError> {
         .find(|field| unknown.iter().any(|name| name == field))
     {
         let message = format!("'{legacy}' is not supported by this model: use 'tools'");
-        return Err(bad(message, legacy));
+        return Err(RequestError::about(legacy, message));
     }
     from_str::<Body<'_>>(text)?.into_request(unknown)
 }
@@ -238,7 +239,7 @@ impl Body<'_> {
             && long != short
         {
             let message = "'reasoning.effort' and 'reasoning_effort' differ".to_owned();
-            return Err(bad(message, "reasoning"));
+            return Err(RequestError::about("reasoning", message));
         }
         let switched = match asked.enabled {
             Some(false) => Some(Effort::None),
@@ -256,7 +257,7 @@ impl Body<'_> {
 }
 
 fn message(said: Said<'_>, at: usize) -> Result<Message, RequestError> {
-    let wrong = |why: String| bad(format!("messages[{at}]: {why}"), "messages");
+    let wrong = |why: String| RequestError::about("messages", format!("messages[{at}]: {why}"));
     let (role, parts) = match said.role.as_deref() {
         Some("system" | "developer") => (Role::System, content_parts(said.content, "content")),
         Some("user") => (Role::User, content_parts(said.content, "content")),
@@ -299,14 +300,7 @@ fn cache_last(messages: &mut [Message], mark: &Cache) {
         .iter_mut()
         .rev()
         .flat_map(|message| message.parts.iter_mut().rev());
-    let place = parts.into_iter().find_map(|part| match part {
-        Part::Text { cache, .. } => Some(cache),
-        Part::Image(image) => Some(&mut image.cache),
-        Part::Document(document) => Some(&mut document.cache),
-        Part::ToolCall(call) => Some(&mut call.cache),
-        Part::ToolResult(result) => Some(&mut result.cache),
-        Part::Audio { .. } | Part::Thought(_) | Part::Refusal(_) => None,
-    });
+    let place = parts.into_iter().find_map(Part::mark_mut);
     if let Some(place) = place {
         place.get_or_insert_with(|| mark.clone());
     }
@@ -325,8 +319,9 @@ fn tools(
             continue;
         }
         let function = tool.function;
-        let function =
-            function.ok_or_else(|| bad(format!("tools[{at}] lacks a 'function'"), "tools"))?;
+        let function = function.ok_or_else(|| {
+            RequestError::about("tools", format!("tools[{at}] lacks a 'function'"))
+        })?;
         tools.push(Tool {
             name: function.name,
             description: function.description,
@@ -350,7 +345,7 @@ fn tool_choice(json: &RawValue) -> Result<ToolChoice, RequestError> {
         r#""required""# => Ok(ToolChoice::Required),
         _ => named().ok_or_else(|| {
             let message = "'tool_choice' must be auto, none, required or a function with a name";
-            bad(message.to_owned(), "tool_choice")
+            RequestError::about("tool_choice", message)
         }),
     }
 }
@@ -371,11 +366,11 @@ fn format(said: SaidFormat<'_>) -> Result<Format, RequestError> {
             let message = "'response_format' lacks a 'json_schema' with a 'schema'";
             schema
                 .map(Format::Schema)
-                .ok_or_else(|| bad(message.to_owned(), "response_format"))
+                .ok_or_else(|| RequestError::about("response_format", message))
         }
         other => {
             let message = format!("'response_format' of the type '{other}' cannot be translated");
-            Err(bad(message, "response_format"))
+            Err(RequestError::about("response_format", message))
         }
     }
 }

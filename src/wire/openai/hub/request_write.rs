@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::written::{WrittenCall, WrittenFunction};
+use super::written::{Settings, WrittenCall, WrittenFunction};
 use crate::wire::hub::{
     Document, Effort, Format, Message, Part, Request, Role, Schema, Source, Tool, ToolCall,
     ToolChoice, ToolResult,
@@ -16,20 +16,15 @@ use crate::wire::hub::{
 
 #[derive(Serialize)]
 struct Body<'a> {
-    model: &'a str,
+    #[serde(flatten)]
+    settings: Settings<'a>,
     messages: Vec<WrittenMessage<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WrittenTool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<WrittenChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parallel_tool_calls: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<WrittenFormat<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frequency_penalty: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,16 +43,6 @@ struct Body<'a> {
     reasoning_effort: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verbosity: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Map<String, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_cache_key: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
 }
@@ -174,14 +159,11 @@ pub(super) fn write(request: &Request, model: &str) -> Bytes {
     let reasons = reasoning_effort(request);
     let plain = request.reasoning.is_none();
     let body = Body {
-        model,
+        settings: Settings::of(request, model),
         messages: messages(request),
         tools: request.tools.iter().map(WrittenTool::of).collect(),
         tool_choice: request.tool_choice.as_ref().map(WrittenChoice::of),
-        parallel_tool_calls: request.parallel_tools,
         response_format: WrittenFormat::of(&request.format),
-        temperature: sampling.temperature,
-        top_p: sampling.top_p,
         frequency_penalty: sampling.frequency_penalty,
         presence_penalty: sampling.presence_penalty,
         seed: sampling.seed,
@@ -192,11 +174,6 @@ pub(super) fn write(request: &Request, model: &str) -> Bytes {
         max_completion_tokens: request.max_tokens.filter(|_| !plain),
         reasoning_effort: reasons.map(Effort::as_str),
         verbosity: request.verbosity.as_deref(),
-        user: request.user.as_deref(),
-        metadata: request.metadata.as_ref(),
-        service_tier: request.service_tier.as_deref(),
-        prompt_cache_key: request.prompt_cache_key.as_deref(),
-        stream: request.stream,
         stream_options: request.stream.then_some(StreamOptions {
             include_usage: true,
         }),

@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::detail::Detail;
-use super::fields::{Content, Word};
+use super::fields::Content;
 use crate::wire::hub::{
     Cache, Citation, Document, Finish, Image, Part, Source, Thought, ThoughtKind, ToolCall,
 };
+use crate::wire::json::Word;
 
 /// A message, or a delta of one.
 #[derive(Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::detail::{Detail, known_format};
-use super::fields::{Content, Word};
+use super::fields::Content;
 use super::said::{
     Annotation, Said, SaidCall, SaidFunction, SaidPart, content_parts, finish_of, own_call_id,
     thoughts,
@@ -14,6 +14,7 @@ use crate::core::exchange::{Progress, StreamEvent, Usage};
 use crate::wire::dialect::{Frame, ReadEvents};
 use crate::wire::error_facts;
 use crate::wire::hub::{Event, Part, ThoughtKind};
+use crate::wire::json::Word;
 use crate::wire::openai::shape::{is_error, usage};
 
 const DONE: &str = "[DONE]";

@@ -8,9 +8,9 @@ use super::request_read::hides_thoughts;
 use super::written::{Reason, WrittenAnnotation, WrittenCall, WrittenFunction, WrittenUsage};
 use crate::core::exchange::Usage;
 use crate::wire::client_error::{ClientError, Skin};
+use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::{Reply, WriteEvents};
 use crate::wire::hub::{Event, Finish, ThoughtKind};
-use crate::wire::openai::operation::Operation;
 use crate::wire::openai::stream::StreamHead;
 use crate::wire::openai::write;
 

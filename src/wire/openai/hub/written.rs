@@ -2,9 +2,32 @@
 //! Must never write a null where OpenRouter's clients take none (`contracts/openrouter.md`, section 9.3).
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::core::exchange::Usage;
-use crate::wire::hub::{Citation, Finish};
+use crate::wire::hub::{Citation, Finish, Request};
+
+/// What a request of either of OpenAI's dialects says beside the conversation, in the same words.
+#[derive(Serialize)]
+pub(in crate::wire) struct Settings<'a> {
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct WrittenUsage {
@@ -79,6 +102,25 @@ struct Url {
 pub(super) struct Reason<'a> {
     pub(super) word: &'static str,
     pub(super) native: Option<&'a str>,
+}
+
+// === impl Settings ===
+
+impl<'a> Settings<'a> {
+    /// Of a request to an upstream that calls the model `model`.
+    pub(in crate::wire) fn of(request: &'a Request, model: &'a str) -> Self {
+        Self {
+            model,
+            parallel_tool_calls: request.parallel_tools,
+            temperature: request.sampling.temperature,
+            top_p: request.sampling.top_p,
+            user: request.user.as_deref(),
+            metadata: request.metadata.as_ref(),
+            service_tier: request.service_tier.as_deref(),
+            prompt_cache_key: request.prompt_cache_key.as_deref(),
+            stream: request.stream,
+        }
+    }
 }
 
 // === impl WrittenUsage ===

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::reply;
 use crate::core::exchange::Usage;
+use crate::wire::dialect::sample::reply;
 use crate::wire::dialect::{Downstream, Upstream, Whole};
 use crate::wire::hub::{Answer, Choice, Citation, Finish, Part, Thought, ThoughtKind, ToolCall};
 use crate::wire::responses::Responses;

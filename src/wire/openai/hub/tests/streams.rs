@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::reply;
 use crate::core::exchange::{StreamEvent, Usage};
 use crate::wire::client_error::{ClientError, Skin};
+use crate::wire::dialect::sample::reply;
 use crate::wire::dialect::{Downstream, Frame, Reply, Upstream};
 use crate::wire::hub::{Event, Finish, ThoughtKind};
 use crate::wire::openai::hub::Chat;

@@ -61,7 +61,7 @@ impl Operation {
     }
 
     /// The field that holds what the model is to work on.
-    pub(super) const fn input(self) -> &'static str {
+    pub(in crate::wire) const fn input(self) -> &'static str {
         match self {
             Operation::Chat => "messages",
             Operation::Completions => "prompt",
@@ -71,7 +71,7 @@ impl Operation {
 
     /// Whether a request without that field is refused here. In chat a `prompt` or a stored template may stand
     /// for the messages; the upstream knows.
-    pub(super) const fn needs_input(self) -> bool {
+    pub(in crate::wire) const fn needs_input(self) -> bool {
         match self {
             Operation::Chat => false,
             Operation::Completions | Operation::Embeddings => true,
@@ -79,7 +79,7 @@ impl Operation {
     }
 
     /// How many choices answer `n` and this input. Each prompt of a list is answered `n` times.
-    pub(super) fn choices(self, n: Option<u32>, input: Option<&RawValue>) -> u32 {
+    pub(in crate::wire) fn choices(self, n: Option<u32>, input: Option<&RawValue>) -> u32 {
         let n = n.unwrap_or(1).clamp(1, 128);
         match self {
             Operation::Chat => n,
@@ -89,7 +89,7 @@ impl Operation {
     }
 
     /// The `object` of a stream's chunks; an operation that never streams has none to name.
-    pub(super) const fn chunk_object(self) -> &'static str {
+    pub(in crate::wire) const fn chunk_object(self) -> &'static str {
         match self {
             Operation::Chat => "chat.completion.chunk",
             Operation::Completions | Operation::Embeddings => "text_completion",
