@@ -11,7 +11,6 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use crate::core::catalog::Speech;
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::client_request::operation::Operation;
@@ -140,7 +139,6 @@ impl Fields<'_> {
             // A provider that chats with a model may not have it for the rest, and the file does not say.
             unproven: self.operation != Operation::Chat,
             stream: top.stream,
-            speech: Speech::default(),
             reasons: [self.reasoning, self.reasoning_effort]
                 .into_iter()
                 .flatten()
@@ -150,9 +148,9 @@ impl Fields<'_> {
             files: FILE_PARTS.into_iter().any(holds),
             json_schema: self.response_format.is_some_and(asks_for_a_schema),
             signed: self.operation == Operation::Chat && self.input.is_some_and(is_signed),
-            leans_on: None,
             body_bytes: top.text.len() as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
+            ..RequestFacts::default()
         }
     }
 
