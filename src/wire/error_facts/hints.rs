@@ -38,6 +38,8 @@ const NAMES: &[(&str, Hint)] = &[
     ("authentication_error", Hint::AuthRejected), // recorded: deepseek, as type beside a misleading code
     ("invalid_authentication_error", Hint::AuthRejected), // Moonshot docs, type
     ("authentication", Hint::AuthRejected),       // OpenRouter docs, error_type
+    ("API_KEY_INVALID", Hint::AuthRejected),      // Google's ErrorInfo, 400
+    ("CONSUMER_SUSPENDED", Hint::AuthRejected), // Google's ErrorInfo, 403 (google/generative-ai-docs#356)
     ("permission_error", Hint::Forbidden),        // Anthropic docs, type, through gateways
     ("permission_denied", Hint::Forbidden),       // OpenRouter docs, error_type; Google status
     ("unsupported_country_region_territory", Hint::Forbidden), // OpenAI docs, 403
@@ -59,6 +61,8 @@ const NAMES: &[(&str, Hint)] = &[
     ("engine_overloaded_error", Hint::Overloaded), // Moonshot docs, type, 429
     ("overloaded_error", Hint::Overloaded),     // Anthropic docs, type, through gateways
     ("slow_down", Hint::Overloaded),            // OpenAI docs, 503
+    ("server_is_overloaded", Hint::Overloaded), // Responses, in streams (openai/codex#11388)
+    ("service_unavailable_error", Hint::Overloaded), // the same, as type (anomalyco/opencode#25730)
     ("provider_overloaded", Hint::Overloaded),  // OpenRouter docs, error_type
     // AWS's types, in a header or in a stream's framing: Bedrock docs, errors of ConverseStream.
     ("ThrottlingException", Hint::RateLimited),
@@ -198,6 +202,14 @@ const WORDS: &[Prose] = &[
     prose("insufficient balance", refused, Hint::QuotaExhausted),      // DeepSeek docs, 402
     prose("api key not valid", mistaken, Hint::AuthRejected),          // Gemini, 400
     prose("incorrect api key", mistaken, Hint::AuthRejected),          // xAI, 400
+    // Anthropic, 400 (anthropics/claude-code#19028)
+    prose(
+        "organization has been disabled",
+        mistaken,
+        Hint::AuthRejected,
+    ),
+    // Bedrock, 400: the account may use no model (kirodotdev/Kiro#11191)
+    prose("operation not allowed", mistaken, Hint::AuthRejected),
     prose("is not a valid model id", mistaken, Hint::ModelUnavailable), // OpenRouter, 400
     prose("model not exist", mistaken, Hint::ModelUnavailable),        // DeepSeek, 400
     prose("has been decommissioned", mistaken, Hint::ModelUnavailable), // Groq, 400
@@ -225,6 +237,11 @@ fn failed(status: u16) -> bool {
 
 fn in_answer(status: u16) -> bool {
     status == 200
+}
+
+/// What the one name means that Google's `ErrorInfo` has for a reason. It says more than the status beside it.
+pub(super) fn of_reason(reason: &str) -> Option<Hint> {
+    by_name(reason)
 }
 
 /// What an error means, where a row names it: by its code, its type, then its words.
