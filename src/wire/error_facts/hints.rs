@@ -40,8 +40,8 @@ const NAMES: &[(&str, Hint)] = &[
     ("authentication", Hint::AuthRejected),       // OpenRouter docs, error_type
     ("API_KEY_INVALID", Hint::AuthRejected),      // Google's ErrorInfo, 400
     ("CONSUMER_SUSPENDED", Hint::AuthRejected), // Google's ErrorInfo, 403 (google/generative-ai-docs#356)
-    ("permission_error", Hint::Forbidden),        // Anthropic docs, type, through gateways
-    ("permission_denied", Hint::Forbidden),       // OpenRouter docs, error_type; Google status
+    ("permission_error", Hint::Forbidden),      // Anthropic docs, type, through gateways
+    ("permission_denied", Hint::Forbidden),     // OpenRouter docs, error_type; Google status
     ("unsupported_country_region_territory", Hint::Forbidden), // OpenAI docs, 403
     // The model.
     ("model_not_found", Hint::ModelUnavailable), // recorded: openai-chat, openai-responses (400), groq
@@ -211,7 +211,7 @@ const WORDS: &[Prose] = &[
     // Bedrock, 400: the account may use no model (kirodotdev/Kiro#11191)
     prose("operation not allowed", mistaken, Hint::AuthRejected),
     prose("is not a valid model id", mistaken, Hint::ModelUnavailable), // OpenRouter, 400
-    prose("model not exist", mistaken, Hint::ModelUnavailable),        // DeepSeek, 400
+    prose("model not exist", mistaken, Hint::ModelUnavailable),         // DeepSeek, 400
     prose("has been decommissioned", mistaken, Hint::ModelUnavailable), // Groq, 400
     prose("overloaded", failed, Hint::Overloaded), // OpenAI, 500, 503 and once 429
     prose("rate limit", in_answer, Hint::RateLimited), // an error inside a 200
