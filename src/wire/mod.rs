@@ -28,3 +28,5 @@ pub mod gemini;
 pub mod bedrock;
 pub mod cohere;
 pub mod dialects;
+#[cfg(test)]
+mod recorded_tests;

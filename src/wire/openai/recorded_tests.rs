@@ -70,8 +70,8 @@ pub(in crate::wire) fn files_in(
     found
 }
 
-/// Six recordings are kept in base64, which here begins as `data: ` does.
-fn decoded(body: Vec<u8>) -> Bytes {
+/// Some recordings are kept in base64, which here begins as `data: ` does.
+pub(in crate::wire) fn decoded(body: Vec<u8>) -> Bytes {
     if !body.starts_with(b"ZGF0YTog") {
         return body.into();
     }
