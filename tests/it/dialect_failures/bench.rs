@@ -1,10 +1,12 @@
 //! Owns the providers of a scenario: one that fails for each dialect, and a healthy one that speaks them all; and a
 //! model for each cell, so that no cell sees another's health. Must never judge an answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay::cmd::mock::{Kind, Mock, Received};
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::config::Config;
@@ -34,7 +36,7 @@ pub(super) enum Spare {
 /// What is told by whom.
 pub(super) struct Bench {
     bad: Vec<(&'static str, Mock)>,
-    good: Mock,
+    pub(super) good: Mock,
     pub(super) proxy: Proxy,
     spare: Spare,
 }
@@ -114,13 +116,19 @@ fn other(dialect: &str) -> &'static str {
 impl Bench {
     /// Providers that fail so.
     pub(super) async fn new(spare: Spare, kind: impl Fn(&str) -> Kind) -> Self {
+        let timeouts = "first_token: 5s, answer: 5s, idle: 5s";
+        Self::timed(spare, timeouts, kind).await
+    }
+
+    /// The same, within other deadlines.
+    pub(super) async fn timed(spare: Spare, timeouts: &str, kind: impl Fn(&str) -> Kind) -> Self {
         let mut bad = Vec::new();
         for dialect in dialects() {
             bad.push((dialect, mock(failing(kind(dialect))).await));
         }
         let good = mock(fast()).await;
         let mut config = Config::new()
-            .policy("timeouts: { first_token: 5s, answer: 5s, idle: 5s }")
+            .policy(&format!("timeouts: {{ {timeouts} }}"))
             .top("retry_budget: { floor_per_second: 1000 }")
             .raw_model(
                 "t/large",
@@ -181,6 +189,16 @@ impl Bench {
             answer,
         }
     }
+}
+
+/// Asks in all cells at once.
+pub(super) async fn run_all(bench: &Arc<Bench>, cells: Vec<Cell>) -> Vec<Run> {
+    let mut asking = JoinSet::new();
+    for cell in cells {
+        let bench = bench.clone();
+        asking.spawn(async move { bench.run(cell).await });
+    }
+    asking.join_all().await
 }
 
 /// What `/api/requests` tells of an answer's request, once its exchange is over.

@@ -1,9 +1,12 @@
-//! What breaks inside a stream: X01, X02's events, and X03. Before the first content another provider answers, and
+//! What breaks inside a stream: S08 with S14, X01, X02's events, X03 and X04. Before the first content another provider answers, and
 //! nothing of the first is seen; behind it the client gets its dialect's error and no clean end.
 
-use mainstay::cmd::mock::{Damage, ErrorBody, Kind};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::bench::{Bench, Cell, Spare, dialects};
+use mainstay::cmd::mock::{Chatter, Cut, Damage, ErrorBody, Fault, Kind};
+
+use super::bench::{Bench, Cell, Spare, dialects, run_all};
 use crate::config::Config;
 use crate::dialects::cases::{Case, Inbound};
 use crate::harness::{fast, mock};
@@ -202,6 +205,47 @@ async fn x03_an_event_that_nobody_knows_changes_nothing() {
             run.is_whole(&cell.model());
             assert_eq!(run.classes(), ["success"], "{}", run.about());
             assert_eq!((run.asked, run.spared), (1, 0), "{}", run.about());
+        }
+    }
+}
+
+/// S08, and S14: the other model takes no request that ends in an assistant message. As long as no broken stream is
+/// continued there, it is not even asked, and none of its words reach the client; one answer whole is asked for anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn s14_a_stream_that_dies_ends_in_its_own_error_and_never_in_anothers() {
+    for how in [Cut::Close, Cut::Reset] {
+        let bench = Bench::new(Spare::Model, |_| Kind::CutAfter { tokens: 40, how }).await;
+        let rejects = Some(Fault::always(Kind::RejectPrefill));
+        bench.good.update(|script| script.fault = rejects);
+        for cell in Cell::all(&dialects(), &[true]) {
+            let run = bench.run(cell).await;
+            run.is_broken("connection_lost");
+            assert!(!run.answer.text().contains("prefill"), "{}", run.about());
+        }
+        for cell in Cell::all(&dialects(), &[false]) {
+            let run = bench.run(cell).await;
+            run.is_whole("t/large");
+            let fallback = run.answer.header("x-mainstay-fallback");
+            assert_eq!(fallback, Some("connection_lost"), "{}", run.about());
+        }
+    }
+}
+
+/// Signs of life without a word: comments (an event without content where a dialect has no comments), and the events
+/// that come before the first word, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn x04_a_stream_that_only_says_that_it_lives_is_left() {
+    for what in [Chatter::Comment, Chatter::Role] {
+        let chatter = Kind::Chatter {
+            what,
+            every: Duration::from_millis(20),
+            lasts: Duration::from_secs(60),
+        };
+        let timeouts = "first_token: 1s";
+        let bench = Bench::timed(Spare::Provider, timeouts, |_| chatter.clone()).await;
+        let bench = Arc::new(bench);
+        for run in run_all(&bench, Cell::all(&dialects(), &[true])).await {
+            run.is_rescued(&run.cell.model(), "first_token_timeout");
         }
     }
 }
