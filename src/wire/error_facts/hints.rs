@@ -18,7 +18,8 @@ const NAMES: &[(&str, Hint)] = &[
     ("content_policy_violation", Hint::ContentFiltered), // OpenAI and OpenRouter docs
     ("ResponsibleAIPolicyViolation", Hint::ContentFiltered), // recorded: azure, inner code
     ("moderation_blocked", Hint::ContentFiltered), // OpenAI docs, images
-    ("data_inspection_failed", Hint::ContentFiltered), // Alibaba Model Studio docs
+    ("image_content_policy_violation", Hint::ContentFiltered), // OpenAI docs, in a response that failed
+    ("data_inspection_failed", Hint::ContentFiltered),         // Alibaba Model Studio docs
     // A parameter that this model does not take.
     ("unsupported_parameter", Hint::UnsupportedParameter), // OpenAI docs
     ("unsupported_value", Hint::UnsupportedParameter),     // recorded: openai-chat
@@ -94,6 +95,21 @@ const SERVER_FAULTS: &[&str] = &[
 /// Names of a client's fault, which say less than words too. Beside a status they say no more than it does.
 const CLIENT_FAULTS: &[&str] = &[
     "ValidationException", // Bedrock docs
+    // What a response of OpenAI's can fail of that is the request's (API reference, ResponseErrorCode).
+    "invalid_prompt",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
 ];
 
 /// Words of a message, in lower case, and the statuses beside which they are believed.
@@ -129,6 +145,10 @@ const WORDS: &[Prose] = &[
         refused,
         Hint::ContextTooLong,
     ), // Gemini, 400
+    // Vertex AI, 400 (google-gemini/gemini-cli#19727)
+    prose("input token count is", refused, Hint::ContextTooLong),
+    // xAI, 400 (cline/cline#3120)
+    prose("maximum prompt length", refused, Hint::ContextTooLong),
     prose("exceed context limit", refused, Hint::ContextTooLong), // Anthropic, 400: prompt and max_tokens together
     // Recorded: cohere. Beside 429 the same words are Bedrock's throttling.
     prose("too many tokens", mistaken, Hint::ContextTooLong),
@@ -420,6 +440,27 @@ mod tests {
             Some(Hint::Overloaded)
         );
         assert_eq!(find(200, ""), Some(Hint::ServerError));
+    }
+
+    #[test]
+    fn a_response_may_fail_of_the_request() {
+        let find = |code, message| find(200, Some(code), None, message);
+        assert_eq!(find("invalid_prompt", "no"), Some(Hint::InvalidRequest));
+        let flagged = "Your prompt was flagged as potentially violating our usage policy";
+        assert_eq!(find("invalid_prompt", flagged), Some(Hint::ContentFiltered));
+        assert_eq!(find("image_too_small", ""), Some(Hint::InvalidRequest));
+        assert_eq!(find("vector_store_timeout", ""), None);
+    }
+
+    #[test]
+    fn sellers_have_their_own_words_for_a_prompt_that_is_too_long() {
+        let find = |message| find(400, None, Some("INVALID_ARGUMENT"), message);
+        for words in [
+            "Unable to submit request because the input token count is 1251952 but model only supports up to 1048576.",
+            "This model's maximum prompt length is 131072 but the request contains 136973 tokens.",
+        ] {
+            assert_eq!(find(words), Some(Hint::ContextTooLong), "{words}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::dialects::UPSTREAMS;
 use crate::dialects::cases::{Case, Inbound};
 use crate::harness::{Proxy, failing, fast, for_model, mock};
-use crate::raw::PATIENCE;
+use crate::raw::{PATIENCE, Via};
 
 /// Who asks whom, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ pub(super) struct Bench {
 /// One request and all that came of it.
 pub(super) struct Run {
     pub(super) cell: Cell,
+    pub(super) via: Via,
     pub(super) answer: Answer,
     /// What the operator is told of it.
     pub(super) told: Value,
@@ -77,6 +78,20 @@ impl Cell {
 
     pub(super) fn model(self) -> String {
         format!("t/{}", self.slug())
+    }
+
+    /// Half of the cells are asked over each protocol, one answer over the same as a stream.
+    pub(super) fn via(self) -> Via {
+        let place = UPSTREAMS
+            .iter()
+            .position(|(name, ..)| *name == self.dialect);
+        let of_client = Inbound::ALL
+            .iter()
+            .position(|inbound| *inbound == self.inbound);
+        match place.zip(of_client) {
+            Some((place, of_client)) if (place + of_client) % 2 == 1 => Via::H2,
+            _ => Via::H1,
+        }
     }
 
     /// Whether events are passed on as they come, and not read and written anew.
@@ -180,11 +195,12 @@ impl Bench {
 
     pub(super) async fn run(&self, cell: Cell) -> Run {
         let asked = cell.inbound.request(&cell.model(), Case::Text, cell.stream);
-        let answer = self.proxy.send(&asked).await;
+        let answer = self.proxy.call(cell.via(), &asked).await;
         Run {
             told: explained(&self.proxy, &answer).await,
             asked: self.asked(cell).len(),
             spared: self.spared(cell),
+            via: cell.via(),
             cell,
             answer,
         }

@@ -152,11 +152,12 @@ async fn runs(act: Act, forms: &[bool]) -> Vec<Run> {
     let mut runs = Vec::new();
     for cell in cells {
         let asked = cell.inbound.request(&cell.model(), Case::Text, cell.stream);
-        let answer: Answer = proxy.send(&asked).await;
+        let answer: Answer = proxy.call(cell.via(), &asked).await;
         runs.push(Run {
             told: explained(&proxy, &answer).await,
             asked: for_model(&behind, &cell.slug()).len(),
             spared: for_model(&good, &cell.slug()).len(),
+            via: cell.via(),
             cell,
             answer,
         });

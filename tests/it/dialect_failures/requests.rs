@@ -68,8 +68,8 @@ const TOO_LONG: [(&str, &str); 6] = [
     ),
 ];
 
-/// The same said otherwise: by DeepSeek, by a seller of Responses that gives no code, for prompt and answer together, by
-/// Vertex AI as a list, by Claude behind Bedrock, by Cohere without a type.
+/// The same said otherwise: by DeepSeek, by xAI without a code, for prompt and answer together, by Vertex AI in a list, by
+/// Claude behind Bedrock, by Cohere without a type.
 const TOO_LONG_TOO: [(&str, &str); 6] = [
     (
         "openai",
@@ -77,7 +77,7 @@ const TOO_LONG_TOO: [(&str, &str); 6] = [
     ),
     (
         "openai-responses",
-        r#"{"error":{"message":"Your input exceeds the context window of this model.","type":"invalid_request_error","param":null,"code":null}}"#,
+        r#"{"error":{"message":"This model's maximum prompt length is 131072 but the request contains 136973 tokens.","type":"invalid_request_error","param":null,"code":null}}"#,
     ),
     (
         "anthropic",
@@ -85,7 +85,7 @@ const TOO_LONG_TOO: [(&str, &str); 6] = [
     ),
     (
         "gemini",
-        r#"[{"error":{"code":400,"message":"The input token count (1250025) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
+        r#"[{"error":{"code":400,"message":"Unable to submit request because the input token count is 1251952 but model only supports up to 1048576. Reduce the input token count and try again.","status":"INVALID_ARGUMENT"}}]"#,
     ),
     (
         "bedrock",
@@ -181,6 +181,19 @@ async fn s13_a_refused_prompt_is_returned_at_once() {
         for cell in Cell::all(&refused, &[false, true]) {
             is_refused(&bench, cell, "safety system").await;
         }
+    }
+}
+
+/// The stream began, with a head of 200, before the provider found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn s13_a_stream_that_says_so_is_returned_at_once() {
+    let body = ErrorBody::ContentPolicy;
+    let bench = Bench::new(Spare::Provider, |_| Kind::ErrorEvent { at: 1, body }).await;
+    for cell in Cell::all(&["openai", "openai-responses"], &[false, true]) {
+        is_refused(&bench, cell, "safety system").await;
+    }
+    for cell in Cell::all(&["anthropic"], &[false, true]) {
+        is_refused(&bench, cell, "content filtering").await;
     }
 }
 
