@@ -161,7 +161,7 @@ fn names(root: &Path) -> Vec<String> {
                 .expect("below")
                 .to_string_lossy()
                 .into_owned();
-            let is_body = !path.ends_with(".headers.json") && !path.ends_with(".md");
+            let is_body = !path.ends_with(".headers.json") && !is_named(&path, "md");
             names.extend(is_body.then_some(path));
         }
     }
@@ -221,7 +221,7 @@ impl<'a> Body<'a> {
         let Some(reader) = self.reader().filter(|_| !misfiled) else {
             return Read::Unasked;
         };
-        match self.name.ends_with(".json") && self.operation != "streamGenerateContent" {
+        match is_named(self.name, "json") && self.operation != "streamGenerateContent" {
             true => self.whole(&reader),
             false => self.stream(&reader),
         }
@@ -358,8 +358,8 @@ impl<'a> Body<'a> {
                 .filter(|line| !line.is_empty())
         };
         let binary = matches!(reader, Reader::Upstream(upstream) if upstream.framing() == Framing::EventStream);
-        let listed = self.name.ends_with(".json");
-        let payloads = self.name.ends_with(".chunks") || self.name.ends_with(".chunks.txt");
+        let listed = is_named(self.name, "json");
+        let payloads = is_named(self.name, "chunks") || self.name.ends_with(".chunks.txt");
         match (binary, payloads, listed) {
             (true, false, _) => self.at_every_split(&self.bytes, messages),
             // One event a line, named by its only field.
@@ -396,6 +396,13 @@ impl<'a> Body<'a> {
         }
         whole
     }
+}
+
+/// Whether a name ends so, behind a dot.
+fn is_named(path: &str, extension: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|found| found == extension)
 }
 
 /// The recorded headers, where there are some.

@@ -172,7 +172,7 @@ impl Case {
         steps.truncate(index_of_event(&steps, at));
         let event = self.voice.token(0);
         let event = match how {
-            Damage::Flipped => self.voice.flipped(event),
+            Damage::Flipped => self.voice.flipped(&event),
             Damage::Cut => event.slice(..event.len() / 2),
         };
         steps.push(Step::Event(Event::Raw(event)));

@@ -129,7 +129,7 @@ impl Voice {
     }
 
     /// An event with another bit in it: where there are checksums they do not hold, where there are none it is no JSON.
-    pub(crate) fn flipped(&self, event: Bytes) -> Bytes {
+    pub(crate) fn flipped(&self, event: &[u8]) -> Bytes {
         match self {
             Self::Chat { .. } => self.broken(),
             Self::Dialect(exchange) => exchange.flipped(event),

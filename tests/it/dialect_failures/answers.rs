@@ -1,11 +1,9 @@
 //! A status of 200 with something else than an answer in it: X02 and X10.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use mainstay::cmd::mock::{ErrorBody, Kind};
 
 use super::bench::{Bench, Cell, Spare, dialects};
+use super::words::literal;
 
 /// Every cell is rescued by the other provider, after one attempt of the class that its dialect's words have.
 async fn rescues(kind: Kind, forms: &[bool], class: impl Fn(&str, bool) -> &'static str) {
@@ -43,17 +41,6 @@ async fn x02_an_answer_that_is_only_an_error_moves_on() {
         },
     )
     .await;
-}
-
-fn literal(body: &str) -> Kind {
-    Kind::Status {
-        status: 200,
-        retry_after: None,
-        headers: BTreeMap::new(),
-        body: ErrorBody::Auto,
-        text: Some(body.to_owned()),
-        delay: Duration::ZERO,
-    }
 }
 
 /// Forms that an error in a 200 takes beside a provider's usual one: a response that failed, an event's data, a list, a

@@ -185,6 +185,15 @@ impl Run {
         assert_eq!(self.told["result"], "answered", "{about}");
     }
 
+    /// Rescued by the model of the chain that has more room; nobody but the request is to blame.
+    pub(super) fn is_rescued_by_larger_window(&self) {
+        self.is_rescued("t/large", "context_too_long");
+        let fallback = self.answer.header("x-mainstay-fallback");
+        assert_eq!(fallback, Some("context_too_long"), "{}", self.about());
+        let scope = &self.told["attempts"][0]["scope"];
+        assert_eq!(scope, "request", "{}", self.about());
+    }
+
     /// A part of the canonical answer, the dialect's error for what lies behind it, and no clean end.
     pub(super) fn is_broken(&self, class: &str) {
         let (inbound, answer, about) = (self.cell.inbound, &self.answer, self.about());

@@ -158,7 +158,7 @@ impl Exchange {
     }
 
     /// An event with another bit in it.
-    pub(crate) fn flipped(&self, event: Bytes) -> Bytes {
+    pub(crate) fn flipped(&self, event: &[u8]) -> Bytes {
         if self.route.dialect != Dialect::Bedrock {
             return self.broken();
         }
