@@ -85,25 +85,20 @@ fn errors(inbound: Inbound, events: &[Event]) -> usize {
 
 /// How an answer says that it ended: the words of its dialect.
 pub(super) fn finish(inbound: Inbound, answer: &Answer) -> String {
-    let last = match answer.is_stream() {
-        false => answer.json(),
-        true => {
-            let events = events(answer);
-            let has = |event: &Value| match inbound {
-                Inbound::Chat => event
-                    .pointer("/choices/0/finish_reason")
-                    .is_some_and(Value::is_string),
-                Inbound::Responses => event["response"]["status"]
-                    .as_str()
-                    .is_some_and(|it| it != "in_progress"),
-                Inbound::Messages => event["delta"]["stop_reason"].is_string(),
-            };
-            events
-                .iter()
-                .map(|(_, data)| json(data))
-                .find(has)
-                .unwrap_or_default()
-        }
+    let last = if answer.is_stream() {
+        let has = |event: &Value| match inbound {
+            Inbound::Chat => event
+                .pointer("/choices/0/finish_reason")
+                .is_some_and(Value::is_string),
+            Inbound::Responses => event["response"]["status"]
+                .as_str()
+                .is_some_and(|it| it != "in_progress"),
+            Inbound::Messages => event["delta"]["stop_reason"].is_string(),
+        };
+        let mut events = events(answer).into_iter().map(|(_, data)| json(&data));
+        events.find(has).unwrap_or_default()
+    } else {
+        answer.json()
     };
     let reason = match (inbound, answer.is_stream()) {
         (Inbound::Chat, _) => &last["choices"][0]["finish_reason"],
@@ -133,7 +128,7 @@ pub(super) fn error_message(inbound: Inbound, answer: &Answer) -> Option<String>
 }
 
 /// The type, or the code, by which a client of the dialect tells the errors apart that a broken stream ends in.
-fn error_of<'a>(inbound: Inbound, class: &'a str) -> &'a str {
+fn error_of(inbound: Inbound, class: &str) -> &str {
     match (inbound, class) {
         (Inbound::Chat | Inbound::Responses, "rate_limited") => "rate_limit_exceeded",
         (Inbound::Chat | Inbound::Responses, class) => class,
