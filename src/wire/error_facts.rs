@@ -69,6 +69,8 @@ struct Said {
     code: Option<String>,
     kind: Option<String>,
     param: Option<String>,
+    /// Google's machine-readable name for it, which is more than its status.
+    reason: Option<String>,
     /// In a field of the error's own.
     retry_after: Option<Duration>,
 }
@@ -128,17 +130,21 @@ impl Said {
             code: text_at(error, "code"),
             kind,
             param: text_at(error, "param"),
+            reason: reason(error),
             retry_after: retry_delay(error),
         }
     }
 
     fn into_facts(self, status: u16) -> ErrorFacts {
-        let hint = hints::find(
-            status,
-            self.code.as_deref(),
-            self.kind.as_deref(),
-            &self.message,
-        );
+        let hint = self.reason.as_deref().and_then(hints::of_reason);
+        let hint = hint.or_else(|| {
+            hints::find(
+                status,
+                self.code.as_deref(),
+                self.kind.as_deref(),
+                &self.message,
+            )
+        });
         ErrorFacts {
             status,
             hint,
@@ -156,6 +162,12 @@ fn retry_delay(error: &Value) -> Option<Duration> {
     let details = error.get("details")?.as_array()?;
     let delay = |detail: &Value| in_span(detail.get("retryDelay")?.as_str()?);
     details.iter().find_map(delay)
+}
+
+/// The reason of Google's `ErrorInfo`, one of an error's details (<https://google.aip.dev/193>).
+fn reason(error: &Value) -> Option<String> {
+    let details = error.get("details")?.as_array()?;
+    details.iter().find_map(|detail| text_at(detail, "reason"))
 }
 
 /// A field's text or number, as short text.
@@ -347,6 +359,47 @@ mod tests {
             facts(429, &in_words).retry_after,
             Some(Duration::from_secs(2))
         );
+    }
+
+    #[test]
+    fn googles_reason_says_more_than_its_status() {
+        let body = |reason: &str| {
+            format!(
+                r#"{{"error":{{"code":403,"message":"no","status":"PERMISSION_DENIED","details":[{{"@type":"x"}},
+                {{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}"}}]}}}}"#
+            )
+        };
+        let table = [
+            ("CONSUMER_SUSPENDED", Hint::AuthRejected),
+            ("API_KEY_INVALID", Hint::AuthRejected),
+            ("A_NEW_ONE", Hint::Forbidden),
+        ];
+        for (reason, hint) in table {
+            let facts = facts(403, &body(reason));
+            assert_eq!(facts.hint, Some(hint), "{reason}");
+            assert_eq!(facts.code.as_deref(), Some("403"));
+        }
+    }
+
+    #[test]
+    fn an_account_that_may_no_longer_ask_is_the_keys_fault() {
+        let anthropic = r#"{"type":"error","error":{"type":"invalid_request_error","message":"This organization has been disabled."}}"#;
+        assert_eq!(facts(400, anthropic).hint, Some(Hint::AuthRejected));
+        let bedrock = r#"{"message":"Operation not allowed"}"#;
+        assert_eq!(facts(400, bedrock).hint, Some(Hint::AuthRejected));
+        assert_eq!(facts(500, bedrock).hint, None);
+    }
+
+    #[test]
+    fn an_overload_in_a_stream_is_one_by_its_code() {
+        for words in [
+            r#"{"type":"error","error":{"type":"service_unavailable_error","code":"server_is_overloaded","message":"later"}}"#,
+            r#"{"type":"error","code":"server_is_overloaded","message":"later","param":null,"sequence_number":2}"#,
+            r#"{"type":"error","error":{"type":"service_unavailable_error","code":null,"message":"later"}}"#,
+        ] {
+            let facts = error_in_answer(words.as_bytes());
+            assert_eq!(facts.hint, Some(Hint::Overloaded), "{words}");
+        }
     }
 
     #[test]

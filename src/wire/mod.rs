@@ -35,3 +35,5 @@ pub mod dialects;
 mod recorded;
 #[cfg(test)]
 mod property;
+#[cfg(test)]
+mod recorded_tests;

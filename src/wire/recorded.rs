@@ -28,12 +28,10 @@ pub(in crate::wire) struct Recordings {
 impl Recordings {
     /// Those in these folders; `None`: there are none on this machine.
     pub(in crate::wire) fn of(folders: &'static [&'static str]) -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
-        if !root.is_dir() {
-            eprintln!("skipped: no recorded answers at {}", root.display());
-            return None;
-        }
-        Some(Self { root, folders })
+        Some(Self {
+            root: root()?,
+            folders,
+        })
     }
 
     /// The same of other folders.
@@ -114,6 +112,16 @@ impl Recordings {
     }
 }
 
+/// Where all of them lie; `None`: nowhere on this machine.
+pub(in crate::wire) fn root() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
+    if !root.is_dir() {
+        eprintln!("skipped: no recorded answers at {}", root.display());
+        return None;
+    }
+    Some(root)
+}
+
 /// The class of an error answer.
 pub(in crate::wire) fn class_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Class {
     let facts = error_facts(status, headers, body, SystemTime::UNIX_EPOCH);
@@ -141,7 +149,7 @@ pub(in crate::wire) fn framed(body: &Bytes, chunk: usize) -> Vec<Vec<u8>> {
 }
 
 /// Some recordings are kept in base64, which here begins as `data: ` does.
-fn decoded(body: Vec<u8>) -> Bytes {
+pub(in crate::wire) fn decoded(body: Vec<u8>) -> Bytes {
     if !body.starts_with(b"ZGF0YTog") {
         return body.into();
     }

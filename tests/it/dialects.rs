@@ -4,7 +4,7 @@
 //! where `MAINSTAY_WRITE_DOCS` is set.
 
 #[path = "dialects/cases.rs"]
-mod cases;
+pub(crate) mod cases;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::raw::{self, Request, Via};
 use cases::{Case, Inbound};
 
 /// Where a mock speaks a dialect: the dialect's name, its root, and a model that is sold there.
-const UPSTREAMS: [(&str, &str, &str); 6] = [
+pub(crate) const UPSTREAMS: [(&str, &str, &str); 6] = [
     ("openai", "/v1", "gpt-5-mini"),
     ("openai-responses", "/v1", "gpt-5-mini"),
     ("anthropic", "/v1", "claude-sonnet-4-5"),

@@ -61,6 +61,8 @@ pub(crate) struct Telling {
     usage: bool,
     /// The words, or the argument fragments of the tool call after its header.
     pieces: Vec<String>,
+    /// A filter ends it.
+    filtered: bool,
 }
 
 /// An event of a stream.
@@ -241,6 +243,7 @@ impl Telling {
             prompt_tokens: ask.prompt_tokens,
             usage: script.usage,
             pieces: pieces(ask, script),
+            filtered: false,
         }
     }
 
@@ -254,6 +257,14 @@ impl Telling {
         self.pieces.clear();
         self.tool = None;
         self.vectors.count = 0;
+    }
+
+    /// A filter ends the answer after so many tokens.
+    pub(crate) fn filter(&mut self, tokens: u32) {
+        let most = usize::try_from(tokens).unwrap_or(usize::MAX);
+        self.pieces.truncate(most);
+        self.tool = None;
+        self.filtered = true;
     }
 
     /// The events around the tokens, in order: what comes before the first one.
@@ -411,10 +422,10 @@ impl Telling {
     }
 
     fn finish_reason(&self) -> &'static str {
-        if self.tool.is_some() {
-            "\"tool_calls\""
-        } else {
-            "\"stop\""
+        match (self.filtered, &self.tool) {
+            (true, _) => "\"content_filter\"",
+            (false, Some(_)) => "\"tool_calls\"",
+            (false, None) => "\"stop\"",
         }
     }
 

@@ -41,6 +41,7 @@ pub(crate) fn trouble(error: ErrorBody, status: u16) -> Option<Trouble> {
         ErrorBody::RateLimit => Trouble::RateLimit,
         ErrorBody::Overloaded => Trouble::Overloaded,
         ErrorBody::Server => Trouble::Server,
+        ErrorBody::Timeout => Trouble::Timeout,
     })
 }
 
@@ -105,6 +106,12 @@ fn facts(error: ErrorBody, status: u16) -> Facts {
             kind: "server_error",
             param: None,
             code: None,
+        },
+        ErrorBody::Timeout => Facts {
+            message: "The request took too long.",
+            kind: "server_error",
+            param: None,
+            code: Some("timeout"),
         },
     }
 }

@@ -91,6 +91,23 @@ pub enum Kind {
         #[serde(default)]
         body: ErrorBody,
     },
+    /// Event number `at` (10) is damaged; the body ends behind it.
+    DamagedEvent {
+        #[serde(default = "number::<10>")]
+        at: u32,
+        #[serde(default)]
+        how: Damage,
+    },
+    /// An event of a type that nobody knows is put in as event number `at` (10); the rest is whole.
+    UnknownEvent {
+        #[serde(default = "number::<10>")]
+        at: u32,
+    },
+    /// The provider's filter ends the answer after `tokens` (0): of the prompt where it is none, of the answer else.
+    Filtered {
+        #[serde(default)]
+        tokens: u32,
+    },
     /// Status 200 and a JSON body that holds only an error, also when a stream was asked for.
     ErrorIn200 {
         #[serde(default)]
@@ -163,8 +180,20 @@ pub enum ErrorBody {
     RateLimit,
     Overloaded,
     Server,
+    Timeout,
     /// No body at all.
     Empty,
+}
+
+/// How an event is damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    /// A bit of it is another one, which a checksum shows; an event without one has broken JSON.
+    #[default]
+    Flipped,
+    /// Half of it is missing.
+    Cut,
 }
 
 /// What is said instead of an answer.

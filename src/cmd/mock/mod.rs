@@ -39,7 +39,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Chatter, Cut, ErrorBody, Fault, Kind};
+pub use fault::{Chatter, Cut, Damage, ErrorBody, Fault, Kind};
 pub use limits::Limits;
 pub use record::{Fate, Meaning, Received};
 pub use scenario::Scenario;

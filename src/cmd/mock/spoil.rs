@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::cmd::mock::answer::{self, End, Head, Step, Tempo};
 use crate::cmd::mock::chat::Event;
 use crate::cmd::mock::dialects::Mark;
-use crate::cmd::mock::fault::{Chatter, Cut, ErrorBody, Kind};
+use crate::cmd::mock::fault::{Chatter, Cut, Damage, ErrorBody, Kind};
 use crate::cmd::mock::voice::{Tongue, Voice};
 
 /// One request and what is needed to answer it, well or badly.
@@ -60,6 +60,15 @@ impl Case {
             Kind::NoDone => self.without(&[Mark::Done]),
             Kind::NoFinish => self.without(&[Mark::Finish, Mark::Done]),
             Kind::ErrorEvent { at, body } if self.voice.is_stream() => self.error_event(*at, *body),
+            Kind::DamagedEvent { at, how } if self.voice.is_stream() => self.damaged(*at, *how),
+            Kind::UnknownEvent { at } => {
+                let event = self.voice.unknown();
+                self.with_event(*at, event)
+            }
+            Kind::Filtered { tokens } => {
+                self.voice.filter(*tokens);
+                self.healthy()
+            }
             Kind::Empty => {
                 self.voice.empty();
                 self.healthy()
@@ -158,6 +167,19 @@ impl Case {
         steps
     }
 
+    fn damaged(&mut self, at: u32, how: Damage) -> Vec<Step> {
+        let mut steps = self.healthy();
+        steps.truncate(index_of_event(&steps, at));
+        let event = self.voice.token(0);
+        let event = match how {
+            Damage::Flipped => self.voice.flipped(&event),
+            Damage::Cut => event.slice(..event.len() / 2),
+        };
+        steps.push(Step::Event(Event::Raw(event)));
+        steps.push(Step::End(End::CleanCut));
+        steps
+    }
+
     /// JSON that stops in the middle: of the middle event, or of the body, whose length tells the truth.
     fn truncated(&mut self) -> Vec<Step> {
         if self.voice.is_stream() {
@@ -237,6 +259,9 @@ pub(crate) fn without_answer(kind: &Kind, tongue: Tongue<'_>) -> Option<Vec<Step
         | Kind::MalformedEvent { .. }
         | Kind::NoDone
         | Kind::NoFinish
+        | Kind::DamagedEvent { .. }
+        | Kind::UnknownEvent { .. }
+        | Kind::Filtered { .. }
         | Kind::Empty
         | Kind::TruncatedJson
         | Kind::WrongContentType { .. }

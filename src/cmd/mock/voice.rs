@@ -70,6 +70,14 @@ impl Voice {
         }
     }
 
+    /// A filter ends the answer after so many tokens.
+    pub(crate) fn filter(&mut self, tokens: u32) {
+        match self {
+            Self::Chat { telling, .. } => telling.filter(tokens),
+            Self::Dialect(exchange) => exchange.filter(tokens),
+        }
+    }
+
     /// The content type of a stream, or of a body.
     pub(crate) fn content_type(&self, is_stream: bool) -> &'static str {
         match (self, is_stream) {
@@ -117,6 +125,24 @@ impl Voice {
         match self {
             Self::Chat { .. } => Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"con\n\n"),
             Self::Dialect(exchange) => exchange.broken(),
+        }
+    }
+
+    /// An event with another bit in it: where there are checksums they do not hold, where there are none it is no JSON.
+    pub(crate) fn flipped(&self, event: &[u8]) -> Bytes {
+        match self {
+            Self::Chat { .. } => self.broken(),
+            Self::Dialect(exchange) => exchange.flipped(event),
+        }
+    }
+
+    /// An event of a type that nobody knows.
+    pub(crate) fn unknown(&self) -> Bytes {
+        match self {
+            Self::Chat { .. } => Bytes::from_static(
+                b"event: weather\ndata: {\"object\":\"weather.report\",\"choices\":[]}\n\n",
+            ),
+            Self::Dialect(exchange) => exchange.unknown(),
         }
     }
 

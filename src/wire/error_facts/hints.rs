@@ -18,7 +18,8 @@ const NAMES: &[(&str, Hint)] = &[
     ("content_policy_violation", Hint::ContentFiltered), // OpenAI and OpenRouter docs
     ("ResponsibleAIPolicyViolation", Hint::ContentFiltered), // recorded: azure, inner code
     ("moderation_blocked", Hint::ContentFiltered), // OpenAI docs, images
-    ("data_inspection_failed", Hint::ContentFiltered), // Alibaba Model Studio docs
+    ("image_content_policy_violation", Hint::ContentFiltered), // OpenAI docs, in a response that failed
+    ("data_inspection_failed", Hint::ContentFiltered),         // Alibaba Model Studio docs
     // A parameter that this model does not take.
     ("unsupported_parameter", Hint::UnsupportedParameter), // OpenAI docs
     ("unsupported_value", Hint::UnsupportedParameter),     // recorded: openai-chat
@@ -38,8 +39,10 @@ const NAMES: &[(&str, Hint)] = &[
     ("authentication_error", Hint::AuthRejected), // recorded: deepseek, as type beside a misleading code
     ("invalid_authentication_error", Hint::AuthRejected), // Moonshot docs, type
     ("authentication", Hint::AuthRejected),       // OpenRouter docs, error_type
-    ("permission_error", Hint::Forbidden),        // Anthropic docs, type, through gateways
-    ("permission_denied", Hint::Forbidden),       // OpenRouter docs, error_type; Google status
+    ("API_KEY_INVALID", Hint::AuthRejected),      // Google's ErrorInfo, 400
+    ("CONSUMER_SUSPENDED", Hint::AuthRejected), // Google's ErrorInfo, 403 (google/generative-ai-docs#356)
+    ("permission_error", Hint::Forbidden),      // Anthropic docs, type, through gateways
+    ("permission_denied", Hint::Forbidden),     // OpenRouter docs, error_type; Google status
     ("unsupported_country_region_territory", Hint::Forbidden), // OpenAI docs, 403
     // The model.
     ("model_not_found", Hint::ModelUnavailable), // recorded: openai-chat, openai-responses (400), groq
@@ -59,6 +62,8 @@ const NAMES: &[(&str, Hint)] = &[
     ("engine_overloaded_error", Hint::Overloaded), // Moonshot docs, type, 429
     ("overloaded_error", Hint::Overloaded),     // Anthropic docs, type, through gateways
     ("slow_down", Hint::Overloaded),            // OpenAI docs, 503
+    ("server_is_overloaded", Hint::Overloaded), // Responses, in streams (openai/codex#11388)
+    ("service_unavailable_error", Hint::Overloaded), // the same, as type (anomalyco/opencode#25730)
     ("provider_overloaded", Hint::Overloaded),  // OpenRouter docs, error_type
     // AWS's types, in a header or in a stream's framing: Bedrock docs, errors of ConverseStream.
     ("ThrottlingException", Hint::RateLimited),
@@ -90,6 +95,21 @@ const SERVER_FAULTS: &[&str] = &[
 /// Names of a client's fault, which say less than words too. Beside a status they say no more than it does.
 const CLIENT_FAULTS: &[&str] = &[
     "ValidationException", // Bedrock docs
+    // What a response of OpenAI's can fail of that is the request's (API reference, ResponseErrorCode).
+    "invalid_prompt",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
 ];
 
 /// Words of a message, in lower case, and the statuses beside which they are believed.
@@ -125,6 +145,10 @@ const WORDS: &[Prose] = &[
         refused,
         Hint::ContextTooLong,
     ), // Gemini, 400
+    // Vertex AI, 400 (google-gemini/gemini-cli#19727)
+    prose("input token count is", refused, Hint::ContextTooLong),
+    // xAI, 400 (cline/cline#3120)
+    prose("maximum prompt length", refused, Hint::ContextTooLong),
     prose("exceed context limit", refused, Hint::ContextTooLong), // Anthropic, 400: prompt and max_tokens together
     // Recorded: cohere. Beside 429 the same words are Bedrock's throttling.
     prose("too many tokens", mistaken, Hint::ContextTooLong),
@@ -198,8 +222,16 @@ const WORDS: &[Prose] = &[
     prose("insufficient balance", refused, Hint::QuotaExhausted),      // DeepSeek docs, 402
     prose("api key not valid", mistaken, Hint::AuthRejected),          // Gemini, 400
     prose("incorrect api key", mistaken, Hint::AuthRejected),          // xAI, 400
+    // Anthropic, 400 (anthropics/claude-code#19028)
+    prose(
+        "organization has been disabled",
+        mistaken,
+        Hint::AuthRejected,
+    ),
+    // Bedrock, 400: the account may use no model (kirodotdev/Kiro#11191)
+    prose("operation not allowed", mistaken, Hint::AuthRejected),
     prose("is not a valid model id", mistaken, Hint::ModelUnavailable), // OpenRouter, 400
-    prose("model not exist", mistaken, Hint::ModelUnavailable),        // DeepSeek, 400
+    prose("model not exist", mistaken, Hint::ModelUnavailable),         // DeepSeek, 400
     prose("has been decommissioned", mistaken, Hint::ModelUnavailable), // Groq, 400
     prose("overloaded", failed, Hint::Overloaded), // OpenAI, 500, 503 and once 429
     prose("rate limit", in_answer, Hint::RateLimited), // an error inside a 200
@@ -225,6 +257,11 @@ fn failed(status: u16) -> bool {
 
 fn in_answer(status: u16) -> bool {
     status == 200
+}
+
+/// What the one name means that Google's `ErrorInfo` has for a reason. It says more than the status beside it.
+pub(super) fn of_reason(reason: &str) -> Option<Hint> {
+    by_name(reason)
 }
 
 /// What an error means, where a row names it: by its code, its type, then its words.
@@ -403,6 +440,27 @@ mod tests {
             Some(Hint::Overloaded)
         );
         assert_eq!(find(200, ""), Some(Hint::ServerError));
+    }
+
+    #[test]
+    fn a_response_may_fail_of_the_request() {
+        let find = |code, message| find(200, Some(code), None, message);
+        assert_eq!(find("invalid_prompt", "no"), Some(Hint::InvalidRequest));
+        let flagged = "Your prompt was flagged as potentially violating our usage policy";
+        assert_eq!(find("invalid_prompt", flagged), Some(Hint::ContentFiltered));
+        assert_eq!(find("image_too_small", ""), Some(Hint::InvalidRequest));
+        assert_eq!(find("vector_store_timeout", ""), None);
+    }
+
+    #[test]
+    fn sellers_have_their_own_words_for_a_prompt_that_is_too_long() {
+        let find = |message| find(400, None, Some("INVALID_ARGUMENT"), message);
+        for words in [
+            "Unable to submit request because the input token count is 1251952 but model only supports up to 1048576.",
+            "This model's maximum prompt length is 131072 but the request contains 136973 tokens.",
+        ] {
+            assert_eq!(find(words), Some(Hint::ContextTooLong), "{words}");
+        }
     }
 
     #[test]

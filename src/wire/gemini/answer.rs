@@ -12,7 +12,7 @@ pub(super) fn read(body: &[u8]) -> Whole {
     match shape::read(body) {
         Read::Response(response) => answer(response),
         Read::Error(facts) => Whole::Error(Box::new(facts)),
-        Read::Malformed => Whole::Malformed,
+        Read::Unknown | Read::Malformed => Whole::Malformed,
     }
 }
 

@@ -19,6 +19,8 @@ const REASON_MAX: usize = 100;
 pub(super) enum Read<'a> {
     Response(Response<'a>),
     Error(ErrorFacts),
+    /// An object with nothing in it that is known: no answer, and nothing that a stream could not go on behind.
+    Unknown,
     Malformed,
 }
 
@@ -178,7 +180,7 @@ pub(super) fn read(json: &[u8]) -> Read<'_> {
         response.candidates.is_some() || response.usage_metadata.is_some() || response.id.is_some();
     match says {
         true => Read::Response(response),
-        false => Read::Malformed,
+        false => Read::Unknown,
     }
 }
 

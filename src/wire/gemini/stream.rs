@@ -57,6 +57,7 @@ impl ReadEvents for Reader {
                 })
             }
             Read::Error(facts) => StreamEvent::Error(Box::new(facts)),
+            Read::Unknown => StreamEvent::Idle,
             Read::Malformed => Fault::Unreadable.event(),
         }
     }

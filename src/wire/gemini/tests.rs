@@ -517,7 +517,6 @@ fn what_cannot_be_carried_is_malformed() {
     let part = |part: &str| format!(r#"{{"candidates":[{{"content":{{"parts":[{part}]}}}}]}}"#);
     let broken = [
         "<html>".to_owned(),
-        "{}".to_owned(),
         "[]".to_owned(),
         "[DONE]".to_owned(),
         r#"{"candidates":7}"#.to_owned(),
@@ -542,6 +541,27 @@ fn what_cannot_be_carried_is_malformed() {
         panic!("an answer");
     };
     assert!(matches!(answer.choices[0].parts[..], [Part::Image(_)]));
+}
+
+/// A chunk of the dialect's future is no reason to break off; as a whole answer it is none.
+#[test]
+fn a_chunk_that_says_nothing_known_is_passed_over() {
+    let text = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}"#;
+    for unknown in [
+        "{}",
+        r#"{"modelVersion":"m"}"#,
+        r#"{"promptFeedback":{"safetyRatings":[]}}"#,
+        r#"{"weather":7}"#,
+    ] {
+        assert!(
+            matches!(Gemini.read_answer(unknown.as_bytes()), Whole::Malformed),
+            "{unknown}"
+        );
+        let (verdicts, pieces) = stream(&[unknown, text, unknown]);
+        assert_eq!(verdicts[0], StreamEvent::Idle, "{unknown}");
+        assert_eq!(verdicts[2], StreamEvent::Idle, "{unknown}");
+        assert_eq!(pieces, stream(&[text]).1, "{unknown}");
+    }
 }
 
 #[test]

@@ -69,6 +69,11 @@ impl Exchange {
         self.plan.empty();
     }
 
+    /// A filter ends the answer after so many tokens.
+    pub(crate) fn filter(&mut self, tokens: u32) {
+        self.plan.filter(tokens);
+    }
+
     /// The content type of an answer.
     pub(crate) fn content_type(&self, is_stream: bool) -> &'static str {
         match (self.route.dialect, is_stream) {
@@ -150,6 +155,39 @@ impl Exchange {
             Dialect::Cohere => Some("content-delta"),
         };
         broken_sse(name)
+    }
+
+    /// An event with another bit in it.
+    pub(crate) fn flipped(&self, event: &[u8]) -> Bytes {
+        if self.route.dialect != Dialect::Bedrock {
+            return self.broken();
+        }
+        // In the middle, where the payload is.
+        let mut bytes = event.to_vec();
+        let middle = bytes.len() / 2;
+        if let Some(byte) = bytes.get_mut(middle) {
+            *byte ^= 1;
+        }
+        bytes.into()
+    }
+
+    /// An event of a type that nobody knows.
+    pub(crate) fn unknown(&self) -> Bytes {
+        let report = json!({"type": "weather.report", "wind": 7});
+        match self.route.dialect {
+            Dialect::Bedrock => bedrock::answer::unknown(),
+            Dialect::Gemini => {
+                let report = json!({"weatherReport": {"wind": 7}});
+                gemini::answer::framed(&report, self.route.framing, false)
+            }
+            Dialect::Chat => sse(
+                Some("weather"),
+                &json!({"object": "weather.report", "choices": []}),
+            ),
+            Dialect::Responses | Dialect::Anthropic | Dialect::Cohere => {
+                sse(Some("weather.report"), &report)
+            }
+        }
     }
 
     /// What is said instead of an answer: a comment, or an event without content.

@@ -50,6 +50,8 @@ pub(crate) enum Finish {
     Length,
     Calls,
     Refusal,
+    /// By a filter of the provider's, for the prompt or for what was said.
+    Filtered,
 }
 
 /// Tokens. `input` and `output` include the others.
@@ -122,6 +124,20 @@ impl Plan {
         self.parts.clear();
         self.finish = Finish::Stop;
         (self.usage.output, self.usage.reasoning) = (0, 0);
+    }
+
+    /// Lets a filter end the answer after so many tokens of text.
+    pub(crate) fn filter(&mut self, tokens: u32) {
+        let most = usize::try_from(tokens).unwrap_or(usize::MAX);
+        let text = self.parts.iter().find_map(|said| match said {
+            Said::Text(text) => Some(text.iter().take(most).cloned().collect::<Vec<_>>()),
+            _ => None,
+        });
+        let text = text.filter(|text| !text.is_empty());
+        self.empty();
+        self.finish = Finish::Filtered;
+        self.usage.output = text.as_ref().map_or(0, |text| text.len() as u64);
+        self.parts = text.map(Said::Text).into_iter().collect();
     }
 
     /// An id with a prefix of the dialect.

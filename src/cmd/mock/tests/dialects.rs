@@ -514,6 +514,75 @@ async fn streams_are_cut_and_spoilt_in_each_dialect() {
 }
 
 #[tokio::test]
+async fn a_filter_ends_an_answer_as_each_dialect_says_it() {
+    let ends = [
+        "\"content_filter\"",
+        "\"content_filter\"",
+        "\"refusal\"",
+        "\"SAFETY\"",
+        "\"guardrail_intervened\"",
+        "\"ERROR_TOXIC\"",
+    ];
+    for tokens in [0, 3] {
+        let kind = Fault::parse(&format!("{{ kind: filtered, tokens: {tokens} }}")).unwrap();
+        let fault = Some(kind);
+        let mock = start(Script { fault, ..fast() }).await;
+        for (dialect, end) in NAMES.into_iter().zip(ends) {
+            for stream in [true, false] {
+                let answer = ask(&mock, dialect, "hi", stream, false).await;
+                assert_eq!((answer.status(), &answer.end), (200, &Ended::Whole));
+                let text = Value::from(values(&answer)).to_string();
+                let end = match (dialect, tokens) {
+                    ("gemini", 0) => "\"blockReason\"",
+                    _ => end,
+                };
+                assert!(text.contains(end), "{dialect} {stream}: {text}");
+                let words = said(&answer).split_whitespace().count();
+                assert_eq!(words, tokens, "{dialect} {stream}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_are_damaged_or_unknown_in_each_dialect() {
+    let mock = start(fast()).await;
+    let spoil = |fault: &str| {
+        let fault = Some(Fault::parse(fault).unwrap());
+        mock.update(|script| script.fault = fault);
+    };
+    for dialect in NAMES {
+        spoil("{ kind: unknown_event, at: 5 }");
+        let odd = ask(&mock, dialect, "hi", true, false).await;
+        assert_eq!((said(&odd), &odd.end), (fast().answer(), &Ended::Whole));
+        assert!(
+            String::from_utf8_lossy(&odd.body).contains("eather"),
+            "{dialect}"
+        );
+        let whole = ask(&mock, dialect, "hi", false, false).await;
+        assert_eq!(said(&whole), fast().answer(), "{dialect}");
+        for how in ["flipped", "cut"] {
+            spoil(&format!("{{ kind: damaged_event, at: 12, how: {how} }}"));
+            let torn = ask(&mock, dialect, "hi", true, false).await;
+            assert_eq!(
+                (torn.status(), &torn.end),
+                (200, &Ended::Whole),
+                "{dialect}"
+            );
+            assert!(torn.body.len() < odd.body.len() / 2, "{dialect} {how}");
+            if dialect == "bedrock" {
+                let mut rest = torn.body.as_slice();
+                let mut read = 0;
+                while read_message_from(&mut rest).is_ok() {
+                    read += 1;
+                }
+                assert_eq!(read, 11, "{how}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_understood_is_refused_and_recorded() {
     let mock = start(fast()).await;
     for dialect in NAMES {

@@ -62,7 +62,7 @@ fn reason(finish: &Finish) -> &'static str {
         Finish::Sequence(_) => "stop_sequence",
         Finish::Length => "max_tokens",
         Finish::Calls => "tool_use",
-        Finish::Refusal => "refusal",
+        Finish::Refusal | Finish::Filtered => "refusal",
     }
 }
 

@@ -55,6 +55,7 @@ fn reason(finish: &Finish) -> &'static str {
         Finish::Length => "max_tokens",
         Finish::Calls => "tool_use",
         Finish::Refusal => "content_filtered",
+        Finish::Filtered => "guardrail_intervened",
     }
 }
 
@@ -140,6 +141,11 @@ fn event(kind: &str, mut payload: Value) -> Bytes {
     let length = 1 + payload.to_string().len() % PADDING.len();
     payload["p"] = PADDING.get(..length).unwrap_or(PADDING).into();
     message("event", ":event-type", kind, payload.to_string())
+}
+
+/// An event of a type that nobody knows.
+pub(crate) fn unknown() -> Bytes {
+    event("weatherReport", json!({"wind": 7}))
 }
 
 /// An event whose JSON stops in the middle; the frame around it is right.

@@ -60,6 +60,7 @@ fn reason(finish: &Finish) -> &'static str {
         Finish::Stop | Finish::Sequence(_) | Finish::Refusal => "stop",
         Finish::Length => "length",
         Finish::Calls => "tool_calls",
+        Finish::Filtered => "content_filter",
     }
 }
 

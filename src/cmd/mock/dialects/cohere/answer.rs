@@ -66,6 +66,7 @@ fn reason(finish: &Finish) -> &'static str {
         Finish::Sequence(_) => "STOP_SEQUENCE",
         Finish::Length => "MAX_TOKENS",
         Finish::Calls => "TOOL_CALL",
+        Finish::Filtered => "ERROR_TOXIC",
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) enum Framing {
 
 /// The whole response.
 pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
+    if is_blocked(plan) {
+        return blocked(plan);
+    }
     let mut signs = signs(plan, asked);
     let mut parts: Vec<Value> = Vec::new();
     for said in &plan.parts {
@@ -47,6 +50,21 @@ pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
         plan.usage.output,
         &(0..asked.n).map(candidate).collect::<Vec<_>>(),
     )
+}
+
+/// Whether the prompt was filtered, and not what was said.
+fn is_blocked(plan: &Plan) -> bool {
+    plan.finish == Finish::Filtered && plan.parts.is_empty()
+}
+
+/// A prompt that was blocked: no candidate, and why.
+fn blocked(plan: &Plan) -> Value {
+    let mut response = response(plan, 0, &[]);
+    if let Some(fields) = response.as_object_mut() {
+        fields.remove("candidates");
+    }
+    response["promptFeedback"] = json!({"blockReason": "PROHIBITED_CONTENT"});
+    response
 }
 
 fn response(plan: &Plan, output: u64, candidates: &[Value]) -> Value {
@@ -81,7 +99,7 @@ fn reason(finish: &Finish) -> &'static str {
     match finish {
         Finish::Stop | Finish::Sequence(_) | Finish::Calls => "STOP",
         Finish::Length => "MAX_TOKENS",
-        Finish::Refusal => "SAFETY",
+        Finish::Refusal | Finish::Filtered => "SAFETY",
     }
 }
 
@@ -117,6 +135,13 @@ fn call(said: &Said) -> Value {
 /// The stream, chunk by chunk; a call comes whole.
 pub(crate) fn stream(plan: &Plan, asked: &Understood, framing: Framing) -> Vec<Frame> {
     let mut frames = Frames::default();
+    if is_blocked(plan) {
+        frames.push(Mark::Finish, framed(&blocked(plan), framing, true));
+        if framing == Framing::Array {
+            frames.push(Mark::Done, Bytes::from_static(b"\n]\n"));
+        }
+        return frames.finish();
+    }
     let mut signs = signs(plan, asked);
     let mut output = 0;
     let mut is_first = true;

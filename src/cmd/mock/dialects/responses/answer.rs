@@ -30,14 +30,18 @@ pub(crate) fn whole(plan: &Plan, asked: &Understood) -> Value {
 
 fn status(plan: &Plan) -> &'static str {
     match plan.finish {
-        Finish::Length => "incomplete",
+        Finish::Length | Finish::Filtered => "incomplete",
         _ => "completed",
     }
 }
 
 fn shell(plan: &Plan, asked: &Understood, status: &str, output: &[Value]) -> Value {
     let is_over = status != "in_progress";
-    let incomplete = (status == "incomplete").then(|| json!({"reason": "max_output_tokens"}));
+    let reason = match plan.finish {
+        Finish::Filtered => "content_filter",
+        _ => "max_output_tokens",
+    };
+    let incomplete = (status == "incomplete").then(|| json!({"reason": reason}));
     let usage = (is_over && plan.tells_usage).then(|| usage(&plan.usage));
     let effort = asked
         .reasoning
@@ -125,7 +129,8 @@ fn item(plan: &Plan, asked: &Understood, index: usize, said: &Said) -> Value {
 }
 
 fn message(plan: &Plan, index: usize, status: &str, content: &[Value]) -> Value {
-    let cut = plan.finish == Finish::Length && status == "completed";
+    let ended = matches!(plan.finish, Finish::Length | Finish::Filtered);
+    let cut = ended && status == "completed";
     let status = if cut { "incomplete" } else { status };
     json!({
         "id": item_id(plan, "msg_", index), "type": "message", "status": status, "content": content, "role": "assistant",
