@@ -232,7 +232,9 @@ pub struct Provider {
     pub dialects: Vec<Dialect>,
     pub base: BaseUrl,
     /// What stands after the root, where that is not as the dialects have it.
-    pub path: Option<PathPattern>,
+    pub paths: Paths,
+    /// Requests in Anthropic's dialect name this version in their body, and their model in the path alone.
+    pub anthropic_version: Option<String>,
     /// Where its servers are; empty: where DNS says.
     pub addresses: Vec<SocketAddr>,
     pub health_check: Option<HealthCheck>,
@@ -253,7 +255,8 @@ impl fmt::Debug for Provider {
         f.debug_struct("Provider")
             .field("dialects", &self.dialects)
             .field("base", &self.base)
-            .field("path", &self.path)
+            .field("paths", &self.paths)
+            .field("anthropic_version", &self.anthropic_version)
             .field("addresses", &self.addresses)
             .field("health_check", &self.health_check)
             .field("timeouts", &self.timeouts)
@@ -274,6 +277,32 @@ pub struct HealthCheck {
     pub interval: Duration,
     /// The longest one check may take.
     pub timeout: Duration,
+}
+
+/// What stands after a provider's root where that is not as its dialects have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paths {
+    pub path: Option<PathPattern>,
+    /// Of streams, where it is another.
+    pub stream: Option<PathPattern>,
+    /// Of requests that only have their tokens counted.
+    pub count_tokens: Option<PathPattern>,
+}
+
+impl Paths {
+    /// The pattern of a request's path; `None`: the path is the dialect's own.
+    pub fn of(&self, counts: bool, stream: bool) -> Option<&PathPattern> {
+        let path = self.path.as_ref();
+        match (counts, stream) {
+            // A path that does not tell operations apart is that of answers.
+            (true, _) => {
+                let apart = |path: &&PathPattern| path.as_str().contains("{operation}");
+                self.count_tokens.as_ref().or(path.filter(apart))
+            }
+            (false, true) => self.stream.as_ref().or(path),
+            (false, false) => path,
+        }
+    }
 }
 
 /// What stands after a provider's root: text with `{model}` and `{operation}` in it.
@@ -390,9 +419,31 @@ pub enum UpstreamAuth {
     Bearer,
     /// `NAME: KEY`.
     Header(String),
+    /// `?NAME=KEY`.
+    Query(String),
     /// AWS's signature; the provider's one key is the secret.
     SigV4(Signing),
+    /// `Authorization: Bearer TOKEN`, with tokens that are fetched; the provider's one key is the service account's, in PEM.
+    Google(TokenSource),
     None,
+}
+
+/// Who gives access tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    ServiceAccount(ServiceAccount),
+    /// The metadata server of Google's cloud.
+    Metadata(BaseUrl),
+}
+
+/// A service account, beside its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    pub email: String,
+    /// The key's name at Google.
+    pub key_id: Option<String>,
+    /// Where tokens are given for its signature.
+    pub token_uri: BaseUrl,
 }
 
 /// What requests to AWS are signed with, beside the secret.

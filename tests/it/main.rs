@@ -46,6 +46,7 @@ mod keepalive;
 mod authority;
 mod tls;
 mod dialects;
+mod google_auth;
 mod downstream_tls;
 mod upstream_h1;
 mod upstream_h2;

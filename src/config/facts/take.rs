@@ -8,8 +8,8 @@ use super::fields::Fields;
 use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
-    Admin, Caller, Cors, HealthCheck, Holds, Listener, ListenerTls, NamedFile, PathPattern,
-    Provider, Route, Server, Snapshot, Store, Telemetry, UpstreamAuth, UpstreamTls,
+    Admin, Caller, Cors, HealthCheck, Holds, Listener, ListenerTls, NamedFile, PathPattern, Paths,
+    Provider, Route, Server, Snapshot, Store, Telemetry, TokenSource, UpstreamAuth, UpstreamTls,
 };
 use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
 use crate::core::health::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -173,7 +173,13 @@ impl Facts {
         let Provider {
             dialects,
             base,
-            path,
+            paths:
+                Paths {
+                    path,
+                    stream,
+                    count_tokens,
+                },
+            anthropic_version,
             addresses,
             auth,
             keys,
@@ -195,6 +201,12 @@ impl Facts {
                 format!("{scheme}://{}{}", base.authority(), base.path),
             )
             .optional("path", path.as_ref().map(PathPattern::as_str))
+            .optional("stream_path", stream.as_ref().map(PathPattern::as_str))
+            .optional(
+                "count_tokens_path",
+                count_tokens.as_ref().map(PathPattern::as_str),
+            )
+            .optional("anthropic_version", anthropic_version.as_ref())
             .list("addresses", addresses)
             .plain("auth", scheme_of(auth))
             .path("tls.ca_file", ca_file.as_deref())
@@ -494,7 +506,13 @@ fn scheme_of(auth: &UpstreamAuth) -> String {
     match auth {
         UpstreamAuth::Bearer => "bearer".to_owned(),
         UpstreamAuth::Header(name) => format!("header {name}"),
+        UpstreamAuth::Query(name) => format!("query {name}"),
         UpstreamAuth::SigV4(signing) => format!("sigv4 {}", signing.region),
+        UpstreamAuth::Google(TokenSource::ServiceAccount(account)) => {
+            let key = account.key_id.as_deref().unwrap_or("unnamed");
+            format!("google {}, key {key}, {}", account.email, account.token_uri)
+        }
+        UpstreamAuth::Google(TokenSource::Metadata(server)) => format!("google {server}"),
         UpstreamAuth::None => "none".to_owned(),
     }
 }

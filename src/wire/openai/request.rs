@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::operation::Operation;
 use crate::core::plan::RequestFacts;
 use crate::wire::rope::Rope;
-use crate::wire::splice::{Edit, splice};
+use crate::wire::splice::{Edit, member_of, splice};
 
 pub use scan::scan;
 
@@ -82,10 +82,27 @@ impl ClientRequest {
     /// The body for an upstream that calls the model `upstream_model`: the model replaced, router-only
     /// fields left out, and usage asked for in streams. `body` is the one that was scanned.
     pub fn rewrite(&self, body: &Bytes, upstream_model: &str) -> Rope {
-        let model = Edit {
-            at: self.model.clone(),
-            with: self.model_value(upstream_model),
-        };
+        self.spliced(
+            body,
+            Edit {
+                at: self.model.clone(),
+                with: self.model_value(upstream_model),
+            },
+        )
+    }
+
+    /// The body for an upstream that wants other members of the body in the place of the model's.
+    pub fn rewrite_with(&self, body: &Bytes, members: String) -> Rope {
+        self.spliced(
+            body,
+            Edit {
+                at: member_of(body, self.model.clone()),
+                with: members.into(),
+            },
+        )
+    }
+
+    fn spliced(&self, body: &Bytes, model: Edit) -> Rope {
         let after = self
             .edits
             .partition_point(|edit| edit.at.start < model.at.start);
