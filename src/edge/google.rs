@@ -27,6 +27,9 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=";
 /// The account that a machine in Google's cloud runs as (<https://cloud.google.com/compute/docs/metadata/querying-metadata>).
 const MACHINE: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
+/// What is believed of a token's lifetime: twice the longest that Google gives
+/// (<https://cloud.google.com/iam/docs/create-short-lived-credentials-direct>, 2026-11-22).
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Longer error codes are none.
 const LONGEST_CODE: usize = 64;
 
@@ -183,16 +186,15 @@ pub(crate) fn read(status: StatusCode, body: &[u8]) -> Result<(Secret, Duration)
         let denied = serde_json::from_slice::<Denied>(body);
         let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
         let code = denied.map(|denied| denied.error).unwrap_or_default();
-        return Err(
-            match code.len() <= LONGEST_CODE && code.chars().all(is_plain) {
-                true => format!("status {} {code}", status.as_u16()),
-                false => format!("status {}", status.as_u16()),
-            },
-        );
+        let is_code = !code.is_empty() && code.len() <= LONGEST_CODE && code.chars().all(is_plain);
+        return Err(match is_code {
+            true => format!("status {} {code}", status.as_u16()),
+            false => format!("status {}", status.as_u16()),
+        });
     }
     let granted: Granted =
         serde_json::from_slice(body).map_err(|_| "the answer holds no token".to_owned())?;
-    let lifetime = Duration::from_secs(granted.expires_in);
+    let lifetime = Duration::from_secs(granted.expires_in).min(LONGEST);
     Ok((Secret::new(granted.access_token), lifetime))
 }
 
@@ -264,6 +266,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!((token.expose(), lifetime.as_secs()), ("ya29.x", 3599));
+        let endless = format!(r#"{{"access_token":"t","expires_in":{}}}"#, u64::MAX);
+        assert_eq!(read(200, &endless).unwrap().1, LONGEST);
+        assert_eq!(
+            read(403, r#"{"error":{"code":403}}"#).unwrap_err(),
+            "status 403"
+        );
         let denied = r#"{"error":"invalid_grant","error_description":"ya29.x"}"#;
         assert_eq!(read(400, denied).unwrap_err(), "status 400 invalid_grant");
         assert_eq!(
