@@ -129,7 +129,8 @@ async fn fetch(
 
 /// How long after it was fetched a token is fetched anew.
 fn until_next(lifetime: Duration) -> Duration {
-    (lifetime - EARLY.min(lifetime / 2)).max(SHORTEST)
+    let early = EARLY.min(lifetime / 2);
+    lifetime.saturating_sub(early).max(SHORTEST)
 }
 
 /// The pause after so many failures in a row.
@@ -144,10 +145,10 @@ mod tests {
 
     #[test]
     fn a_token_is_fetched_anew_five_minutes_before_its_end() {
-        let next = |seconds| until_next(Duration::from_secs(seconds)).as_secs_f32();
+        let next = |seconds| until_next(Duration::from_secs(seconds)).as_secs();
         assert_eq!(
             [next(3599), next(600), next(400), next(4)],
-            [3299.0, 300.0, 200.0, 2.0]
+            [3299, 300, 200, 2]
         );
         assert_eq!(until_next(Duration::ZERO), SHORTEST);
     }

@@ -107,16 +107,16 @@ pub(crate) fn answer(shared: &Shared, head: &Head, body: &Bytes) -> Vec<Step> {
     let Some(oauth) = &script.oauth else {
         return denied(404, "not_found", "no tokens are given");
     };
-    let granted = match head.path() {
-        MACHINE => match head.header("metadata-flavor") {
-            Some("Google") => Ok(()),
-            _ => return denied(403, "forbidden", "the header Metadata-Flavor is missing"),
-        },
-        _ => {
-            let host = head.header("host").unwrap_or_default();
-            let audience = format!("http://{host}{ASKED}");
-            asserted(body).and_then(|it| oauth.check(&it, &audience, unix_seconds()))
-        }
+    let is_machine = head.path() == MACHINE;
+    if is_machine && head.header("metadata-flavor") != Some("Google") {
+        return denied(403, "forbidden", "the header Metadata-Flavor is missing");
+    }
+    let granted = if is_machine {
+        Ok(())
+    } else {
+        let host = head.header("host").unwrap_or_default();
+        let audience = format!("http://{host}{ASKED}");
+        asserted(body).and_then(|it| oauth.check(&it, &audience, unix_seconds()))
     };
     match granted {
         Ok(()) => {

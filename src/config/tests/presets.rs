@@ -101,7 +101,7 @@ fn key_file(key: &str) -> String {
 const KEY: &str = include_str!("../../../tests/keys/throwaway-one.pem");
 
 /// A file with a provider at Vertex, read with this variable for all of Google's clients.
-fn at_vertex(settings: &str, variable: Option<String>) -> Result<Loaded, String> {
+fn at_vertex(settings: &str, variable: Option<&str>) -> Result<Loaded, String> {
     let source = Source {
         path: PathBuf::from("mainstay.yaml"),
         text: format!(
@@ -109,7 +109,7 @@ fn at_vertex(settings: &str, variable: Option<String>) -> Result<Loaded, String>
         ),
     };
     let env = |name: &str| match name {
-        "GOOGLE_APPLICATION_CREDENTIALS" => variable.clone(),
+        "GOOGLE_APPLICATION_CREDENTIALS" => variable.map(str::to_owned),
         "ACCOUNT" => Some(key_file(KEY)),
         "BROKEN" => Some(key_file(
             "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n",
@@ -131,7 +131,8 @@ fn a_service_account_is_read_from_its_key_file() {
         path.display()
     );
     let inline = "region: global, credentials: { service_account: \"${ACCOUNT}\" }";
-    let variable = Some(path.display().to_string());
+    let named = path.display().to_string();
+    let variable = Some(named.as_str());
     for (settings, variable) in [
         (by_file.as_str(), None),
         (inline, None),

@@ -84,7 +84,7 @@ impl ClientRequest {
     pub fn rewrite(&self, body: &Bytes, upstream_model: &str) -> Rope {
         self.spliced(
             body,
-            Edit {
+            &Edit {
                 at: self.model.clone(),
                 with: self.model_value(upstream_model),
             },
@@ -95,19 +95,19 @@ impl ClientRequest {
     pub fn rewrite_with(&self, body: &Bytes, members: String) -> Rope {
         self.spliced(
             body,
-            Edit {
+            &Edit {
                 at: member_of(body, self.model.clone()),
                 with: members.into(),
             },
         )
     }
 
-    fn spliced(&self, body: &Bytes, model: Edit) -> Rope {
+    fn spliced(&self, body: &Bytes, model: &Edit) -> Rope {
         let after = self
             .edits
             .partition_point(|edit| edit.at.start < model.at.start);
         let (before, behind) = self.edits.split_at(after);
-        let edits = before.iter().chain([&model]).chain(behind);
+        let edits = before.iter().chain([model]).chain(behind);
         splice(body, edits)
     }
 

@@ -92,7 +92,8 @@ pub(crate) fn understand_versioned(
     let mut fields: Map<String, Value> = read(body)?;
     // Its documentation knows one version, Anthropic's own client sends a later one: what else is taken nobody says.
     let version = fields.remove("anthropic_version");
-    if !version.is_some_and(|version| version.as_str().is_some_and(|text| !text.is_empty())) {
+    let version = version.as_ref().and_then(Value::as_str);
+    if version.unwrap_or_default().is_empty() {
         return Err(Refused::because("anthropic_version", "Field required"));
     }
     if let Some(model) = model
