@@ -146,7 +146,7 @@ pub(in crate::config) struct Credentials {
     /// The file itself instead. Read again on a reload.
     pub(in crate::config) service_account_file: Option<Text>,
     /// Google: the server that gives tokens to what runs in its cloud, in the place of a service account. Absent where there is
-    /// none: http://metadata.google.internal.
+    /// none: `http://metadata.google.internal`.
     pub(in crate::config) metadata_server: Option<Text>,
 }
 
