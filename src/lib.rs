@@ -9,7 +9,7 @@
 //! | floor | what it is | rooms, in reading order |
 //! |---|---|---|
 //! | [`cmd`] | the process: verbs, services, signals, reload, drain | `cli process listen handover reload shutdown client`, then one a verb |
-//! | [`edge`] | sockets, clocks, files | `clock sparing lifecycle dns auth tls balance peer routes probe template conversations generation telemetry checks exporter planning explain proxy prober front admin plugin` |
+//! | [`edge`] | sockets, clocks, files | `clock sparing lifecycle dns auth sign tls balance peer outside google tokens token_keeper routes probe template conversations generation telemetry checks exporter planning explain proxy prober front admin plugin` |
 //! | [`config`] | YAML to a validated snapshot, with every finding | `snapshot`, then the steps |
 //! | [`wire`] | what bytes mean; pure | `sse rope splice retry_after rate_headers client_error openai` |
 //! | [`core`] | what is decided; pure | `names time nearest outcome quota timeouts catalog policy sticky health plan exchange drift explain` |

@@ -137,13 +137,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/tls", &[]),
     ("edge/balance", &[]),
     ("edge/peer", &["edge/tls", "edge/balance"]),
-    ("edge/routes", &["edge/sparing", "edge/dns", "edge/balance", "edge/peer"]),
+    ("edge/outside", &["edge/dns", "edge/peer"]),
+    ("edge/google", &[]),
+    ("edge/tokens", &["edge/google"]),
+    // It asks whom a grant names, the way that the exporter sends.
+    ("edge/token_keeper", &["edge/clock", "edge/dns", "edge/outside", "edge/google", "edge/tokens"]),
+    // To `tokens`: a routed request may carry one.
+    ("edge/routes", &["edge/sparing", "edge/dns", "edge/balance", "edge/peer", "edge/tokens"]),
     ("edge/probe", &["edge/dns", "edge/balance", "edge/peer"]),
     ("edge/template", &[]),
     ("edge/conversations", &[]),
     // Conversations go from one generation to the next, as the standing of addresses does.
     ("edge/generation", &[
-        "edge/dns", "edge/auth", "edge/sign", "edge/tls", "edge/peer", "edge/routes", "edge/probe", "edge/template",
+        "edge/dns", "edge/auth", "edge/sign", "edge/tls", "edge/peer", "edge/tokens", "edge/routes", "edge/probe", "edge/template",
         "edge/conversations",
     ]),
     ("edge/planning", &[]),
@@ -154,11 +160,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     // It runs what the generation that serves asks for, and shows what comes of it.
     ("edge/checks", &["edge/balance", "edge/probe", "edge/generation", "edge/telemetry"]),
     // It sends what telemetry has gathered to the collector that the generation names.
-    ("edge/exporter", &["edge/dns", "edge/peer", "edge/generation", "edge/telemetry"]),
+    ("edge/exporter", &["edge/dns", "edge/outside", "edge/generation", "edge/telemetry"]),
     // To `conversations`: where a request goes depends on the one that it goes on with.
     ("edge/explain", &["edge/conversations", "edge/planning"]),
     ("edge/proxy", &[
-        "edge/clock", "edge/sparing", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/routes",
+        "edge/clock", "edge/sparing", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/tokens", "edge/routes",
         "edge/template", "edge/conversations", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // It sends what health asks for the way that attempts are sent.
@@ -172,7 +178,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What it keeps is of the generation that serves, in the wall clock's time.
     ("edge/store", &["edge/clock", "edge/generation", "edge/lifecycle"]), // a process that was succeeded writes no more
     ("edge/plugin", &[
-        "edge/clock", "edge/lifecycle", "edge/dns", "edge/generation", "edge/telemetry", "edge/checks", "edge/exporter",
+        "edge/clock", "edge/lifecycle", "edge/dns", "edge/token_keeper", "edge/generation", "edge/telemetry", "edge/checks",
+        "edge/exporter",
         "edge/proxy", "edge/prober", "edge/admin", "edge/store",
     ]),
     ("cmd/config_args", &[]),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::cmd::config_args::ConfigArgs;
 use crate::cmd::{check, demo, explain, healthcheck, mock, models, run, schema, simulate};
@@ -110,9 +111,21 @@ fn is_for_a_person() -> bool {
     !no_color && std::io::IsTerminal::is_terminal(&std::io::stderr())
 }
 
+/// Pingora's lines that tell the target of a routed request, whose query may hold a provider's key.
+const TELLS_KEYS: [&str; 2] = [
+    "pingora_proxy::proxy_h1=info",
+    "pingora_proxy::proxy_h2=info",
+];
+
 /// The process's own log goes to standard error: standard output is the access log's.
 fn start_log(filter: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    let is_detailed = filter.max_level_hint() > Some(LevelFilter::INFO);
+    let masked = TELLS_KEYS.iter().filter(|_| is_detailed);
+    let filter = masked.fold(filter, |filter, directive| {
+        let directive = directive.parse();
+        filter.add_directive(directive.expect("a target and a level"))
+    });
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -69,6 +69,7 @@ impl Process {
         operators.add_listener(ListenerConfig::tcp(admin_address.to_string()));
         server.add_service(Behind::new(operators, &doors).with_socket(admin_address, admin));
         server.add_service(mainstay.check_service());
+        server.add_service(mainstay.token_service());
         server.add_service(mainstay.keep_service());
         server.add_service(mainstay.probe_service());
         server.add_service(mainstay.export_service());

@@ -173,6 +173,7 @@ fn read_value(
     drop_extensions(&mut value);
     expand::expand(&mut value, env, report);
     let mut config = decode::decode(value, report)?;
+    secret_file::name_default(&mut config, compile::takes_tokens, env);
     let mut files = secret_file::read(&mut config, report);
     let (known, own) = catalogue::read(config.catalog_file.as_ref(), report);
     files.extend(own);

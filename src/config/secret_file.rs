@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::raw;
+use crate::config::raw::providers::{Credentials, Provider};
 use crate::config::report::Report;
 use crate::config::scalar::Text;
 use crate::config::secret::Secret;
@@ -18,12 +19,35 @@ use crate::config::trail::Trail;
 /// The longest credential that can be meant: tokens of identity providers are the longest known, at a few KiB.
 const LONGEST: u64 = 64 * 1024;
 
+/// The credential that is a file of many lines.
+const SERVICE_ACCOUNT: &str = "service_account";
+/// The variable that names a service account's key file to all of Google's clients.
+const APPLICATION: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+/// Names the key file of the environment to the providers that `takes_tokens` finds, where they have no credentials.
+pub(super) fn name_default(
+    config: &mut raw::Config,
+    takes_tokens: impl Fn(&Provider) -> bool,
+    env: &dyn Fn(&str) -> Option<String>,
+) {
+    let named = env(APPLICATION).filter(|path| !path.is_empty());
+    let Some(path) = named.map(Text) else { return };
+    for (_, provider) in &mut config.providers.0 {
+        if provider.credentials.is_none() && takes_tokens(provider) {
+            provider.credentials = Some(Credentials {
+                service_account_file: Some(path.clone()),
+                ..Credentials::default()
+            });
+        }
+    }
+}
+
 /// Reads every credential that stands in a file into the place of its value. Returns the files.
 pub(super) fn read(config: &mut raw::Config, report: &mut Report<'_>) -> Vec<NamedFile> {
     let mut files = Vec::new();
     for place in places(config) {
         let Some(file) = place.file else { continue };
-        settle(place.value, &file, &place.at, place.names, report);
+        settle(place.value, &file, (&place.at, place.names), report);
         let content = place.value.as_ref();
         files.push(NamedFile {
             path: PathBuf::from(file.0),
@@ -94,6 +118,12 @@ fn places(config: &mut raw::Config) -> Vec<Place<'_>> {
                 at,
                 names: ("session_token", "session_token_file"),
             });
+            places.push(Place {
+                file: credentials.service_account_file.clone(),
+                value: &mut credentials.service_account,
+                at: Trail::top("providers").key(name).key("credentials"),
+                names: (SERVICE_ACCOUNT, "service_account_file"),
+            });
         }
     }
     places
@@ -103,8 +133,7 @@ fn places(config: &mut raw::Config) -> Vec<Place<'_>> {
 fn settle(
     value: &mut Option<Secret>,
     file: &Text,
-    at: &Trail,
-    (of_value, of_file): (&str, &str),
+    (at, (of_value, of_file)): (&Trail, (&str, &str)),
     report: &mut Report<'_>,
 ) {
     let at_file = at.key(of_file);
@@ -117,10 +146,15 @@ fn settle(
         report.error_with(&at_file, message, "keep one of them".to_owned());
         return;
     }
-    match content(Path::new(&file.0)) {
+    let is_line = of_value != SERVICE_ACCOUNT;
+    match content(Path::new(&file.0), is_line) {
         Ok(secret) => *value = Some(secret),
         Err(why) => {
-            let message = format!("cannot use the file {}: {why}", report.quoted(&at_file));
+            let named = match report.written(&at_file) {
+                Some(_) => report.quoted(&at_file),
+                None => format!("\"{}\" of the environment", file.0),
+            };
+            let message = format!("cannot use the file {named}: {why}");
             report.error(&at_file, message);
             report.settle(&at.key(of_value));
         }
@@ -128,12 +162,14 @@ fn settle(
 }
 
 /// The credential in a file, without the line end that editors and shells put after it.
-fn content(path: &Path) -> Result<Secret, String> {
+fn content(path: &Path, is_line: bool) -> Result<Secret, String> {
     let bytes = bytes(path).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err("it is empty".to_owned()),
-        text if text.contains(['\r', '\n']) => Err("it holds more than one line".to_owned()),
+        text if is_line && text.contains(['\r', '\n']) => {
+            Err("it holds more than one line".to_owned())
+        }
         text => Ok(Secret::new(text)),
     }
 }

@@ -1,6 +1,8 @@
 //! Owns the validated configuration: everything resolved, nothing optional that has a default.
 //! Must never be changed after `compile` made it, and never print a secret.
 
+mod paths;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +19,8 @@ use crate::core::names::{CallerName, KeyName, PolicyName, ProviderName};
 use crate::core::policy::Policy;
 use crate::core::timeouts::TimeoutSettings;
 use crate::wire::dialects::Dialect;
+
+pub use paths::{PathPattern, Paths};
 
 /// The validated configuration of one generation.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,7 +236,9 @@ pub struct Provider {
     pub dialects: Vec<Dialect>,
     pub base: BaseUrl,
     /// What stands after the root, where that is not as the dialects have it.
-    pub path: Option<PathPattern>,
+    pub paths: Paths,
+    /// Requests in Anthropic's dialect name this version in their body, and their model in the path alone.
+    pub anthropic_version: Option<String>,
     /// Where its servers are; empty: where DNS says.
     pub addresses: Vec<SocketAddr>,
     pub health_check: Option<HealthCheck>,
@@ -253,7 +259,8 @@ impl fmt::Debug for Provider {
         f.debug_struct("Provider")
             .field("dialects", &self.dialects)
             .field("base", &self.base)
-            .field("path", &self.path)
+            .field("paths", &self.paths)
+            .field("anthropic_version", &self.anthropic_version)
             .field("addresses", &self.addresses)
             .field("health_check", &self.health_check)
             .field("timeouts", &self.timeouts)
@@ -274,30 +281,6 @@ pub struct HealthCheck {
     pub interval: Duration,
     /// The longest one check may take.
     pub timeout: Duration,
-}
-
-/// What stands after a provider's root: text with `{model}` and `{operation}` in it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PathPattern(String);
-
-impl PathPattern {
-    /// Takes a pattern as it is written.
-    pub fn new(pattern: impl Into<String>) -> Self {
-        Self(pattern.into())
-    }
-
-    /// The pattern as it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The path of an operation, itself a path, for a model.
-    pub fn path(&self, model: &str, operation: &str) -> String {
-        // The model last: what it holds is no part of the pattern.
-        self.0
-            .replace("{operation}", operation)
-            .replace("{model}", model)
-    }
 }
 
 /// An API root, taken apart.
@@ -390,9 +373,31 @@ pub enum UpstreamAuth {
     Bearer,
     /// `NAME: KEY`.
     Header(String),
+    /// `?NAME=KEY`.
+    Query(String),
     /// AWS's signature; the provider's one key is the secret.
     SigV4(Signing),
+    /// `Authorization: Bearer TOKEN`, with tokens that are fetched; the provider's one key is the service account's, in PEM.
+    Google(TokenSource),
     None,
+}
+
+/// Who gives access tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    ServiceAccount(ServiceAccount),
+    /// The metadata server of Google's cloud.
+    Metadata(BaseUrl),
+}
+
+/// A service account, beside its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    pub email: String,
+    /// The key's name at Google.
+    pub key_id: Option<String>,
+    /// Where tokens are given for its signature.
+    pub token_uri: BaseUrl,
 }
 
 /// What requests to AWS are signed with, beside the secret.

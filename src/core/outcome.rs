@@ -234,6 +234,8 @@ pub enum Late {
 /// What was seen of an attempt's end, before it has a name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
+    /// No access token could be had, so that nothing was sent.
+    NoToken,
     Connect(ConnectFault),
     /// Reset, closed, or broken framing after the connection stood.
     Lost,
@@ -259,6 +261,7 @@ pub fn classify(evidence: &Evidence, committed: bool) -> Class {
         Evidence::Superseded => Class::Superseded,
         _ if committed => Class::StreamBroken,
         Evidence::Connect(fault) => of_connect(*fault),
+        Evidence::NoToken => Class::AuthRejected,
         Evidence::Lost => Class::ConnectionLost,
         Evidence::Late(late) => of_late(*late),
         Evidence::Status(facts) => of_status(facts),

@@ -36,7 +36,7 @@ impl Callers {
         Self { known }
     }
 
-    /// Who sends these headers: `Authorization: Bearer KEY` or `x-api-key: KEY`.
+    /// Who sends these headers: `Authorization: Bearer KEY`, or the key in a header that official clients of some API use.
     pub fn admit(&self, headers: &HeaderMap) -> Admission<'_> {
         if self.known.is_empty() {
             return Admission::Anyone;
@@ -56,12 +56,16 @@ impl Callers {
     }
 }
 
+/// The headers that Anthropic's, Google's and Azure's clients send their key in.
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
+
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
+    let mut others = KEY_HEADERS.iter();
+    bearer.or_else(|| others.find_map(|name| headers.get(*name)?.to_str().ok()))
 }
 
 /// Whether a token presented to the admin port is the configured one.
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_taken_from_either_header() {
+    fn a_key_is_taken_from_any_header_of_clients() {
         let callers = Callers::new(&[caller("one", "k1"), caller("two", "k2")]);
         let name = |headers: &HeaderMap| match callers.admit(headers) {
             Admission::Known(caller) => caller.name.to_string(),
@@ -123,7 +127,10 @@ mod tests {
         };
         assert_eq!(name(&headers("authorization", "Bearer k2")), "two");
         assert_eq!(name(&headers("authorization", "bearer k1")), "one");
-        assert_eq!(name(&headers("x-api-key", "k1")), "one");
+        for header in KEY_HEADERS {
+            assert_eq!(name(&headers(header, "k1")), "one");
+            assert_eq!(name(&headers(header, "k3")), "Refused");
+        }
         for wrong in ["Bearer k3", "Basic k1", "k1", "Bearer "] {
             assert_eq!(name(&headers("authorization", wrong)), "Refused");
         }

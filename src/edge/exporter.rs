@@ -1,31 +1,25 @@
 //! Owns the way of spans to the collector that the configuration names: OTLP over HTTP, in batches, over Pingora's own client.
 //! Must never hold up a request: what is not taken in time is counted and forgotten.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Method, Request, Response};
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
-use pingora::connectors::http::Connector;
-use pingora::http::RequestHeader;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::mpsc::Receiver;
 
-use crate::config::snapshot::{BaseUrl, UpstreamTls};
-use crate::core::names::ProviderName;
+use crate::config::snapshot::BaseUrl;
 use crate::edge::dns::Resolver;
 use crate::edge::generation::Current;
-use crate::edge::peer::{located, peer};
+use crate::edge::outside::Outside;
 use crate::edge::telemetry::{Finished, Telemetry};
 
 /// Exchanges that are sent together, and how long the first of them waits for others.
@@ -36,10 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a batch is offered, and how long after the time before: a collector that restarts loses none.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-/// An idle connection to a collector is closed after this long.
-const IDLE: Duration = Duration::from_secs(60);
-/// Bytes of a collector's answer that are read.
-const ANSWER: usize = 64 * 1024;
 /// Below the collector's root (OTLP/HTTP's own path).
 const PATH: &str = "/v1/traces";
 
@@ -139,12 +129,7 @@ impl Exporter {
 
 impl Collector {
     fn new(at: &BaseUrl, resolver: &Arc<Resolver>) -> Result<Self, HttpError> {
-        let client = Client {
-            at: at.clone(),
-            peer: peer(&ProviderName::new("otlp"), at, &UpstreamTls::default())?,
-            connector: Connector::new(None),
-            resolver: resolver.clone(),
-        };
+        let client = Client(Outside::new("otlp", at, resolver)?);
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -206,67 +191,22 @@ fn resource() -> Resource {
     }
 }
 
-/// Pingora's client: its TLS, its pool and this process's resolver, and no second set of them.
-struct Client {
-    at: BaseUrl,
-    /// Without its address.
-    peer: HttpPeer,
-    connector: Connector,
-    resolver: Arc<Resolver>,
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("at", &self.at)
-            .finish_non_exhaustive()
-    }
-}
+/// How the exporter's crate reaches the collector.
+#[derive(Debug)]
+struct Client(Outside);
 
 // === impl Client ===
 
 impl Client {
-    async fn address(&self) -> Result<SocketAddr, HttpError> {
-        let (host, port) = (&self.at.host, self.at.port);
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok((address, port).into());
-        }
-        let addresses = self.resolver.resolve(host, port).await;
-        let first = addresses.ok().and_then(|all| all.first().copied());
-        first.ok_or_else(|| format!("no address of {host} is known").into())
-    }
-
     async fn post(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let peer = located(&self.peer, self.address().await?);
         let (parts, body) = request.into_parts();
         let path = parts
             .uri
             .path_and_query()
             .map_or(PATH, |path| path.as_str());
-        let mut head = RequestHeader::build("POST", path.as_bytes(), Some(8))?;
-        for (name, value) in &parts.headers {
-            head.append_header(name, value)?;
-        }
-        head.insert_header(HOST, self.at.authority())?;
-        head.insert_header(CONTENT_LENGTH, body.len())?;
-        let (mut session, _) = self.connector.get_http_session(&peer).await?;
-        session.write_request_header(Box::new(head)).await?;
-        session.write_request_body(body, true).await?;
-        session.finish_request_body().await?;
-        session.read_response_header().await?;
-        let status = session.response_header().map(|head| head.status);
-        let mut told = BytesMut::new();
-        while let Some(piece) = session.read_response_body().await? {
-            if told.len() + piece.len() > ANSWER {
-                return Err("its answer is too long".into());
-            }
-            told.extend_from_slice(&piece);
-        }
-        self.connector
-            .release_http_session(session, &peer, Some(IDLE))
-            .await;
-        let answer = Response::builder().status(status.unwrap_or_default());
-        Ok(answer.body(told.freeze())?)
+        let asking = self.0.ask((Method::POST, path), &parts.headers, body);
+        let (status, told) = asking.await?;
+        Ok(Response::builder().status(status).body(told)?)
     }
 }
 

@@ -9,20 +9,22 @@ use pingora::http::RequestHeader;
 
 use crate::config::Loaded;
 use crate::config::facts::Facts;
-use crate::config::snapshot::{Listener, NamedFile, Provider, Snapshot, UpstreamAuth};
+use crate::config::snapshot::{Listener, NamedFile, PathPattern, Provider, Snapshot, UpstreamAuth};
 use crate::core::catalog::{Catalog, Endpoint, EndpointIx, ModelIx};
 use crate::core::health::Health;
+use crate::core::names::KeyName;
 use crate::core::sticky::Places;
 use crate::edge::auth::Callers;
 use crate::edge::conversations::Conversations;
 use crate::edge::dns::Resolver;
-use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place};
+use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place, with_key};
 use crate::edge::probe::Probe;
 use crate::edge::routes::Routes;
 use crate::edge::sign::Signer;
 use crate::edge::telemetry::{EndpointMetrics, ModelMetrics, Names, Telemetry};
 use crate::edge::template::Template;
 use crate::edge::tls::{FileError, Identity};
+use crate::edge::tokens::{Grant, Tokens};
 use crate::wire::dialect::Target;
 use crate::wire::dialects::{Ask, Dialect};
 use crate::wire::path_segment::path_segment;
@@ -50,6 +52,8 @@ pub struct Generation {
     /// Of the providers that are checked actively.
     pub(crate) probes: Vec<Arc<Probe>>,
     standings: Arc<Standings>,
+    /// They outlive it too: a credential that stays keeps its token.
+    pub(crate) tokens: Arc<Tokens>,
     /// They outlive it: what they know of endpoints they know by `places`.
     pub(crate) conversations: Arc<Conversations>,
     pub(crate) places: Places,
@@ -68,6 +72,10 @@ pub struct Upstream {
     heads: Heads,
     /// Where its requests are signed one by one.
     pub(crate) signer: Option<Signer>,
+    /// Where its requests carry access tokens.
+    pub(crate) grant: Option<Arc<Grant>>,
+    /// What bodies in Anthropic's dialect name in the place of the model.
+    pub(crate) anthropic_version: Option<String>,
     metrics: EndpointMetrics,
 }
 
@@ -86,8 +94,8 @@ pub enum BuildError {
 /// The heads of an endpoint's requests, but for the length and what the client adds.
 #[derive(Debug)]
 struct Heads {
-    /// Of requests in a dialect that its provider speaks, at the place of what is asked.
-    untouched: [Option<Arc<Template>>; Ask::ALL.len()],
+    /// Of requests in a dialect that its provider speaks, at the place of what is asked: for one answer, and for a stream.
+    untouched: [Option<[Arc<Template>; 2]>; Ask::ALL.len()],
     /// What other requests are translated to.
     dialect: Dialect,
     /// Of those: for one answer, and for a stream.
@@ -106,7 +114,7 @@ impl Upstream {
     /// How a request gets there.
     pub(crate) fn way(&self, ask: Ask, stream: bool) -> Way<'_> {
         match &self.heads.untouched[ask.index()] {
-            Some(head) => Way::Untouched(head),
+            Some([whole, events]) => Way::Untouched(if stream { events } else { whole }),
             None => self.translated(stream),
         }
     }
@@ -128,17 +136,17 @@ impl<'a> Way<'a> {
     /// The head, for a model that the provider calls `model`.
     pub(crate) fn template(
         self,
-        provider: &Provider,
+        (provider, key): (&Provider, &KeyName),
         (ask, stream): (Ask, bool),
         model: &str,
     ) -> Arc<Template> {
         let template = self.head();
         let target = Target { model, stream };
         let path = match self {
-            Way::Untouched(_) => untouched_path(provider, ask, model),
+            Way::Untouched(_) => untouched_path(provider, ask, &target),
             Way::Translated(dialect, _) => translated_path(provider, dialect, &target),
         };
-        let moved = template.moved(&path);
+        let moved = template.moved(&with_key(path, provider, key));
         moved.map_or_else(|| template.clone(), Arc::new)
     }
 }
@@ -160,11 +168,12 @@ impl Generation {
         let health = Health::new(catalog, snapshot.health, snapshot.retry_budget, old);
         let standings = previous.map_or_else(Arc::default, |old| old.standings.clone());
         let conversations = previous.map_or_else(Arc::default, |old| old.conversations.clone());
-        let routes = Routes::build(&snapshot, resolver, &standings)?;
+        let tokens = previous.map_or_else(Arc::default, |old| old.tokens.clone());
+        let routes = Routes::build(&snapshot, resolver, &standings, &tokens)?;
         let probes = probes(&snapshot, resolver, &standings)?;
         let upstreams = (0..catalog.endpoints().len())
             .map(EndpointIx::new)
-            .map(|endpoint| upstream(&snapshot, endpoint, &standings, telemetry))
+            .map(|endpoint| upstream(&snapshot, endpoint, (&standings, &tokens), telemetry))
             .collect::<Result<_, _>>()?;
         let listeners = snapshot.server.listen.iter();
         let identities = listeners.map(identity).collect::<Result<_, _>>()?;
@@ -183,6 +192,7 @@ impl Generation {
             routes,
             probes,
             standings,
+            tokens,
             conversations,
             names: Arc::new(Names::of(&snapshot.catalog)),
             places: Places::of(&snapshot.catalog),
@@ -285,7 +295,7 @@ fn probes(
 fn upstream(
     snapshot: &Snapshot,
     at: EndpointIx,
-    standings: &Arc<Standings>,
+    (standings, tokens): (&Arc<Standings>, &Tokens),
     telemetry: &Telemetry,
 ) -> Result<Upstream, BuildError> {
     let endpoint = snapshot.catalog.endpoint(at);
@@ -298,6 +308,10 @@ fn upstream(
         place: place(&endpoint.provider, provider, standings)?,
         heads: heads(provider, endpoint).map_err(|what| header_error(&what))?,
         signer: signer(provider, endpoint),
+        grant: tokens.of(provider).map_err(|_| PeerError::Key {
+            provider: endpoint.provider.to_string(),
+        })?,
+        anthropic_version: provider.anthropic_version.clone(),
         metrics: telemetry.metrics.endpoint(snapshot, at),
     })
 }
@@ -337,13 +351,16 @@ fn heads(provider: &Provider, endpoint: &Endpoint) -> Result<Heads, String> {
     let mut untouched = [const { None }; Ask::ALL.len()];
     let spoken = |ask: &Ask| provider.dialects.contains(&ask.dialect());
     for ask in Ask::ALL.into_iter().filter(spoken) {
-        let path = untouched_path(provider, ask, model);
-        untouched[ask.index()] = Some(head(provider, endpoint, &path)?);
+        let made = |stream| {
+            let path = untouched_path(provider, ask, &Target { model, stream });
+            head(provider, endpoint, path)
+        };
+        untouched[ask.index()] = Some([made(false)?, made(true)?]);
     }
     let dialect = *provider.dialects.first().unwrap_or(&Dialect::OpenAi);
     let translated = |stream| {
         let path = translated_path(provider, dialect, &Target { model, stream });
-        head(provider, endpoint, &path)
+        head(provider, endpoint, path)
     };
     Ok(Heads {
         untouched,
@@ -352,7 +369,8 @@ fn heads(provider: &Provider, endpoint: &Endpoint) -> Result<Heads, String> {
     })
 }
 
-fn head(provider: &Provider, endpoint: &Endpoint, path: &str) -> Result<Arc<Template>, String> {
+fn head(provider: &Provider, endpoint: &Endpoint, path: String) -> Result<Arc<Template>, String> {
+    let path = with_key(path, provider, &endpoint.key);
     let mut head = RequestHeader::build("POST", path.as_bytes(), Some(16))
         .map_err(|_| "the path of `base_url`".to_owned())?;
     insert(&mut head, "host", &provider.base.authority())?;
@@ -362,17 +380,30 @@ fn head(provider: &Provider, endpoint: &Endpoint, path: &str) -> Result<Arc<Temp
     Ok(Arc::new(Template::new(head)))
 }
 
-fn untouched_path(provider: &Provider, ask: Ask, model: &str) -> String {
-    below_root(provider, model, ask.path().to_owned())
+fn untouched_path(provider: &Provider, ask: Ask, target: &Target<'_>) -> String {
+    let pattern = provider.paths.of(ask == Ask::CountTokens, target.stream);
+    below_root(provider, pattern, target.model, ask.path().to_owned())
 }
 
 fn translated_path(provider: &Provider, dialect: Dialect, target: &Target<'_>) -> String {
-    below_root(provider, target.model, dialect.upstream().path(target))
+    let pattern = provider.paths.of(false, target.stream);
+    below_root(
+        provider,
+        pattern,
+        target.model,
+        dialect.upstream().path(target),
+    )
 }
 
-fn below_root(provider: &Provider, model: &str, path: String) -> String {
-    let path = match &provider.path {
-        Some(pattern) => pattern.path(&path_segment(model), &path),
+fn below_root(
+    provider: &Provider,
+    pattern: Option<&PathPattern>,
+    model: &str,
+    path: String,
+) -> String {
+    let path = match pattern {
+        // An `@` may stand in a path, and does in the names of models that have versions.
+        Some(pattern) => pattern.path(&path_segment(model).replace("%40", "@"), &path),
         None => path,
     };
     format!("{}{path}", provider.base.path)

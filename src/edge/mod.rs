@@ -1,5 +1,5 @@
 //! The edge floor: everything that touches sockets, clocks and files on behalf of the pure floors. In reading
-//! order: `clock`, `sparing`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `routes`, `probe`, `template`, `conversations`,
+//! order: `clock`, `sparing`, `lifecycle`, `dns`, `auth`, `tls`, `balance`, `peer`, `outside`, `google`, `tokens`, `token_keeper`, `routes`, `probe`, `template`, `conversations`,
 //! `generation`, `telemetry`, `checks`, `exporter`, `planning`, `explain`, `proxy`, `prober`, `front`, `admin`, `store`, `plugin` (all
 //! of it as one value).
 //! Must never decide routing: that is `core`'s.
@@ -13,6 +13,10 @@ mod sign;
 pub mod tls;
 pub mod balance;
 pub mod peer;
+mod outside;
+mod google;
+pub mod tokens;
+mod token_keeper;
 pub mod routes;
 mod probe;
 pub mod template;

@@ -15,6 +15,7 @@ use crate::config::snapshot::{BaseUrl, Provider, UpstreamAuth, UpstreamTls};
 use crate::core::names::{KeyName, ProviderName};
 use crate::edge::balance::{Standing, Verdict};
 use crate::edge::tls::{self, FileError};
+use crate::wire::path_segment::path_segment;
 
 /// Streams that share one connection to an upstream, which may allow fewer.
 const H2_STREAMS: usize = 100;
@@ -69,6 +70,8 @@ impl Checked {
 pub enum PeerError {
     #[error("provider `{provider}`: {cause}")]
     Provider { provider: String, cause: FileError },
+    #[error("provider `{provider}`: its service account's key cannot sign")]
+    Key { provider: String },
     #[error("provider `{provider}`: {what} is not a valid header value")]
     Header { provider: String, what: String },
 }
@@ -232,11 +235,28 @@ pub(crate) fn identify(
                 insert(head, "authorization", &value)?;
             }
             UpstreamAuth::Header(name) => insert(head, name, secret.expose())?,
-            // A signature is made for each request.
-            UpstreamAuth::SigV4(_) | UpstreamAuth::None => {}
+            // A signature is made for each request, a token comes and goes, and a key in the query is in the path.
+            UpstreamAuth::SigV4(_)
+            | UpstreamAuth::Google(_)
+            | UpstreamAuth::Query(_)
+            | UpstreamAuth::None => {}
         }
     }
     Ok(())
+}
+
+/// The path with the provider's key, where that is sent in the query. It is shown nowhere.
+pub(crate) fn with_key(path: String, provider: &Provider, key: &KeyName) -> String {
+    let UpstreamAuth::Query(name) = &provider.auth else {
+        return path;
+    };
+    let key = provider.keys.iter().find(|(name, _)| name == key);
+    let Some((_, Some(secret))) = key else {
+        return path;
+    };
+    let mark = if path.contains('?') { '&' } else { '?' };
+    let (name, secret) = (path_segment(name), path_segment(secret.expose()));
+    format!("{path}{mark}{name}={secret}")
 }
 
 /// Sets a header whose value no debug text shows.

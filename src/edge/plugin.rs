@@ -26,6 +26,7 @@ use crate::edge::prober::Prober;
 use crate::edge::proxy::{Connector, Gateway};
 use crate::edge::store::{self, Keeper};
 use crate::edge::telemetry::{AccessLog, Telemetry};
+use crate::edge::token_keeper::TokenKeeper;
 
 /// A Mainstay inside a process. Clones are handles to the same one.
 ///
@@ -116,13 +117,14 @@ impl Mainstay {
 
     /// What belongs on the host's server: the operator's port, where the configuration puts it, the active checks
     /// that a provider's `health_check` asks for, the probes of `health.active_probe`, what writes health to the file
-    /// of `store.health`, and what sends traces to the collector of `telemetry.otlp`.
+    /// of `store.health`, what sends traces to the collector of `telemetry.otlp`, and what fetches access tokens.
     pub fn services(&self) -> Vec<Box<dyn ServiceWithDependents>> {
         let mut admin = self.admin_service();
         admin.add_tcp(&self.admin_address().to_string());
         vec![
             Box::new(admin),
             Box::new(self.check_service()),
+            Box::new(self.token_service()),
             Box::new(self.keep_service()),
             Box::new(self.probe_service()),
             Box::new(self.export_service()),
@@ -221,6 +223,15 @@ impl Mainstay {
             telemetry: self.gateway.telemetry.clone(),
         };
         background_service("health checks", checks)
+    }
+
+    /// Fetches the access tokens of whatever generation serves.
+    pub(crate) fn token_service(&self) -> GenBackgroundService<TokenKeeper> {
+        let keeper = TokenKeeper {
+            tokens: self.current().load().tokens.clone(),
+            resolver: self.resolver.clone(),
+        };
+        background_service("access tokens", keeper)
     }
 
     /// Writes health to the file that whatever generation serves names.

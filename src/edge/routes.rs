@@ -22,6 +22,7 @@ use crate::edge::balance::{ByHealth, Standing};
 use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Standings, located, peer};
 use crate::edge::sparing::Sparing;
+use crate::edge::tokens::{Grant, Tokens};
 
 /// How often a route's candidates are listed anew. The resolver knows for itself when to ask DNS.
 const FOLLOW: Duration = Duration::from_secs(5);
@@ -66,6 +67,8 @@ pub struct Source {
     keys: Vec<(KeyName, Option<EndpointIx>)>,
     /// Without its address.
     peer: HttpPeer,
+    /// Where its requests carry access tokens.
+    pub(crate) grant: Option<Arc<Grant>>,
 }
 
 impl Routes {
@@ -77,12 +80,13 @@ impl Routes {
         snapshot: &Snapshot,
         resolver: &Arc<Resolver>,
         standings: &Arc<Standings>,
+        tokens: &Tokens,
     ) -> std::result::Result<Self, PeerError> {
         let mut prepared = Vec::new();
         for route in &snapshot.routes {
             let names = route.providers.iter();
             let sources = names
-                .map(|name| source(name, snapshot, route.pin))
+                .map(|name| source(name, snapshot, route.pin, tokens))
                 .collect::<std::result::Result<_, _>>()?;
             let discovery = Discovery {
                 sources,
@@ -110,6 +114,7 @@ fn source(
     name: &ProviderName,
     snapshot: &Snapshot,
     pin: bool,
+    tokens: &Tokens,
 ) -> std::result::Result<Arc<Source>, PeerError> {
     let provider = &snapshot.providers[name];
     let endpoints = snapshot.catalog.endpoints();
@@ -125,6 +130,9 @@ fn source(
         name: name.clone(),
         keys: keys.take(most).collect(),
         peer: peer(name, &provider.base, &provider.tls)?,
+        grant: tokens.of(provider).map_err(|_| PeerError::Key {
+            provider: name.to_string(),
+        })?,
         provider: provider.clone(),
     }))
 }

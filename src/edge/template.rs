@@ -18,7 +18,9 @@ pub struct Template {
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = String::from_utf8_lossy(self.head.raw_path());
+        // A query may hold the key.
+        let path = self.head.raw_path().split(|byte| *byte == b'?').next();
+        let path = String::from_utf8_lossy(path.unwrap_or_default());
         f.debug_struct("Template")
             .field("path", &path)
             .finish_non_exhaustive()
@@ -92,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown() {
-        let mut head = RequestHeader::build("POST", b"/v1/embeddings", None).unwrap();
+        let mut head = RequestHeader::build("POST", b"/v1/embeddings?key=sk-1", None).unwrap();
         head.insert_header("authorization", "Bearer sk-1").unwrap();
         let template = Template::new(head);
         let shown = format!("{template:?}");

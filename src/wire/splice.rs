@@ -46,6 +46,19 @@ pub(crate) fn span_of(whole: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
+/// Where the member of an object stands whose value stands at `value`, its name included. `body` is JSON.
+pub(crate) fn member_of(body: &[u8], value: Range<usize>) -> Range<usize> {
+    let before = body.get(..value.start).unwrap_or_default();
+    // No quote stands inside the name: names that are looked for have none.
+    let mut quotes = before
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| **byte == b'"');
+    let open = quotes.nth(1).map_or(value.start, |(at, _)| at);
+    open..value.end
+}
+
 /// The `whole` with the model that `part` of it names called `model`; `None` where it is called so, or where no
 /// model is named. `find` finds the name in a JSON text.
 pub(crate) fn renamed(
@@ -126,6 +139,15 @@ mod tests {
         let edits = [edit(0..1, "X"), edit(2..2, "--"), edit(4..6, "")];
         assert_eq!(splice(&body, &edits).segments().concat(), b"Xb--cd");
         assert_eq!(splice(&body, &[]).segments(), ["abcdef"]);
+    }
+
+    #[test]
+    fn a_member_begins_with_its_name() {
+        let body = br#"{"a": "b", "mod\u0065l"  :  "m", "c": 1}"#;
+        let value = 28..31;
+        assert_eq!(&body[value.clone()], br#""m""#);
+        let member = member_of(body, value);
+        assert_eq!(&body[member], br#""mod\u0065l"  :  "m""#);
     }
 
     #[test]

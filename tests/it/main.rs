@@ -47,6 +47,7 @@ mod authority;
 mod tls;
 mod dialects;
 mod dialect_failures;
+mod google_auth;
 mod downstream_tls;
 mod upstream_h1;
 mod upstream_h2;

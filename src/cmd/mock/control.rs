@@ -28,6 +28,10 @@ pub(crate) fn answer(shared: &Shared, head: &Head, body: &Bytes) -> Vec<Step> {
             shared.update(|script| script.fault = None);
             done()
         }
+        ("DELETE", "/mock/tokens") => {
+            shared.issued().clear();
+            done()
+        }
         ("GET", "/mock/received") => {
             let entries = shared.log().entries();
             match serde_json::to_string(&entries) {
@@ -41,7 +45,7 @@ pub(crate) fn answer(shared: &Shared, head: &Head, body: &Bytes) -> Vec<Step> {
         }
         _ => refused(
             404,
-            "the control plane has /mock/script, /mock/fault and /mock/received",
+            "the control plane has /mock/script, /mock/fault, /mock/tokens and /mock/received",
         ),
     }
 }

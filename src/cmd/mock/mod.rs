@@ -4,7 +4,7 @@
 //! Must never be on the path of real traffic, and must never panic on what a client sends.
 //!
 //! In reading order: `script` and `fault` (what can be told), `scenario` (S01 to S16), `errors` and `chat`
-//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `dialects` (the other providers' formats, and what any request means), `voice` (in whose words), `answer` (an answer as steps), `limits`, `spoil` (what faults do to the steps), `http`, `record`, `state`,
+//! (texts; `chat/text` and `chat/vectors` are the older completions and embeddings), `dialects` (the other providers' formats, and what any request means), `voice` (in whose words), `answer` (an answer as steps), `limits`, `oauth` (access tokens), `spoil` (what faults do to the steps), `http`, `record`, `state`,
 //! `control`, `route`, `serve`.
 
 use std::future::Future;
@@ -29,6 +29,7 @@ mod dialects;
 mod voice;
 mod answer;
 mod limits;
+mod oauth;
 mod spoil;
 mod http;
 pub mod record;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use fault::{Chatter, Cut, Damage, ErrorBody, Fault, Kind};
 pub use limits::Limits;
+pub use oauth::OAuth;
 pub use record::{Fate, Meaning, Received};
 pub use scenario::Scenario;
 pub use script::{Script, ScriptError, WORDS};
@@ -133,6 +135,11 @@ impl Mock {
     /// Forgets what arrived. Counts of faults go on.
     pub fn clear(&self) {
         self.shared.log().clear();
+    }
+
+    /// Lets no access token in that was given until now.
+    pub fn revoke(&self) {
+        self.shared.issued().clear();
     }
 
     /// Answers under way now.

@@ -11,6 +11,7 @@ use crate::cmd::mock::chat::{Ask, Form, Telling};
 use crate::cmd::mock::dialects::{Exchange, Refused, Route, Told, Trouble, Understood};
 use crate::cmd::mock::errors;
 use crate::cmd::mock::http::Head;
+use crate::cmd::mock::oauth;
 use crate::cmd::mock::record::Meaning;
 use crate::cmd::mock::script::Script;
 use crate::cmd::mock::spoil::{self, Case};
@@ -55,13 +56,20 @@ pub(crate) fn reply(shared: &Shared, head: &Head, body: &Bytes, is_reused: bool)
     };
     match (head.method.as_str(), head.path()) {
         ("GET", "/health") => blanket(shared, || json!({"status": "ok"})).into(),
-        ("GET", path) if path.ends_with("/models") => match wrong_key(&script, head) {
+        (method, path) if script.oauth.is_some() && oauth::is_asked(method, path) => {
+            let due = shared.judge(None);
+            let spoilt = due.and_then(|kind| spoil::without_answer(&kind, Tongue::Chat));
+            spoilt
+                .unwrap_or_else(|| oauth::answer(shared, head, body))
+                .into()
+        }
+        ("GET", path) if path.ends_with("/models") => match wrong_key(shared, head) {
             Some(refusal) => refusal.into(),
             None => blanket(shared, || model_list(&script)).into(),
         },
         ("POST", path) => match (Route::of(&head.target), Form::of(path)) {
             (Some(route), _) => asking.dialect(route, head),
-            (None, Some(form)) => match wrong_key(&script, head) {
+            (None, Some(form)) => match wrong_key(shared, head) {
                 Some(refusal) => refusal.into(),
                 None => asking.completion(form),
             },
@@ -114,8 +122,8 @@ impl Asking<'_> {
     fn dialect(&self, route: Route, head: &Head) -> Reply {
         let header = |name: &str| head.header(name);
         let trouble = match route.key(&head.target, header) {
-            None if !self.script.keys.is_empty() => Some(Trouble::NoKey),
-            Some(key) if !takes(self.script, key) => Some(Trouble::WrongKey),
+            None if !self.shared.takes("") => Some(Trouble::NoKey),
+            Some(key) if !self.shared.takes(key) => Some(Trouble::WrongKey),
             _ => route.lacks(header),
         };
         if let Some(trouble) = trouble {
@@ -228,24 +236,19 @@ fn model_list(script: &Script) -> serde_json::Value {
 }
 
 /// The 401 for a key that the script does not list.
-fn wrong_key(script: &Script, head: &Head) -> Option<Vec<Step>> {
+fn wrong_key(shared: &Shared, head: &Head) -> Option<Vec<Step>> {
     let bearer = head
         .header("authorization")
         .and_then(|value| value.strip_prefix("Bearer "));
     let key = bearer.or_else(|| head.header("api-key")).unwrap_or("");
-    (!takes(script, key)).then(|| answer::json(401, errors::wrong_key(key)))
-}
-
-/// Whether a key is let in.
-fn takes(script: &Script, key: &str) -> bool {
-    script.keys.is_empty() || script.keys.iter().any(|known| known == key)
+    (!shared.takes(key)).then(|| answer::json(401, errors::wrong_key(key)))
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "answers carry the wall clock; this is no pure floor"
 )]
-fn unix_seconds() -> u64 {
+pub(super) fn unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::cmd::mock::fault::Fault;
 use crate::cmd::mock::limits::Limits;
+use crate::cmd::mock::oauth::OAuth;
 
 /// The sixty words of the healthy answer. One of them is not ASCII, so that a split inside a character shows.
 pub const WORDS: &str = "A harbour pilot knows every rock by its name and still watches the water. When one lamp \
@@ -48,6 +49,8 @@ pub struct Script {
     pub models: BTreeMap<String, Fault>,
     /// A fault for every request, the model list and `/health` included. Comes before those of models.
     pub fault: Option<Fault>,
+    /// Access tokens are given, and nothing else is let in. Default: none are.
+    pub oauth: Option<OAuth>,
     /// A rate limit that is kept and told. It comes before all faults. Default: none.
     pub limits: Option<Limits>,
     /// A request that ends in an assistant message gets the words after it, not the whole text again. Default false.
@@ -97,6 +100,7 @@ impl Default for Script {
             scale: 1.0,
             models: BTreeMap::new(),
             fault: None,
+            oauth: None,
             limits: None,
             continues: false,
             digest: false,

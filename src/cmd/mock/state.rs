@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::cmd::mock::fault::{Fault, Kind};
 use crate::cmd::mock::limits::{Admission, Meter};
+use crate::cmd::mock::oauth::Issued;
 use crate::cmd::mock::record::{Fate, Log, Meaning, Received};
 use crate::cmd::mock::scenario::Scenario;
 use crate::cmd::mock::script::Script;
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     started: Instant,
     rules: Mutex<Rules>,
     log: Mutex<Log>,
+    issued: Mutex<Issued>,
     open: AtomicUsize,
     answers: AtomicU64,
 }
@@ -59,6 +61,7 @@ impl Shared {
             started: Instant::now(),
             rules: Mutex::new(Rules::new(script)),
             log: Mutex::default(),
+            issued: Mutex::default(),
             open: AtomicUsize::new(0),
             answers: AtomicU64::new(0),
         }
@@ -110,6 +113,20 @@ impl Shared {
     /// Answers under way.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Whether a key is let in.
+    pub(crate) fn takes(&self, key: &str) -> bool {
+        let script = self.script();
+        match &script.oauth {
+            Some(_) => self.issued().holds(key),
+            None => script.keys.is_empty() || script.keys.iter().any(|known| known == key),
+        }
+    }
+
+    /// The access tokens, locked.
+    pub(crate) fn issued(&self) -> MutexGuard<'_, Issued> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The log, locked.

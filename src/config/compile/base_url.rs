@@ -36,6 +36,16 @@ pub(super) fn of_collector(written: &Text, at: &Trail, report: &mut Report<'_>) 
     root.read(written, at, report)
 }
 
+/// Where access tokens are given.
+pub(super) fn of_tokens(written: &Text, at: &Trail, report: &mut Report<'_>) -> Option<BaseUrl> {
+    let root = Root {
+        name: "the URL of a token's source",
+        example: "such as https://oauth2.googleapis.com/token or http://metadata.google.internal",
+        credential: "tokens are given for `credentials`",
+    };
+    root.read(written, at, report)
+}
+
 /// What a URL is for, in the words of findings.
 struct Root {
     name: &'static str,

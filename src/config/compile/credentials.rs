@@ -14,6 +14,10 @@ pub(super) fn signing(written: &Provider, at: &Trail, report: &mut Report<'_>) -
         report.error_with(at, "the provider has no `credentials`", hint.to_owned());
         return None;
     };
+    if super::google::is_meant(credentials) {
+        let message = "`auth: sigv4` signs with `access_key_id` and `secret_access_key` alone";
+        report.error(&at.key("credentials"), message);
+    }
     let region = written.region.as_ref().map(|region| region.0.clone());
     if region.is_none() {
         let hint = "write AWS's name of it, such as `region: us-east-1`";
@@ -32,6 +36,21 @@ pub(super) fn signing(written: &Provider, at: &Trail, report: &mut Report<'_>) -
         session_token: token.filter(|token| !token.expose().is_empty()),
         region: region?,
     })
+}
+
+/// A secret that is the provider's one key; `None`: it needs none.
+pub(super) fn only(
+    secret: Option<Secret>,
+    written: &Provider,
+    at: &Trail,
+    report: &mut Report<'_>,
+) -> Vec<(KeyName, Option<Secret>)> {
+    if !written.keys.0.is_empty() {
+        let message = "the provider has `keys`, but is paid with access tokens";
+        let hint = "write `credentials`, or another `auth`".to_owned();
+        report.error_with(&at.key("keys"), message, hint);
+    }
+    vec![(KeyName::new(ProviderKey::default().name.0), secret)]
 }
 
 /// The secret half as the provider's one key.

@@ -1,7 +1,7 @@
 //! Owns the meaning of the file: cross references, ranges, names, and the `Snapshot` made of them. Every rule
 //! reports and goes on, with something harmless in the place of what it refused; the snapshot is used only
 //! where nothing was reported. Must never read anything but its arguments. Reading order: `names`, `trusted`, `cors`, `server`,
-//! `callers`, `providers`, `base_url`, `addresses`, `health_check`, `headers`,
+//! `callers`, `providers`, `base_url`, `google`, `addresses`, `health_check`, `headers`,
 //! `keys`, `tls`, `known`, `models`, `aliases`, `chains`, `sticky`, `policies`, `health`, `routes`,
 //! `store`, `telemetry`, `reach`.
 
@@ -18,6 +18,7 @@ mod callers;
 pub(in crate::config) mod presets;
 mod providers;
 mod base_url;
+mod google;
 mod addresses;
 mod health_check;
 mod headers;
@@ -36,6 +37,8 @@ mod routes;
 mod store;
 mod telemetry;
 mod reach;
+
+pub(super) use providers::takes_tokens;
 
 /// Checks the configuration and resolves everything in it.
 pub(super) fn compile(config: &raw::Config, known: &Known, report: &mut Report<'_>) -> Snapshot {
@@ -67,6 +70,7 @@ pub(super) fn compile(config: &raw::Config, known: &Known, report: &mut Report<'
     // What was refused stands in it as something else, of which nothing follows.
     if !report.has_errors() {
         reach::check(config, &snapshot, report);
+        routes::check(config, &snapshot, report);
     }
     snapshot
 }

@@ -11,11 +11,17 @@ pub(crate) struct Preset {
     pub dialects: &'static [Dialect],
     /// Its API root; `None` where each installation has its own. `{region}` stands for the provider's region.
     pub base_url: Option<&'static str>,
+    /// The roots of regions that have another.
+    pub roots: &'static [(&'static str, &'static str)],
     pub auth: &'static str,
     /// Where its paths are not its dialect's: see `path` of a provider.
     pub path: Option<&'static str>,
+    pub stream_path: Option<&'static str>,
+    pub count_tokens_path: Option<&'static str>,
     /// The version that its paths name unless the file names another.
     pub api_version: Option<&'static str>,
+    /// The version that bodies in Anthropic's dialect name, in the place of the model.
+    pub anthropic_version: Option<&'static str>,
     /// Where it is documented.
     pub docs: &'static str,
 }
@@ -24,15 +30,31 @@ const PLAIN: Preset = Preset {
     name: "",
     dialects: &[OpenAi],
     base_url: None,
+    roots: &[],
     auth: "bearer",
     path: None,
+    stream_path: None,
+    count_tokens_path: None,
     api_version: None,
+    anthropic_version: None,
     docs: "",
 };
 
 /// A server of one's own that asks for no key.
 const LOCAL: Preset = Preset {
     auth: "none",
+    ..PLAIN
+};
+
+/// Google Cloud's models. The roots are those of Google's and Anthropic's own clients (google-genai 3.4.0, anthropic 2.12.0).
+const VERTEX: Preset = Preset {
+    base_url: Some("https://{region}-aiplatform.googleapis.com/v1"),
+    roots: &[
+        ("global", "https://aiplatform.googleapis.com/v1"),
+        ("us", "https://aiplatform.us.rep.googleapis.com/v1"),
+        ("eu", "https://aiplatform.eu.rep.googleapis.com/v1"),
+    ],
+    auth: "google",
     ..PLAIN
 };
 
@@ -60,7 +82,17 @@ pub(crate) const PRESETS: &[Preset] = &[
     Preset { name: "perplexity", base_url: Some("https://api.perplexity.ai"), docs: "https://docs.perplexity.ai/api-reference", ..PLAIN },
     Preset { name: "sglang", base_url: Some("http://127.0.0.1:30000/v1"), docs: "https://docs.sglang.ai/basic_usage/openai_api.html", ..LOCAL },
     Preset { name: "together", base_url: Some("https://api.together.xyz/v1"), docs: "https://docs.together.ai/reference", ..PLAIN },
-    Preset { name: "vertex", dialects: &[Gemini], docs: "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference", ..PLAIN },
+    Preset {
+        name: "vertex", dialects: &[Gemini], path: Some("/projects/{project}/locations/{region}/publishers/google{operation}"),
+        docs: "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference", ..VERTEX
+    },
+    Preset {
+        name: "vertex-anthropic", dialects: &[Anthropic],
+        path: Some("/projects/{project}/locations/{region}/publishers/anthropic/models/{model}:rawPredict"),
+        stream_path: Some("/projects/{project}/locations/{region}/publishers/anthropic/models/{model}:streamRawPredict"),
+        count_tokens_path: Some("/projects/{project}/locations/{region}/publishers/anthropic/models/count-tokens:rawPredict"),
+        anthropic_version: Some("vertex-2023-10-16"), docs: "https://docs.claude.com/en/api/claude-on-vertex-ai", ..VERTEX
+    },
     Preset { name: "vllm", base_url: Some("http://127.0.0.1:8000/v1"), docs: "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html", ..LOCAL },
     Preset { name: "xai", base_url: Some("https://api.x.ai/v1"), docs: "https://docs.x.ai/docs/api-reference", ..PLAIN },
 ];
@@ -82,7 +114,9 @@ mod tests {
         assert!(PRESETS.is_sorted_by(|one, next| one.name < next.name));
         for preset in PRESETS {
             assert!(!preset.dialects.is_empty() && preset.docs.starts_with("https://"));
-            assert!(preset.path.is_none_or(|path| path.contains("{model}")));
+            let names = |path: &str| path.contains("{model}") || path.contains("{operation}");
+            assert!(preset.path.is_none_or(names));
+            assert!(preset.path.is_some() || preset.stream_path.is_none());
         }
     }
 }

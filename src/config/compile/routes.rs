@@ -8,7 +8,7 @@ use crate::config::raw;
 use crate::config::raw::routes as written;
 use crate::config::report::Report;
 use crate::config::scalar::Text;
-use crate::config::snapshot::{Route, RoutePath};
+use crate::config::snapshot::{Route, RoutePath, Snapshot, UpstreamAuth};
 use crate::config::trail::Trail;
 use crate::core::names::ProviderName;
 
@@ -90,20 +90,43 @@ fn objection(written: &str, path: &RoutePath) -> Option<(String, &'static str)> 
     Some((format!("the route would take {shadowed}"), hint))
 }
 
+/// Warns of providers whose routed requests prove nothing: a signature is over a body that is passed on unread.
+pub(super) fn check(config: &raw::Config, snapshot: &Snapshot, report: &mut Report<'_>) {
+    let top = Trail::top("routes");
+    for (index, written) in config.routes.0.iter().enumerate() {
+        for (at, Text(name)) in named(written, &top.index(index)) {
+            let provider = snapshot.providers.get(name.as_str());
+            if provider.is_some_and(|it| matches!(it.auth, UpstreamAuth::SigV4(_))) {
+                let message = "routed requests are not signed, and this provider takes signed ones";
+                let hint = "route to a provider that takes keys".to_owned();
+                report.warn(&at, message, hint);
+            }
+        }
+    }
+}
+
+/// The providers that a route names, each with its place.
+fn named<'a>(
+    written: &'a written::Route,
+    at: &Trail,
+) -> impl Iterator<Item = (Trail, &'a Text)> + use<'a> {
+    let one = written.provider.iter();
+    let at_one = at.key("provider");
+    let one = one.map(move |name| (at_one.clone(), name));
+    let at_list = at.key("providers");
+    let list = written.providers.0.iter().enumerate();
+    let list = list.map(move |(index, name)| (at_list.index(index), name));
+    one.chain(list)
+}
+
 fn takers(
     written: &written::Route,
     at: &Trail,
     config: &raw::Config,
     report: &mut Report<'_>,
 ) -> Vec<ProviderName> {
-    let one = written
-        .provider
-        .iter()
-        .map(|name| (at.key("provider"), name));
-    let list = written.providers.0.iter().enumerate();
-    let list = list.map(|(index, name)| (at.key("providers").index(index), name));
     let mut takers: Vec<ProviderName> = Vec::new();
-    for (at, Text(name)) in one.chain(list) {
+    for (at, Text(name)) in named(written, at) {
         let known = config.providers.0.iter().map(|(name, _)| name.as_str());
         if check_known("provider", &at, name, known, report) {
             let name = ProviderName::new(name.as_str());

@@ -1,7 +1,8 @@
 //! Owns what a configuration says, flat: one entry for each thing it holds, with its settings as text, so that two
 //! of them can be compared and shown. Must never hold a credential: those stand as salted digests, which tell
-//! only whether two are the same. Beside it: `take` (a snapshot, taken apart) and `fields`.
+//! only whether two are the same. Beside it: `take` (a snapshot, taken apart), `provider` and `fields`.
 
+mod provider;
 mod take;
 mod fields;
 

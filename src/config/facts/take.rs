@@ -8,8 +8,8 @@ use super::fields::Fields;
 use super::{Fact, Facts, Item, Kind};
 use crate::config::secret::Secret;
 use crate::config::snapshot::{
-    Admin, Caller, Cors, HealthCheck, Holds, Listener, ListenerTls, NamedFile, PathPattern,
-    Provider, Route, Server, Snapshot, Store, Telemetry, UpstreamAuth, UpstreamTls,
+    Admin, Caller, Cors, Holds, Listener, ListenerTls, NamedFile, Route, Server, Snapshot, Store,
+    Telemetry,
 };
 use crate::core::catalog::{Catalog, Endpoint, Labels, Model, Price};
 use crate::core::health::{ActiveProbe, BudgetSettings, HealthSettings, ProbeFast, Rest};
@@ -86,7 +86,7 @@ impl Facts {
         facts
     }
 
-    fn push(&mut self, kind: Kind, name: &str, fields: Fields) {
+    pub(super) fn push(&mut self, kind: Kind, name: &str, fields: Fields) {
         self.items.push(Item {
             kind,
             name: name.to_owned(),
@@ -94,7 +94,7 @@ impl Facts {
         });
     }
 
-    fn digest(&self, secret: &[u8]) -> Fact {
+    pub(super) fn digest(&self, secret: &[u8]) -> Fact {
         let digest = Sha256::new()
             .chain_update(&self.salt)
             .chain_update(secret)
@@ -104,7 +104,7 @@ impl Facts {
         Fact::Secret { digest: digits }
     }
 
-    fn secret(&self, secret: Option<&Secret>) -> Fact {
+    pub(super) fn secret(&self, secret: Option<&Secret>) -> Fact {
         match secret {
             Some(secret) => self.digest(secret.expose().as_bytes()),
             None => Fact::Plain("none".to_owned()),
@@ -167,66 +167,6 @@ impl Facts {
             .list("models", models)
             .optional("policy", policy.as_ref());
         self.push(Kind::CallerKey, name.as_str(), fields);
-    }
-
-    fn provider(&mut self, name: &str, provider: &Provider) {
-        let Provider {
-            dialects,
-            base,
-            path,
-            addresses,
-            auth,
-            keys,
-            headers,
-            tls,
-            health_check,
-            timeouts,
-        } = provider;
-        let UpstreamTls {
-            ca_file,
-            server_name,
-            client,
-        } = tls;
-        let scheme = if base.tls { "https" } else { "http" };
-        let mut fields = Fields::default()
-            .list("dialects", dialects.iter().map(|dialect| dialect.as_str()))
-            .plain(
-                "base_url",
-                format!("{scheme}://{}{}", base.authority(), base.path),
-            )
-            .optional("path", path.as_ref().map(PathPattern::as_str))
-            .list("addresses", addresses)
-            .plain("auth", scheme_of(auth))
-            .path("tls.ca_file", ca_file.as_deref())
-            .optional("tls.server_name", server_name.as_ref())
-            .path(
-                "tls.client_cert_file",
-                client.as_ref().map(|(file, _)| file.as_path()),
-            )
-            .path(
-                "tls.client_key_file",
-                client.as_ref().map(|(_, file)| file.as_path()),
-            );
-        fields = fields.timeouts(timeouts);
-        if let Some(HealthCheck {
-            path,
-            interval,
-            timeout,
-        }) = health_check
-        {
-            fields = fields
-                .optional("health_check.path", path.as_ref())
-                .time("health_check.interval", *interval)
-                .time("health_check.timeout", *timeout);
-        }
-        for (header, value) in headers {
-            fields = fields.fact(&format!("headers.{header}"), self.digest(value.as_bytes()));
-        }
-        self.push(Kind::Provider, name, fields);
-        for (key, secret) in keys {
-            let fields = Fields::default().fact("value", self.secret(secret.as_ref()));
-            self.push(Kind::ProviderKey, &format!("{name}/{key}"), fields);
-        }
     }
 
     fn catalog(&mut self, catalog: &Catalog) {
@@ -488,13 +428,4 @@ fn listener_tls(tls: Option<&ListenerTls>) -> Fields {
         .path("tls.cert_file", Some(cert_file))
         .path("tls.key_file", Some(key_file))
         .path("tls.client_ca_file", client_ca_file.as_deref())
-}
-
-fn scheme_of(auth: &UpstreamAuth) -> String {
-    match auth {
-        UpstreamAuth::Bearer => "bearer".to_owned(),
-        UpstreamAuth::Header(name) => format!("header {name}"),
-        UpstreamAuth::SigV4(signing) => format!("sigv4 {}", signing.region),
-        UpstreamAuth::None => "none".to_owned(),
-    }
 }

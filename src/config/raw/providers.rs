@@ -37,12 +37,22 @@ pub(in crate::config) struct Provider {
     /// What stands after the root where that is not as the dialect has it: `{model}` is the provider's name of the model,
     /// `{operation}` the dialect's own path, `{api_version}` that setting. Absent = the preset's, else the dialect's own.
     pub(in crate::config) path: Option<Text>,
+    /// The same for streams. Absent = the preset's, else `path`.
+    pub(in crate::config) stream_path: Option<Text>,
+    /// The same for the counting of tokens. Absent = the preset's, else `path` where that names the `{operation}`.
+    pub(in crate::config) count_tokens_path: Option<Text>,
     /// The version that `path` names. Absent = the preset's.
     pub(in crate::config) api_version: Option<Text>,
-    /// How a request proves who pays: `bearer`, `header NAME`, `sigv4` (AWS, with `credentials` and `region`) or `none`. Absent =
-    /// `sigv4` where `credentials` are written, else the preset's, else bearer.
+    /// The project that `path` names. Absent = the service account's.
+    pub(in crate::config) project: Option<Text>,
+    /// Of requests in Anthropic's dialect: the `anthropic_version` that their body names. The model then stands in `path` alone.
+    /// Absent = the preset's, else the body names the model and no version.
+    pub(in crate::config) anthropic_version: Option<Text>,
+    /// How a request proves who pays: `bearer`, `header NAME`, `query NAME`, `sigv4` (AWS, with `credentials` and `region`), `google`
+    /// (access tokens of a service account) or `none`. Absent = what `credentials` are for, else the preset's, else bearer.
     pub(in crate::config) auth: Option<Text>,
-    /// AWS credentials, in the place of `keys`. Absent = none.
+    /// Those of AWS or Google, in the place of `keys`. Absent = none; for Google the file that GOOGLE_APPLICATION_CREDENTIALS
+    /// names, else the metadata server.
     pub(in crate::config) credentials: Option<Credentials>,
     /// Credentials, each its own unit of health. At least one unless `auth` is none.
     pub(in crate::config) keys: List<ProviderKey>,
@@ -69,7 +79,11 @@ impl Default for Provider {
             addresses: List::default(),
             health_check: None,
             path: None,
+            stream_path: None,
+            count_tokens_path: None,
             api_version: None,
+            project: None,
+            anthropic_version: None,
             auth: None,
             credentials: None,
             keys: List::default(),
@@ -109,15 +123,15 @@ impl Default for HealthCheck {
     }
 }
 
-/// What requests to AWS are signed with.
+/// What requests to AWS are signed with, or what Google gives access tokens for.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(
     default,
     deny_unknown_fields,
-    expecting = "a map with `access_key_id` and `secret_access_key`"
+    expecting = "a map with `access_key_id` and `secret_access_key`, or with `service_account_file`"
 )]
 pub(in crate::config) struct Credentials {
-    /// The key's public half. Required.
+    /// AWS: the key's public half. Required there.
     pub(in crate::config) access_key_id: Option<Secret>,
     /// Its secret half. This or `secret_access_key_file` is required; not empty.
     pub(in crate::config) secret_access_key: Option<Secret>,
@@ -127,6 +141,13 @@ pub(in crate::config) struct Credentials {
     pub(in crate::config) session_token: Option<Secret>,
     /// A file that holds the session's token instead. Read again on a reload.
     pub(in crate::config) session_token_file: Option<Text>,
+    /// Google: the key file of a service account, its JSON as it is.
+    pub(in crate::config) service_account: Option<Secret>,
+    /// The file itself instead. Read again on a reload.
+    pub(in crate::config) service_account_file: Option<Text>,
+    /// Google: the server that gives tokens to what runs in its cloud, in the place of a service account. Absent where there is
+    /// none: `http://metadata.google.internal`.
+    pub(in crate::config) metadata_server: Option<Text>,
 }
 
 /// A credential of a provider.

@@ -299,8 +299,12 @@ fn provider_rules() {
         "2:69 unknown auth \"basic\"",
     );
     provider(
+        &format!("{good}, auth: query"),
+        "2:69 unknown auth \"query\"",
+    );
+    provider(
         &format!("{good}, auth: google"),
-        "2:69 auth \"google\" is not supported yet",
+        "2:13 paid with access tokens",
     );
     provider(
         &format!("{good}, auth: header host"),
@@ -358,8 +362,8 @@ fn provider_rules() {
     );
     check_provider(&format!("{{ {good} }}"), "2:3 the provider has no keys");
     check_provider(
-        &format!("{{ {good}, auth: google }}"),
-        "2:47 auth \"google\" is not supported yet",
+        &format!("{{ {good}, auth: query a b }}"),
+        "2:47 unknown auth",
     );
     check_provider(
         &format!("{{ {good}, keys: [{{ value: a }}, {{ value: b }}] }}"),

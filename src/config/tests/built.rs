@@ -19,11 +19,7 @@ fn the_contracts_unbuilt_fields_are_refused() {
         "store: { records: \"sqlite:///r.db\" }",
         "anything: {}",
     ];
-    let provider = [
-        "auth: query key",
-        "auth: google",
-        "limits: { concurrency: 200 }",
-    ];
+    let provider = ["limits: { concurrency: 200 }"];
     let model = ["health: {}"];
     let refused = |text: String| assert!(read(&text).is_err(), "it loads:\n{text}");
     for line in top {

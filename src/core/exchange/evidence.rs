@@ -16,6 +16,7 @@ pub(super) fn asked_to_wait(evidence: &Evidence) -> Option<Duration> {
 /// What a failure shows.
 pub(super) fn evidence(failure: Failure) -> Evidence {
     match failure {
+        Failure::NoToken => Evidence::NoToken,
         Failure::Connect(fault) => Evidence::Connect(fault),
         Failure::Lost => Evidence::Lost,
         Failure::Status(facts) => Evidence::Status(*facts),
@@ -28,7 +29,8 @@ pub(super) fn evidence(failure: Failure) -> Evidence {
 pub(super) fn facts(evidence: &Evidence) -> Option<&ErrorFacts> {
     match evidence {
         Evidence::Status(facts) | Evidence::InAnswer(facts) => Some(facts),
-        Evidence::Connect(_)
+        Evidence::NoToken
+        | Evidence::Connect(_)
         | Evidence::Lost
         | Evidence::Late(_)
         | Evidence::Malformed

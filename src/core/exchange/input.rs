@@ -96,6 +96,8 @@ pub enum Input {
 /// How an attempt failed, as the driver saw it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
+    /// There is no access token to send.
+    NoToken,
     Connect(ConnectFault),
     /// Reset, closed, or broken framing.
     Lost,

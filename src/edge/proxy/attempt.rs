@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::AUTHORIZATION;
 
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{AttemptId, Failure};
@@ -16,6 +17,7 @@ use crate::edge::proxy::connect::{Connector, Reuse};
 use crate::edge::proxy::decode::Coding;
 use crate::edge::proxy::head::{Content, Head};
 use crate::edge::proxy::upstream::{Connection, Lost, Outgoing};
+use crate::edge::tokens::Token;
 use crate::wire::error_facts::error_facts;
 use crate::wire::rate_headers::quotas;
 
@@ -32,6 +34,10 @@ pub(crate) struct Attempt {
     connector: Arc<Connector>,
     outgoing: Outgoing,
     stage: Stage,
+    /// The access token that it is sent with.
+    token: Option<Arc<Token>>,
+    /// One was refused, and another took its place.
+    renewed: bool,
     /// What the answer's head told of the upstream's limits, until somebody takes it.
     pub(crate) limits: Option<Box<Quotas>>,
 }
@@ -74,6 +80,8 @@ impl Attempt {
             connector,
             outgoing,
             stage: Stage::New(Reuse::Allowed),
+            token: None,
+            renewed: false,
             limits: None,
         }
     }
@@ -97,6 +105,15 @@ impl Attempt {
     }
 
     async fn connect(&mut self, reuse: Reuse) -> Seen {
+        if let Some(grant) = &self.generation.upstream(self.endpoint).grant {
+            let Some(token) = Box::pin(grant.token()).await else {
+                return Seen::Failed(Failure::NoToken);
+            };
+            let forwarded = &mut self.outgoing.forwarded;
+            forwarded.retain(|(name, _)| name != AUTHORIZATION);
+            forwarded.push((AUTHORIZATION, token.header.clone()));
+            self.token = Some(token);
+        }
         let place = &self.generation.upstream(self.endpoint).place;
         match self.connector.connect(place, reuse).await {
             Ok(connection) => {
@@ -179,7 +196,22 @@ impl Attempt {
         if whole {
             Box::pin(self.connector.release(*connection)).await;
         }
+        if status == StatusCode::UNAUTHORIZED && self.renews_token() {
+            self.stage = Stage::New(Reuse::Allowed);
+            return Seen::Reconnecting;
+        }
         Seen::Refused(Box::new(facts))
+    }
+
+    /// Whether the token that was refused is replaced, and the request sent once more: nobody worked on it.
+    fn renews_token(&mut self) -> bool {
+        let grant = &self.generation.upstream(self.endpoint).grant;
+        let (Some(grant), Some(token)) = (grant, &self.token) else {
+            return false;
+        };
+        let renews = grant.refuse(token) && !self.renewed;
+        self.renewed |= renews;
+        renews
     }
 
     fn on_lost(&self, lost: &Lost) -> Seen {

@@ -1,19 +1,21 @@
 //! Owns what an endpoint is sent: the body in a dialect that it speaks, and the head with what the client adds to it.
 //! Must never send a dialect's own headers to an upstream that is spoken to in another.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 
 use crate::core::catalog::EndpointIx;
 use crate::edge::clock::wall_clock;
-use crate::edge::generation::{Generation, Way};
+use crate::edge::generation::{Generation, Upstream, Way};
 use crate::edge::proxy::reply;
 use crate::edge::proxy::request::Incoming;
 use crate::edge::proxy::upstream::Outgoing;
 use crate::edge::telemetry::{TRACEPARENT, TRACESTATE};
 use crate::edge::template::Template;
+use crate::wire::anthropic::version;
 use crate::wire::dialect::Framing;
-use crate::wire::dialects::Dialect;
+use crate::wire::dialects::{Ask, Dialect};
 use crate::wire::rope::Rope;
 
 /// Headers of the client that only speakers of some dialects understand.
@@ -53,14 +55,16 @@ pub(crate) fn to(
     let catalog = &generation.snapshot.catalog;
     let model = catalog.upstream_name_of(endpoint, wild);
     let stream = incoming.request.facts.stream;
-    let way = generation
-        .upstream(endpoint)
-        .way(incoming.asked.ask, stream);
-    let (body, sent) = written(incoming, way, model);
+    let upstream = generation.upstream(endpoint);
+    let way = upstream.way(incoming.asked.ask, stream);
+    let (body, sent) = written(incoming, (way, upstream), model);
     let dialect = sent.dialect.unwrap_or(incoming.asked.ask.dialect());
     let provider = wild.and_then(|_| generation.provider_of(endpoint));
     let template = match provider {
-        Some(provider) => way.template(provider, (incoming.asked.ask, stream), model),
+        Some(provider) => {
+            let key = &catalog.endpoint(endpoint).key;
+            way.template((provider, key), (incoming.asked.ask, stream), model)
+        }
         None => way.head().clone(),
     };
     let own = &template.head().headers;
@@ -101,8 +105,21 @@ pub(crate) fn to(
     (outgoing, sent)
 }
 
-fn written(incoming: &Incoming, way: Way<'_>, model: &str) -> (Rope, Sent) {
-    let untouched = || incoming.request.rewrite(&incoming.body, model);
+fn written(
+    incoming: &Incoming,
+    (way, upstream): (Way<'_>, &Upstream),
+    model: &str,
+) -> (Rope, Sent) {
+    let ask = incoming.asked.ask;
+    let version = upstream.anthropic_version.as_deref();
+    let untouched = || match version.filter(|_| ask.dialect() == Dialect::Anthropic) {
+        Some(version) => {
+            let model = (ask == Ask::CountTokens).then_some(model);
+            let members = version::members(version, model);
+            incoming.request.rewrite_with(&incoming.body, members)
+        }
+        None => incoming.request.rewrite(&incoming.body, model),
+    };
     let (Way::Translated(dialect, _), Some(hub)) = (way, &incoming.hub) else {
         return (untouched(), Sent::default());
     };
@@ -118,7 +135,18 @@ fn written(incoming: &Incoming, way: Way<'_>, model: &str) -> (Rope, Sent) {
             .chain(hub.unknown.iter().map(|name| told(name)))
             .collect(),
     };
-    (face.write_request(hub, model).into(), sent)
+    let body = face.write_request(hub, model);
+    (addressed(body, dialect, upstream, model).into(), sent)
+}
+
+/// A body that was written in a dialect, as this upstream has it say the model.
+pub(crate) fn addressed(body: Bytes, dialect: Dialect, upstream: &Upstream, model: &str) -> Bytes {
+    match &upstream.anthropic_version {
+        Some(version) if dialect == Dialect::Anthropic => {
+            version::with_version(&body, model, version)
+        }
+        Some(_) | None => body,
+    }
 }
 
 /// The signature of a request, where its provider asks for one. It is over the body in one piece.

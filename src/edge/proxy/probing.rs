@@ -15,7 +15,7 @@ use crate::edge::generation::Generation;
 use crate::edge::generation::Way;
 use crate::edge::proxy::attempt::{Attempt, Seen};
 use crate::edge::proxy::connect::{Connector, Reuse};
-use crate::edge::proxy::outgoing::{accept, signed};
+use crate::edge::proxy::outgoing::{accept, addressed, signed};
 use crate::edge::proxy::upstream::Outgoing;
 use crate::wire::client_request::operation::Operation;
 use crate::wire::dialect::Whole;
@@ -89,13 +89,15 @@ impl Probing {
 
     /// In the dialect that its provider prefers.
     async fn ask_to_chat(&self) -> Result<Option<Usage>, Evidence> {
-        let way = self.generation.upstream(self.endpoint).translated(false);
+        let upstream = self.generation.upstream(self.endpoint);
+        let way = upstream.translated(false);
         let dialect = match way {
             Way::Translated(dialect, _) => dialect,
             Way::Untouched(_) => Dialect::OpenAi,
         };
         let face = dialect.upstream();
         let body = face.write_request(&smallest_chat(), self.model());
+        let body = addressed(body, dialect, upstream, self.model());
         let body = self.fetch(way, dialect, body).await?;
         match face.read_answer(&body) {
             // One token may be a thought that nobody is shown: it is an answer all the same.
@@ -170,6 +172,7 @@ fn smallest_chat() -> Request {
 fn evidence(failure: Failure) -> Evidence {
     match failure {
         Failure::Connect(fault) => Evidence::Connect(fault),
+        Failure::NoToken => Evidence::NoToken,
         Failure::Lost => Evidence::Lost,
         Failure::Status(facts) => Evidence::Status(*facts),
         Failure::InAnswer(facts) => Evidence::InAnswer(*facts),

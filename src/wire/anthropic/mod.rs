@@ -1,6 +1,6 @@
 //! Anthropic Messages, to upstreams and to clients (<https://platform.claude.com/docs/en/api/messages>). In reading
 //! order: `generation` (what tells the dialect's models apart), `origin` (whose thoughts a block holds), `shape` (the blocks that
-//! requests and answers share), then towards upstreams `schema`, `thinking`, `request_write`, `answer_shape`, `answer_read`, `stream_read`, and
+//! requests and answers share), then towards upstreams `schema`, `thinking`, `request_write`, `version`, `answer_shape`, `answer_read`, `stream_read`, and
 //! towards clients `scan` (a body passed on as it is), `request_read`, `answer_write`, `stream_write`, `errors`, `count`.
 //! Must never replay a thought to a provider that did not make it.
 
@@ -10,6 +10,7 @@ mod shape;
 mod schema;
 mod thinking;
 mod request_write;
+pub mod version;
 mod answer_shape;
 mod answer_read;
 mod stream_read;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::core::plan::RequestFacts;
 use crate::wire::json::quoted;
 use crate::wire::rope::Rope;
-use crate::wire::splice::{Edit, splice};
+use crate::wire::splice::{Edit, member_of, splice};
 use operation::Operation;
 
 /// A request that was read: what routing and the stream's reader need, and where the bytes stand that
@@ -69,11 +69,24 @@ impl ClientRequest {
             at: self.model.clone(),
             with: self.model_value(upstream_model),
         };
+        self.spliced(body, &model)
+    }
+
+    /// The body for an upstream that wants other members of the body in the place of the model's.
+    pub fn rewrite_with(&self, body: &Bytes, members: String) -> Rope {
+        let model = Edit {
+            at: member_of(body, self.model.clone()),
+            with: members.into(),
+        };
+        self.spliced(body, &model)
+    }
+
+    fn spliced(&self, body: &Bytes, model: &Edit) -> Rope {
         let after = self
             .edits
             .partition_point(|edit| edit.at.start < model.at.start);
         let (before, behind) = self.edits.split_at(after);
-        let edits = before.iter().chain([&model]).chain(behind);
+        let edits = before.iter().chain([model]).chain(behind);
         splice(body, edits)
     }
 

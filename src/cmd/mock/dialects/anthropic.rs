@@ -2,7 +2,7 @@
 //! Format: <https://docs.anthropic.com/en/api/messages>, <https://docs.anthropic.com/en/api/errors>.
 //! Must never take what the API refuses. The answers are in `anthropic/answer`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::refused::{Refused, blob_of, decoded, read};
 use super::seal;
@@ -81,6 +81,34 @@ pub(crate) fn understand(body: &[u8], counts: bool) -> Result<Understood, Refuse
     }
     asked.include_usage = true;
     Ok(asked)
+}
+
+/// Reads a request as Vertex takes it: the body names the version, the path the model; without one its tokens are counted.
+pub(crate) fn understand_versioned(
+    body: &[u8],
+    model: Option<&str>,
+    streams: bool,
+) -> Result<Understood, Refused> {
+    let mut fields: Map<String, Value> = read(body)?;
+    // Its documentation knows one version, Anthropic's own client sends a later one: what else is taken nobody says.
+    let version = fields.remove("anthropic_version");
+    let version = version.as_ref().and_then(Value::as_str);
+    if version.unwrap_or_default().is_empty() {
+        return Err(Refused::because("anthropic_version", "Field required"));
+    }
+    if let Some(model) = model
+        && fields.insert("model".to_owned(), model.into()).is_some()
+    {
+        return Err(Refused::because("model", "Extra inputs are not permitted"));
+    }
+    let asked = understand(
+        Value::Object(fields).to_string().as_bytes(),
+        model.is_none(),
+    )?;
+    match asked.stream == streams {
+        true => Ok(asked),
+        false => Err(Refused::because("stream", "is not what the method says")),
+    }
 }
 
 fn reason(asked: &mut Understood, thinking: Option<&Thinking>, effort: Option<String>) {

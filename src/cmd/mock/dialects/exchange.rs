@@ -39,6 +39,9 @@ impl Exchange {
         match route.dialect {
             Dialect::Chat => chat::understand(body),
             Dialect::Responses => responses::understand(body),
+            Dialect::Anthropic if route.is_at_vertex => {
+                anthropic::understand_versioned(body, route.model.as_deref(), route.streams)
+            }
             Dialect::Anthropic => anthropic::understand(body, route.counts),
             Dialect::Gemini if route.counts => gemini::understand_count(body, model),
             Dialect::Gemini => gemini::understand(body, model, route.streams),

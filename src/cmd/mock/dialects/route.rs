@@ -34,6 +34,8 @@ pub(crate) struct Route {
     pub(crate) streams: bool,
     /// Whether only the tokens are counted.
     pub(crate) counts: bool,
+    /// Whether it is one of Vertex: access tokens pay, and in Anthropic's dialect the body names a version, the path the model.
+    pub(crate) is_at_vertex: bool,
     pub(crate) framing: Framing,
 }
 
@@ -67,6 +69,7 @@ impl Route {
             model: None,
             streams: false,
             counts,
+            is_at_vertex: false,
             framing: Framing::Array,
         };
         let whole = [
@@ -79,7 +82,9 @@ impl Route {
         if let Some((_, dialect, counts)) = found {
             return Some(plain(dialect, counts));
         }
-        Self::of_gemini(path, query).or_else(|| Self::of_bedrock(path))
+        Self::of_gemini(path, query)
+            .or_else(|| Self::of_bedrock(path))
+            .or_else(|| Self::of_vertex(path))
     }
 
     /// The route of chat.
@@ -89,6 +94,7 @@ impl Route {
             model: None,
             streams: false,
             counts: false,
+            is_at_vertex: false,
             framing: Framing::Events,
         }
     }
@@ -111,6 +117,7 @@ impl Route {
             model: Some(decoded(model)),
             streams,
             counts,
+            is_at_vertex: path.contains("/publishers/google/"),
             framing,
         })
     }
@@ -128,6 +135,26 @@ impl Route {
             model: Some(decoded(model)),
             streams,
             counts: false,
+            is_at_vertex: false,
+            framing: Framing::Array,
+        })
+    }
+
+    fn of_vertex(path: &str) -> Option<Self> {
+        let (_, rest) = path.split_once("/publishers/anthropic/models/")?;
+        let (model, method) = rest.rsplit_once(':')?;
+        let streams = match method {
+            "rawPredict" => false,
+            "streamRawPredict" => true,
+            _ => return None,
+        };
+        let counts = model == "count-tokens";
+        Some(Self {
+            dialect: Dialect::Anthropic,
+            model: (!counts).then(|| decoded(model)),
+            streams,
+            counts,
+            is_at_vertex: true,
             framing: Framing::Array,
         })
     }
@@ -140,6 +167,7 @@ impl Route {
     ) -> Option<&'a str> {
         let bearer = || header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         match self.dialect {
+            Dialect::Anthropic if self.is_at_vertex => bearer(),
             Dialect::Anthropic => header("x-api-key").or_else(bearer),
             Dialect::Gemini => {
                 let query = target.split_once('?').map_or("", |(_, query)| query);
@@ -158,13 +186,16 @@ impl Route {
 
     /// A header that the dialect cannot do without.
     pub(crate) fn lacks<'a>(&self, header: impl Fn(&str) -> Option<&'a str>) -> Option<Trouble> {
-        let lacks = self.dialect == Dialect::Anthropic && header("anthropic-version").is_none();
+        let lacks = self.dialect == Dialect::Anthropic
+            && !self.is_at_vertex
+            && header("anthropic-version").is_none();
         lacks.then(|| Trouble::Refused(Refused::because("anthropic-version", "header is required")))
     }
 
     /// The status that comes with a trouble of a request.
     pub(crate) fn status(&self, trouble: &Trouble) -> u16 {
         match (trouble, self.dialect) {
+            (Trouble::NoKey | Trouble::WrongKey, _) if self.is_at_vertex => 401,
             (Trouble::NoKey | Trouble::WrongKey, Dialect::Bedrock)
             | (Trouble::NoKey, Dialect::Gemini) => 403,
             (Trouble::WrongKey, Dialect::Gemini) => 400,
@@ -281,6 +312,14 @@ mod tests {
             (
                 "/model/a/converse-stream",
                 Some((Dialect::Bedrock, Some("a".into()), true)),
+            ),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/c%40a:streamRawPredict",
+                Some((Dialect::Anthropic, Some("c@a".into()), true)),
+            ),
+            (
+                "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict",
+                Some((Dialect::Anthropic, None, false)),
             ),
             ("/v1/chat/completions", None),
             ("/v1/models", None),

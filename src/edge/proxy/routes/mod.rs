@@ -246,8 +246,18 @@ impl ProxyHttp for Gateway {
         let nobody = || Error::explain(ErrorType::ConnectNoRoute, "no candidate is left");
         let passing = ctx.as_mut().ok_or_else(nobody)?;
         let is_replayable = is_replayable(session);
-        let candidate = passing.next(self.clock.now()).await.ok_or_else(nobody)?;
-        let candidate = candidate.clone();
+        let candidate = loop {
+            let candidate = passing.next(self.clock.now()).await.ok_or_else(nobody)?;
+            let candidate = candidate.clone();
+            let has_token = match &candidate.source.grant {
+                Some(grant) => grant.token().await.is_some(),
+                None => true,
+            };
+            if has_token {
+                break candidate;
+            }
+            passing.blame();
+        };
         Ok(Box::new(passing.peer_of(&candidate, is_replayable)))
     }
 

@@ -1,16 +1,18 @@
 //! Owns what a provider sees of a routed request: the path at its API root, its own key, and nothing that
 //! proves who the client is. Must never let a client's credential through.
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::config::snapshot::{Caller, UpstreamAuth};
-use crate::edge::peer::{identify, insert};
+use crate::edge::peer::{identify, insert, with_key};
 use crate::edge::routes::Candidate;
 
 /// What a client proves or tells us with, and what our own proxies add.
 static WITHHELD: [HeaderName; 12] = [
-    http::header::AUTHORIZATION,
+    AUTHORIZATION,
     http::header::COOKIE,
     http::header::EXPECT,
     http::header::FORWARDED,
@@ -40,10 +42,19 @@ pub(crate) fn address_to(
     let provider = &candidate.source.provider;
     withhold(head, caller, &provider.auth);
     withhold_key_in_subprotocol(head)?;
-    let target = target(&provider.base.path, head);
+    let target = match &provider.auth {
+        UpstreamAuth::Query(name) => target(&provider.base.path, head, Some(name)),
+        _ => target(&provider.base.path, head, None),
+    };
+    let target = with_key(target, provider, &candidate.key);
     head.set_raw_path(target.as_bytes())
         .map_err(|_| "the path".to_owned())?;
     insert(head, "host", &provider.base.authority())?;
+    if let Some(grant) = &candidate.source.grant {
+        let token = grant.held().ok_or_else(|| "no access token".to_owned())?;
+        head.insert_header(AUTHORIZATION, token.header.clone())
+            .map_err(|_| "the access token".to_owned())?;
+    }
     identify(head, provider, &candidate.key)
 }
 
@@ -71,13 +82,20 @@ fn withhold(head: &mut RequestHeader, caller: Option<&Caller>, auth: &UpstreamAu
     }
 }
 
-/// The path at the provider's root, with the query.
-fn target(root: &str, head: &RequestHeader) -> String {
+/// The path at the provider's root, with the query but for the field that the provider's own key is sent in.
+fn target(root: &str, head: &RequestHeader, key_field: Option<&str>) -> String {
     let path = head.uri.path();
     let rest = path.strip_prefix("/v1").unwrap_or(path);
-    match head.uri.query() {
-        Some(query) => format!("{root}{rest}?{query}"),
-        None => format!("{root}{rest}"),
+    let is_key = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        key_field.is_some_and(|field| name == field)
+    };
+    let pairs = head.uri.query().into_iter().flat_map(|it| it.split('&'));
+    let query: Vec<&str> = pairs.filter(|pair| !is_key(pair)).collect();
+    match query.is_empty() {
+        true => format!("{root}{rest}"),
+        false => format!("{root}{rest}?{}", query.join("&")),
     }
 }
 
@@ -154,6 +172,14 @@ mod tests {
             head.headers[SUBPROTOCOL],
             "realtime, openai-beta.realtime-v1"
         );
-        assert_eq!(target("/api", &head), "/api/realtime?model=x");
+        assert_eq!(target("/api", &head, None), "/api/realtime?model=x");
+    }
+
+    #[test]
+    fn a_clients_own_key_in_the_query_gives_way_to_the_providers() {
+        let head = |path: &[u8]| RequestHeader::build("GET", path, None).unwrap();
+        let of = |path: &[u8]| target("/v1beta", &head(path), Some("key"));
+        assert_eq!(of(b"/v1/files?a=1&key=x&%6bey=y&b"), "/v1beta/files?a=1&b");
+        assert_eq!(of(b"/v1/files?key=x"), "/v1beta/files");
     }
 }

@@ -148,6 +148,13 @@ impl Passing {
         let Some(candidate) = self.candidate() else {
             return;
         };
+        if head.status == StatusCode::UNAUTHORIZED
+            && let Some(grant) = &candidate.source.grant
+            && let Some(token) = grant.held()
+        {
+            // It may be younger than the one that was sent: then it is fetched once too often.
+            grant.refuse(&token);
+        }
         match is_elsewhere_better(head.status) || head.status.is_server_error() {
             true => candidate.standing.fail(asked(head)),
             false => candidate.standing.succeed(),
