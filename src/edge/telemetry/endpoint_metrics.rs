@@ -333,7 +333,7 @@ impl EndpointFamilies {
         own.in_flight.set(signed(u64::from(health.in_flight())));
         let speed = health.throughput(now).unwrap_or(0.0);
         own.speed.set(f64::from(speed));
-        let cap = health.rate_cap().unwrap_or(0.0);
+        let cap = health.rate_cap(now).unwrap_or(0.0);
         own.rate_cap.set(f64::from(cap));
         let blocked = health.blocked_until().since(now);
         own.blocked.set(blocked.as_secs_f64());
