@@ -278,12 +278,6 @@ pub(crate) fn ready(limit: f32, turn: Time) -> Time {
     turn - Duration::from_secs_f32((BURST_SECONDS - 1.0 / limit).max(0.0))
 }
 
-/// The turn after a block: the first request goes when it ends, and none at once behind it, as not every upstream has
-/// saved anything up by then.
-pub(crate) fn after_block(limit: f32, until: Time) -> Time {
-    until + Duration::from_secs_f32((BURST_SECONDS - 1.0 / limit).max(0.0))
-}
-
 /// The even pace of a limit.
 pub(crate) fn pace(limit: f32) -> Duration {
     Duration::from_secs_f32(1.0 / limit.max(LEAST))

@@ -269,7 +269,6 @@ impl EndpointHealth {
                     now: verdict.now,
                 });
                 self.words.store_limit(inner.cap.limit);
-                self.words.resume_evenly();
                 inner.rate_limited(verdict);
                 false
             }

@@ -299,14 +299,6 @@ impl Words {
         }
     }
 
-    /// After a block requests go one by one, and not several at once.
-    pub(crate) fn resume_evenly(&self) {
-        if let Some(limit) = self.limit() {
-            let turn = cap::after_block(limit, self.blocked_until());
-            self.turn.fetch_max(turn.as_micros(), Relaxed);
-        }
-    }
-
     /// Gives back a turn that nobody used: those to come need not wait for it.
     pub(crate) fn give_turn_back(&self) {
         let pace = self.pace();
