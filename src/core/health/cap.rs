@@ -4,8 +4,8 @@
 //! **What a 429 tells.** Between two 429s `n` requests were taken; for the length of the first one's block none were
 //! sent. So the limit is at least `n / (block + time sending)`, and at most `n / time sending`: in between lies how much
 //! of the block's time the upstream saved up for us (a bucket of a second's requests saves a second; a window that begins
-//! anew saves all of it). The geometric mean of both is what is sent next: each 429 halves what is not known, and after
-//! three or four both ends agree.
+//! anew saves all of it). The geometric mean of both is what is sent next: the longer is sent without a
+//! 429, the closer the two are.
 //!
 //! **The plateau.** That rate is held. It is left upwards by a *probe*: growth until the next 429. A probe that ends
 //! within a couple of seconds' worth of requests beyond the plateau met the same limit again: back to the plateau, and
@@ -44,8 +44,8 @@ const SCARCE_SECONDS: f32 = 5.0;
 /// Growth a second of a probe where requests wait for their turn, and where others take them.
 const CAREFUL: f32 = 2.0;
 const QUICK: f32 = 4.0;
-/// A limit that let through so many seconds' worth beyond the plateau, and a few, is another one: upstreams were seen to
-/// save up about a second's.
+/// A limit that let through so many seconds' worth beyond the plateau, and a few, is another one. An assumption: of
+/// token buckets the scenarios hold a second's, and whatever a longer one lets through is learnt as a higher limit.
 const SAVED_SECONDS: f32 = 2.0;
 const A_FEW: f32 = 3.0;
 /// A plateau that was held in peace moves up by a hundredth, and up to a quarter where the probe shows more. One that was

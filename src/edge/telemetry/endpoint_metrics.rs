@@ -207,7 +207,7 @@ impl Expected {
             ),
             rate_cap: f.gauges(
                 "endpoint_rate_cap",
-                "Learnt limit on requests a second; 0 where none was learnt, or one that is no bound (1000 and more).",
+                "Learnt limit on requests a second; 0 where none was learnt, or traffic has been far below it for a minute.",
                 ENDPOINT,
             ),
             blocked: f.gauges(
