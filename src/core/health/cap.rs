@@ -172,15 +172,12 @@ impl RateCap {
             }
             (Some(limit), Some(probe)) => {
                 let taken = taken_by(probe, limited);
-                match self.is_passed(probe, limited) {
-                    true => taken.min(TOO_HIGH * limit),
-                    false => {
-                        let blocked = limited.blocked_until.since(now).as_secs_f32();
-                        let [least, most] = HELD_AT_MOST;
-                        self.held = (LONGER * held).min((BLOCKS * blocked).clamp(least, most));
-                        let least = if held > HELD { PROVEN } else { UNPROVEN };
-                        taken.clamp(least * self.plateau, UP_TO * self.plateau)
-                    }
+                if self.is_passed(probe, limited) {
+                    taken.min(TOO_HIGH * limit)
+                } else {
+                    self.meet_again(held, limited);
+                    let least = if held > HELD { PROVEN } else { UNPROVEN };
+                    taken.clamp(least * self.plateau, UP_TO * self.plateau)
                 }
             }
         };
@@ -192,6 +189,13 @@ impl RateCap {
         self.cut_sent = limited.sent;
         self.resumed_at = limited.blocked_until;
         self.grown_at = now;
+    }
+
+    /// A probe met the same limit: the next one comes later than after what was `held`.
+    fn meet_again(&mut self, held: f32, limited: &Limited) {
+        let blocked = limited.blocked_until.since(limited.now).as_secs_f32();
+        let [least, most] = HELD_AT_MOST;
+        self.held = (LONGER * held).min((BLOCKS * blocked).clamp(least, most));
     }
 
     /// What an endpoint takes of which no limit is known: what it answered, or where that was little, what it was sent.
