@@ -7,13 +7,13 @@ mod probed;
 mod told;
 mod trusted;
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::core::health::breaker::{Breaker, Cause, PROBE_AT_LATEST, State};
 use crate::core::health::bucket::{Bucket, Kind};
-use crate::core::health::cap::RateCap;
+use crate::core::health::cap::{Limited, RateCap};
 use crate::core::health::effect::{self, Effect};
 use crate::core::health::latency::Latency;
 use crate::core::health::pacing::Pacing;
@@ -80,6 +80,8 @@ impl Verdict {
 pub struct EndpointHealth {
     pub(crate) words: Words,
     in_flight: AtomicU32,
+    /// Attempts that began since the endpoint is known.
+    sent: AtomicU64,
     waiting: AtomicU32,
     /// What was asked of it last, as the edge counts operations.
     asked: AtomicU8,
@@ -137,8 +139,9 @@ impl EndpointHealth {
 
     fn renew_limit(&self, now: Time) {
         let mut inner = self.lock();
-        if inner.cap.limit.is_some() {
-            inner.cap.grow(now);
+        let limited = inner.cap.limit.is_some();
+        inner.cap.asked(self.sent.load(Relaxed), now);
+        if limited {
             self.words.store_limit(inner.cap.limit);
         }
     }
@@ -152,6 +155,7 @@ impl EndpointHealth {
             return None;
         }
         let queue = free + LONGEST_QUEUE.max(self.words.pace());
+        self.lock().cap.waited(now);
         let turn = self.words.take_turn(free, latest.min(queue));
         if turn.is_none() {
             self.end_wait();
@@ -257,7 +261,13 @@ impl EndpointHealth {
         let tripped = match verdict.class {
             Class::RateLimited => {
                 self.block(verdict);
-                inner.cap.limited(verdict.now);
+                inner.cap.limited(&Limited {
+                    sent: self.sent.load(Relaxed),
+                    started: verdict.started,
+                    blocked_until: self.words.blocked_until(),
+                    jitter: verdict.jitter,
+                    now: verdict.now,
+                });
                 self.words.store_limit(inner.cap.limit);
                 inner.rate_limited(verdict);
                 false

@@ -189,7 +189,7 @@ fn describe(
         ttft_ms: first_content.map(quantiles),
         tokens_per_second: view.throughput,
         in_flight: own.in_flight(),
-        rate_cap: own.rate_cap(),
+        rate_cap: own.rate_cap(now),
         remaining: own
             .remaining(now)
             .into_iter()

@@ -207,7 +207,7 @@ impl Expected {
             ),
             rate_cap: f.gauges(
                 "endpoint_rate_cap",
-                "Learnt limit on requests a second; 0 where none was learnt, or one that is no bound (1000 and more).",
+                "Learnt limit on requests a second; 0 where none was learnt, or traffic has been far below it for a minute.",
                 ENDPOINT,
             ),
             blocked: f.gauges(
@@ -333,7 +333,7 @@ impl EndpointFamilies {
         own.in_flight.set(signed(u64::from(health.in_flight())));
         let speed = health.throughput(now).unwrap_or(0.0);
         own.speed.set(f64::from(speed));
-        let cap = health.rate_cap().unwrap_or(0.0);
+        let cap = health.rate_cap(now).unwrap_or(0.0);
         own.rate_cap.set(f64::from(cap));
         let blocked = health.blocked_until().since(now);
         own.blocked.set(blocked.as_secs_f64());

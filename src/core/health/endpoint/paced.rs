@@ -12,6 +12,7 @@ impl EndpointHealth {
     /// An attempt begins. Returns what had been sent by then, where the upstream has told its limits.
     pub(crate) fn enter(&self, need: &Need, now: Time) -> Mark {
         self.in_flight.fetch_add(1, Relaxed);
+        self.sent.fetch_add(1, Relaxed);
         if !self.words.is_told() {
             return Mark::default();
         }

@@ -84,9 +84,9 @@ impl EndpointHealth {
         self.lock().breaker.entered[state as usize]
     }
 
-    /// The learnt limit on requests a second, for an operator; `None` where there is none that means anything.
-    pub fn rate_cap(&self) -> Option<f32> {
-        self.lock().cap.told()
+    /// The learnt limit on requests a second, for an operator; `None` where there is none that binds.
+    pub fn rate_cap(&self, now: Time) -> Option<f32> {
+        self.lock().cap.told(now)
     }
 
     /// What is left of each limit that the upstream told, for an operator.
