@@ -43,7 +43,7 @@ pub use fault::{Chatter, Cut, ErrorBody, Fault, Kind};
 pub use limits::Limits;
 pub use record::{Fate, Meaning, Received};
 pub use scenario::Scenario;
-pub use script::{Script, ScriptError, WORDS};
+pub use script::{Script, ScriptError, ScriptedCall, WORDS};
 
 use answer::End;
 use serve::Connection;
