@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::sealed::MARK;
+use super::sealed::{MARK, UNPROVEN};
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::openai::hub::fields::{Word, as_text, bad, invalid};
@@ -303,7 +303,7 @@ fn replayed(text: &str, input: &RawValue) -> Replayed {
         let read: Option<Reasoning<'_>> = serde_json::from_str(item.get()).ok();
         let content = read.and_then(|reasoning| reasoning.encrypted_content);
         let content = content.as_deref().unwrap_or_default();
-        replayed.signed |= !content.is_empty();
+        replayed.signed |= !content.is_empty() && content != UNPROVEN;
         match content.starts_with(MARK) {
             true => replayed.foreign.push(cut.remove(end)),
             false => cut.keep(end),
@@ -462,6 +462,8 @@ mod tests {
     fn reasoning_of_another_dialect_is_cut_and_encrypted_reasoning_is_signed() {
         let ours =
             r#"{"type":"reasoning","summary":[],"encrypted_content":"mainstay:v1:data:f:0:x"}"#;
+        let words =
+            r#"{"type":"reasoning","summary":[],"encrypted_content":"mainstay:v1:words::0:"}"#;
         let own = r#"{"type":"reasoning","summary":[],"encrypted_content":"gAAA"}"#;
         let bare = r#"{"type":"reasoning","summary":[],"encrypted_content":null}"#;
         let user = r#"{"role":"user","content":"hi"}"#;
@@ -480,8 +482,12 @@ mod tests {
             cut(&body(&[ours])),
             r#"{"model":"m","input":[],"user":"u"}"#
         );
+        assert_eq!(
+            cut(&body(&[words])),
+            r#"{"model":"m","input":[],"user":"u"}"#
+        );
         assert!(signed(&[user, own]) && signed(&[ours]));
-        assert!(!signed(&[user, bare]));
+        assert!(!signed(&[user, bare]) && !signed(&[words]));
         let quoted = r#"{"role":"user","content":"\"encrypted_content\":\"x\""}"#;
         assert!(!signed(&[quoted]));
     }
