@@ -212,4 +212,4 @@ clean: ## throw builds away
 	$(CARGO) clean
 
 # Real programs around the real binary have their own rooms, and their targets there.
-include tests/metrics/targets.mk tests/clients/targets.mk tests/prove/targets.mk tests/page/targets.mk
+include tests/metrics/targets.mk tests/clients/targets.mk tests/prove/targets.mk tests/page/targets.mk tests/agents/targets.mk

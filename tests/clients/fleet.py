@@ -1,4 +1,4 @@
-"""Owns the processes that the tests of real clients talk to: two mock providers and one proxy, on free ports.
+"""Owns the processes that the tests of real clients talk to: three mock providers and one proxy, on free ports.
 
     python3 fleet.py                  runs every suite, Python's and Node's side by side
     python3 fleet.py -- COMMAND ...   runs one command in the same surroundings
@@ -23,6 +23,8 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+import dialects
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -104,7 +106,7 @@ def script(name):
     }
 
 
-def config(first, second):
+def config(first, second, polyglot):
     """The proxy's configuration: YAML, written as the JSON that it contains."""
     table = cases()
     models = {}
@@ -136,8 +138,9 @@ def config(first, second):
             # The listener of `first`, and a key that it does not take. A rejected key rests for all models that use it,
             # so no other test may use this one.
             "locked": {"base_url": f"{first}/v1", "keys": [{"value": "a-revoked-key"}]},
+            **dialects.providers(polyglot, PROVIDER_KEY),
         },
-        "models": models,
+        "models": models | dialects.models(),
         "policies": {
             "default": {
                 "sort": "ordered",
@@ -219,18 +222,20 @@ def fleet(binary):
             return process
 
         address = {}
-        for name in ("first", "second"):
+        scripts = {"first": script("first"), "second": script("second"), "polyglot": dialects.script(PROVIDER_KEY, ANSWER)}
+        for name, told in scripts.items():
             path = folder / f"{name}.json"
-            path.write_text(json.dumps(script(name)), "utf-8")
+            path.write_text(json.dumps(told), "utf-8")
             address[name] = start(name, "mock", "--listen", "127.0.0.1:0", "--script", path).wait_for(mock_address)
         path = folder / "mainstay.yaml"
-        path.write_text(json.dumps(config(address["first"], address["second"]), indent=1), "utf-8")
+        path.write_text(json.dumps(config(**address), indent=1), "utf-8")
         proxy = start("mainstay", "run", "-c", path).wait_for(proxy_address)
         wait_until_served(proxy)
         env = {
             "FLEET_PROXY": proxy,
             "FLEET_FIRST": address["first"],
             "FLEET_SECOND": address["second"],
+            "FLEET_POLYGLOT": address["polyglot"],
             "FLEET_PROVIDER_KEY": PROVIDER_KEY,
             "FLEET_CLIENT_KEY": CLIENT_KEY,
             "FLEET_ANSWER": ANSWER,

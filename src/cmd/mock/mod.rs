@@ -45,7 +45,7 @@ pub use limits::Limits;
 pub use oauth::OAuth;
 pub use record::{Fate, Meaning, Received};
 pub use scenario::Scenario;
-pub use script::{Script, ScriptError, WORDS};
+pub use script::{Script, ScriptError, ScriptedCall, WORDS};
 
 use answer::End;
 use serve::Connection;

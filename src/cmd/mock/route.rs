@@ -103,7 +103,9 @@ impl Asking<'_> {
         match Exchange::understand(&route, self.body) {
             Ok(asked) => {
                 let meaning = Meaning::understood("chat", &asked);
-                if self.script.strict || self.script.digest || Exchange::is_asked(&asked) {
+                let told = &self.script;
+                let is_planned = told.strict || told.digest || !told.calls.is_empty();
+                if is_planned || Exchange::is_asked(&asked) {
                     return self.planned(route, asked, meaning);
                 }
                 self.telling(ask, Some(meaning))
@@ -155,6 +157,7 @@ impl Asking<'_> {
         let told = Told {
             words: self.script.pieces(),
             digest: self.script.digest,
+            calls: self.script.calls.clone(),
             usage: self.script.usage,
             number: self.shared.next_answer(),
             created: unix_seconds(),

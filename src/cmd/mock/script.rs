@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::cmd::mock::fault::Fault;
 use crate::cmd::mock::limits::Limits;
@@ -59,6 +60,9 @@ pub struct Script {
     pub digest: bool,
     /// Chat is read as strictly as the other dialects, and answered by what it means. Default false.
     pub strict: bool,
+    /// Calls of tools, one an answer and in this order, as long as a request offers the tool that is next; how many the
+    /// conversation holds already says which one that is. Then, and elsewhere, the words. Default: none.
+    pub calls: Vec<ScriptedCall>,
     /// Closes a connection that has been idle this long. Default: never.
     #[serde(deserialize_with = "optional_duration")]
     pub idle: Option<Duration>,
@@ -68,6 +72,17 @@ pub struct Script {
     pub split: Option<NonZeroUsize>,
     /// Makes the draws of `fail` and `jitter` repeatable. Default: a fresh seed.
     pub seed: Option<u64>,
+}
+
+/// A call of a tool, word for word.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedCall {
+    /// The tool's name.
+    pub tool: String,
+    /// What it is called with, as JSON. Default: an empty object.
+    #[serde(default = "empty_object")]
+    pub arguments: Value,
 }
 
 /// A script that cannot be used.
@@ -105,6 +120,7 @@ impl Default for Script {
             continues: false,
             digest: false,
             strict: false,
+            calls: Vec::new(),
             idle: None,
             refuse: false,
             split: None,
@@ -154,6 +170,10 @@ impl Script {
             .chain(&self.fault)
             .try_for_each(Fault::check)
     }
+}
+
+fn empty_object() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 pub(crate) fn range(

@@ -62,6 +62,7 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
     for part in &choice.parts {
         add(part, &mut content);
     }
+    drop_last_words(&choice.parts, &mut content);
     let refused = choice
         .parts
         .iter()
@@ -140,6 +141,23 @@ fn add<'a>(part: &'a Part, content: &mut Vec<Block<'a>>) {
         | Part::Audio { .. }
         | Part::ToolResult(_) => {}
     }
+}
+
+/// Takes away what another provider encrypted behind its last text, as Gemini signs one. Nobody needs it to go on, and clients of
+/// this dialect take the last block for the answer: Claude Code prints nothing where that is no text.
+fn drop_last_words(parts: &[Part], content: &mut Vec<Block<'_>>) {
+    let is_behind =
+        |part: &&Part| matches!(part, Part::Thought(thought) if is_behind_text(thought));
+    let behind = parts.iter().rev().take_while(is_behind).count();
+    let last = parts.iter().rev().nth(behind);
+    if matches!(last, Some(Part::Text { text, .. } | Part::Refusal(text)) if !text.is_empty()) {
+        content.truncate(content.len().saturating_sub(behind));
+    }
+}
+
+/// Whether a thought says nothing to a client of this dialect once a text stands before it.
+fn is_behind_text(thought: &Thought) -> bool {
+    thought.kind == ThoughtKind::Encrypted && !Made::of(thought).is_own()
 }
 
 fn thinking(thought: &Thought) -> Block<'_> {

@@ -98,7 +98,7 @@ impl<'a> Made<'a> {
         }
     }
 
-    fn is_own(self) -> bool {
+    pub(super) fn is_own(self) -> bool {
         self.format == Some(FORMAT)
     }
 

@@ -127,6 +127,22 @@ fn with_ids_of_the_dialect(parts: &[Part]) -> Vec<Part> {
     parts
 }
 
+/// What a client is told of: not what another provider encrypted behind the last text.
+fn told(parts: &[Part]) -> Vec<Part> {
+    let is_sealed = |part: &&Part| match part {
+        Part::Thought(thought) => {
+            thought.kind == ThoughtKind::Encrypted && thought.format.as_deref() != Some(FORMAT)
+        }
+        _ => false,
+    };
+    let sealed = parts.iter().rev().take_while(is_sealed).count();
+    let (kept, _) = parts.split_at(parts.len() - sealed);
+    match kept.last() {
+        Some(Part::Text { .. }) => kept.to_vec(),
+        _ => parts.to_vec(),
+    }
+}
+
 #[test]
 fn an_answer_comes_back_with_its_origins_in_the_next_turn() {
     const CASES: u32 = 2000;
@@ -143,7 +159,8 @@ fn an_answer_comes_back_with_its_origins_in_the_next_turn() {
             let body: Value = serde_json::from_slice(&body).unwrap();
             let found = replayed(&body["content"]);
             // Arguments are compared as JSON: their blanks went through a client.
-            prop_assert_eq!(as_json(&found), as_json(&with_ids_of_the_dialect(&parts)));
+            let expected = with_ids_of_the_dialect(&told(&parts));
+            prop_assert_eq!(as_json(&found), as_json(&expected));
             Ok(())
         })
         .unwrap();
@@ -328,7 +345,7 @@ fn a_stream_comes_back_with_its_origins_in_the_next_turn() {
             }
             writer.end(&mut out);
             let found = replayed(&gathered(&out));
-            let expected = with_ids_of_the_dialect(&meant(&parts));
+            let expected = with_ids_of_the_dialect(&told(&meant(&parts)));
             prop_assert_eq!(as_json(&found), as_json(&expected));
             Ok(())
         })

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::answer_write::{End, Message, UsageOut, json};
 use super::errors;
-use super::origin::{Made, call_mark};
+use super::origin::{FORMAT, Made, call_mark};
 use super::shape::{Block, Citation, tool_id};
 use crate::core::exchange::Usage;
 use crate::wire::client_error::{ClientError, Skin};
@@ -31,6 +31,9 @@ pub(super) struct Writer {
     open: Open,
     /// Calls, and pieces of their arguments, that came before the open call was whole.
     waiting: Vec<Event>,
+    /// What another provider encrypted behind the open text. It is written when something follows, and else left out:
+    /// `answer_write` says why.
+    behind: Vec<Event>,
     finish: Option<Finish>,
     refused: bool,
     usage: Option<Usage>,
@@ -96,6 +99,15 @@ enum Delta<'a> {
 
 impl WriteEvents for Writer {
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.holds_back(event) {
+            self.behind.push(event.clone());
+            return;
+        }
+        if !self.behind.is_empty() && says_more(event) {
+            for event in std::mem::take(&mut self.behind) {
+                self.thought(&event, out);
+            }
+        }
         match event {
             Event::Start { id, .. } => self.start(id, out),
             Event::Text { choice: 0, text } => self.text(text, out),
@@ -151,10 +163,25 @@ impl Writer {
             next: 0,
             open: Open::None,
             waiting: Vec::new(),
+            behind: Vec::new(),
             finish: None,
             refused: false,
             usage: None,
         }
+    }
+
+    /// Whether it is a thought that clients could not read, behind a text.
+    fn holds_back(&self, event: &Event) -> bool {
+        let Event::Thought {
+            choice: 0,
+            kind: ThoughtKind::Encrypted,
+            format,
+            ..
+        } = event
+        else {
+            return false;
+        };
+        matches!(self.open, Open::Text) && *format != Some(FORMAT)
     }
 
     fn start(&mut self, id: &str, out: &mut Vec<u8>) {
@@ -388,6 +415,15 @@ impl Mind {
             id: self.id.as_deref(),
             format: self.format,
         }
+    }
+}
+
+/// Whether an event begins or goes on with a block.
+fn says_more(event: &Event) -> bool {
+    match event {
+        Event::Text { choice: 0, text } | Event::Refusal { choice: 0, text } => !text.is_empty(),
+        Event::Thought { choice: 0, .. } | Event::ToolCall { choice: 0, .. } => true,
+        _ => false,
     }
 }
 

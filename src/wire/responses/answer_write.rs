@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 
+use super::custom;
 use super::output::{OutputItem, items};
 use super::response::{Response, end_of};
 use crate::wire::dialect::Reply;
 use crate::wire::hub::{Answer, Part};
+use crate::wire::openai::hub::fields::tier;
 use crate::wire::openai::hub::hides_thoughts;
 
 /// Writes a complete answer.
@@ -20,7 +22,11 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
     let finish = choice.and_then(|choice| choice.finish.as_ref());
     let hides = hides_thoughts(reply.request);
     let shown = |part: &&Part| !(hides && matches!(part, Part::Thought(_)));
-    let items: Vec<OutputItem> = items(parts.iter().filter(shown), &id);
+    let items: Vec<OutputItem> = items(
+        parts.iter().filter(shown),
+        &id,
+        &custom::names(reply.request),
+    );
     let response = Response {
         id: &id,
         model: reply.model,
@@ -29,7 +35,7 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
             created => created,
         },
         request: reply.request,
-        service_tier: answer.service_tier.as_deref(),
+        service_tier: answer.service_tier.as_deref().and_then(tier),
         end: end_of(finish, refused, reply.now),
         usage: answer.usage,
     };

@@ -2,7 +2,9 @@
 //! Must never drop an item that holds content of the conversation; what a provider's own tools left behind is named.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
+use super::custom;
 use super::sealed::{Sealed, What};
 use crate::wire::hub::{
     Citation, Document, Image, Part, Source, Thought, ThoughtKind, ToolCall, ToolResult,
@@ -14,7 +16,7 @@ use crate::wire::openai::hub::fields::Content;
 pub(super) const OWN_FORMAT: &str = "openai-responses-v1";
 
 /// What a provider's own tools leave in a conversation: without the tool nobody can go on with it.
-const HOSTED: [&str; 8] = [
+const HOSTED: [&str; 10] = [
     "web_search_call",
     "file_search_call",
     "code_interpreter_call",
@@ -23,6 +25,8 @@ const HOSTED: [&str; 8] = [
     "mcp_list_tools",
     "mcp_approval_request",
     "mcp_approval_response",
+    "tool_search_call",
+    "tool_search_output",
 ];
 
 /// An item, of whatever type.
@@ -37,7 +41,11 @@ pub(super) struct Item<'a> {
     pub(super) id: Option<String>,
     call_id: Option<String>,
     name: Option<String>,
-    arguments: Option<String>,
+    /// A text, but where a tool of the provider's own is called.
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    /// Of a custom tool's call.
+    input: Option<String>,
     #[serde(borrow, default)]
     output: Content<ItemPart<'a>>,
     #[serde(borrow)]
@@ -114,7 +122,7 @@ impl Item<'_> {
 
     /// A call's arguments.
     pub(super) fn arguments(self) -> Option<String> {
-        self.arguments
+        self.arguments.map(arguments)
     }
 
     /// A summary that only its provider can read, which an answer may hold beside what was said.
@@ -133,19 +141,27 @@ impl Item<'_> {
                 let signature = signatures.iter().position(|found| found.call == id);
                 part(Part::ToolCall(ToolCall {
                     name: self.name.ok_or_else(|| lacks("name"))?,
-                    arguments: self.arguments.unwrap_or_default(),
+                    arguments: self.arguments.map(arguments).unwrap_or_default(),
                     cache: None,
                     signature: signature.map(|at| signatures.swap_remove(at).payload),
                     id,
                 }))
             }
-            "function_call_output" => part(Part::ToolResult(ToolResult {
+            "custom_tool_call" => part(Part::ToolCall(ToolCall {
                 id: self.call_id.ok_or_else(|| lacks("call_id"))?,
-                name: None,
-                parts: content_parts(self.output, "output")?,
-                failed: false,
-                cache: None,
+                name: self.name.ok_or_else(|| lacks("name"))?,
+                arguments: custom::arguments(&self.input.unwrap_or_default()),
+                ..ToolCall::default()
             })),
+            "function_call_output" | "custom_tool_call_output" => {
+                part(Part::ToolResult(ToolResult {
+                    id: self.call_id.ok_or_else(|| lacks("call_id"))?,
+                    name: None,
+                    parts: content_parts(self.output, "output")?,
+                    failed: false,
+                    cache: None,
+                }))
+            }
             "reasoning" => Ok(self.think()),
             kind if HOSTED.contains(&kind) => Ok(Said::Hosted(kind.to_owned())),
             "" => Err(lacks("type")),
@@ -209,6 +225,7 @@ impl Reasoning {
                 ..self
             }
             .with_data(sealed.payload, sealed.format.map(str::to_owned)),
+            What::Words => Said::Parts(self.in_words().collect()),
             What::Call => Said::Signature(Signature {
                 call: sealed.id.to_owned(),
                 payload: sealed.payload.to_owned(),
@@ -245,6 +262,11 @@ impl Reasoning {
             })
         })
     }
+}
+
+/// Arguments as the text of their JSON; they are one, or hold one.
+fn arguments(said: &RawValue) -> String {
+    serde_json::from_str(said.get()).unwrap_or_else(|_| said.get().to_owned())
 }
 
 pub(super) fn content_parts(

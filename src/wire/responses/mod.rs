@@ -1,6 +1,6 @@
 //! OpenAI Responses, stateless: <https://platform.openai.com/docs/api-reference/responses>. In reading order: `scan` (what
 //! routing needs of a body that is passed on), `item` (items as they are read), `sealed` (what a reasoning item carries of
-//! other makers), `request_read`, `request_write`, `losses` (what cannot be written), `answer_read`, `stream_read`, `output` (items as they are
+//! other makers), `custom` (tools that take a text), `request_read`, `request_write`, `losses` (what cannot be written), `answer_read`, `stream_read`, `output` (items as they are
 //! written), `response` (the object around them), `answer_write`, `stream_write`.
 //!
 //! Must never keep a conversation: what leans on an earlier answer is refused. The writer of a stream holds the
@@ -9,6 +9,7 @@
 pub mod scan;
 mod item;
 mod sealed;
+mod custom;
 mod request_read;
 mod request_write;
 mod losses;

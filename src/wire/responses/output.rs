@@ -1,10 +1,13 @@
 //! Owns the items of an answer as they are written, and where one ends and the next begins.
 //! Must never hold a text twice: an item is what the last events repeat.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::custom;
 use super::item::OWN_FORMAT;
-use super::sealed::{Sealed, What};
+use super::sealed::{Sealed, UNPROVEN, What};
 use crate::wire::hub::{Citation, Part, Source, Thought, ThoughtKind, ToolCall};
 
 /// An item of the answer.
@@ -21,10 +24,14 @@ pub(super) enum Body {
         call_id: String,
         name: String,
         arguments: String,
+        /// Its tool is a custom one.
+        custom: bool,
     },
     Reasoning {
         summary: Vec<String>,
         encrypted: Option<String>,
+        /// OpenAI's, under the id that it gave.
+        own: bool,
     },
     /// Base64.
     Image(String),
@@ -65,6 +72,13 @@ pub(super) enum WrittenItem<'a> {
         name: &'a str,
         arguments: &'a str,
     },
+    CustomToolCall {
+        id: &'a str,
+        status: &'static str,
+        call_id: &'a str,
+        name: &'a str,
+        input: Cow<'a, str>,
+    },
     Reasoning {
         id: &'a str,
         summary: Vec<WrittenPart<'a>>,
@@ -104,8 +118,12 @@ pub(super) struct WrittenAnnotation<'a> {
     end_index: u64,
 }
 
-/// The items of a whole answer.
-pub(super) fn items<'a>(parts: impl Iterator<Item = &'a Part>, answer: &str) -> Vec<OutputItem> {
+/// The items of a whole answer. `customs`: the names of the request's custom tools.
+pub(super) fn items<'a>(
+    parts: impl Iterator<Item = &'a Part>,
+    answer: &str,
+    customs: &[String],
+) -> Vec<OutputItem> {
     let mut items: Vec<OutputItem> = Vec::new();
     for part in parts {
         let at = items.len();
@@ -119,7 +137,7 @@ pub(super) fn items<'a>(parts: impl Iterator<Item = &'a Part>, answer: &str) -> 
                 items.push(OutputItem::own("msg", answer, at, Body::Message(said)));
             }
             (Part::Thought(thought), _) => think(thought, answer, &mut items),
-            (Part::ToolCall(call), _) => items.extend(calls(call, answer, at)),
+            (Part::ToolCall(call), _) => items.extend(calls(call, answer, at, customs)),
             (Part::Image(image), _) => {
                 if let Source::Base64 { data, .. } = &image.source {
                     let body = Body::Image(data.clone());
@@ -138,7 +156,9 @@ fn think(thought: &Thought, answer: &str, items: &mut Vec<OutputItem>) {
     let at = items.len();
     let open = match items.last() {
         Some(OutputItem {
-            body: Body::Reasoning { summary, encrypted },
+            body: Body::Reasoning {
+                summary, encrypted, ..
+            },
             ..
         }) => {
             // A signature is over its own words alone.
@@ -147,20 +167,15 @@ fn think(thought: &Thought, answer: &str, items: &mut Vec<OutputItem>) {
         _ => false,
     };
     if !open {
-        let body = Body::Reasoning {
-            summary: Vec::new(),
-            encrypted: None,
-        };
-        let mut item = OutputItem::own("rs", answer, at, body);
-        if let Some(id) = own_id(thought.format.as_deref(), thought.id.as_deref()) {
-            id.clone_into(&mut item.id);
-        }
-        items.push(item);
+        items.push(OutputItem::thinking(thought, answer, at));
     }
     let Some(OutputItem { id, body }) = items.last_mut() else {
         return;
     };
-    let Body::Reasoning { summary, encrypted } = body else {
+    let Body::Reasoning {
+        summary, encrypted, ..
+    } = body
+    else {
         return;
     };
     if thought.kind != ThoughtKind::Encrypted {
@@ -170,7 +185,7 @@ fn think(thought: &Thought, answer: &str, items: &mut Vec<OutputItem>) {
 }
 
 /// The id that OpenAI gave a thought of its own: it must come back with what it encrypted.
-pub(super) fn own_id<'a>(format: Option<&str>, id: Option<&'a str>) -> Option<&'a str> {
+fn own_id<'a>(format: Option<&str>, id: Option<&'a str>) -> Option<&'a str> {
     id.filter(|_| format == Some(OWN_FORMAT))
 }
 
@@ -197,17 +212,15 @@ pub(super) fn seal(thought: &Thought, item: &str) -> Option<String> {
 }
 
 /// The items of a call: before it what carries its signature, where it has one.
-fn calls(call: &ToolCall, answer: &str, at: usize) -> Vec<OutputItem> {
+fn calls(call: &ToolCall, answer: &str, at: usize, customs: &[String]) -> Vec<OutputItem> {
     let signature = call.signature.as_deref();
     let signed = signature.map(|signature| signature_item(&call.id, signature, answer, at));
     let at = at + usize::from(signed.is_some());
-    let body = Body::Call {
-        call_id: call.id.clone(),
-        name: call.name.clone(),
-        arguments: call.arguments.clone(),
-    };
-    let call = OutputItem::own("fc", answer, at, body);
-    signed.into_iter().chain([call]).collect()
+    let mut item = OutputItem::calling((&call.id, &call.name), answer, at, customs);
+    if let Body::Call { arguments, .. } = &mut item.body {
+        arguments.clone_from(&call.arguments);
+    }
+    signed.into_iter().chain([item]).collect()
 }
 
 /// The item that carries a call's signature.
@@ -221,6 +234,7 @@ pub(super) fn signature_item(call: &str, signature: &str, answer: &str, at: usiz
     let body = Body::Reasoning {
         summary: Vec::new(),
         encrypted: Some(sealed.seal()),
+        own: false,
     };
     OutputItem::own("rs", answer, at, body)
 }
@@ -237,6 +251,41 @@ impl OutputItem {
         }
     }
 
+    /// A call without its arguments yet.
+    pub(super) fn calling(
+        (call_id, name): (&str, &str),
+        answer: &str,
+        at: usize,
+        customs: &[String],
+    ) -> Self {
+        let custom = customs.iter().any(|custom| custom == name);
+        let body = Body::Call {
+            call_id: call_id.to_owned(),
+            name: name.to_owned(),
+            arguments: String::new(),
+            custom,
+        };
+        Self::own(if custom { "ctc" } else { "fc" }, answer, at, body)
+    }
+
+    /// The item that a thought opens.
+    pub(super) fn thinking(thought: &Thought, answer: &str, at: usize) -> Self {
+        let id = own_id(thought.format.as_deref(), thought.id.as_deref());
+        let body = Body::Reasoning {
+            summary: Vec::new(),
+            encrypted: None,
+            own: id.is_some(),
+        };
+        let item = Self::own("rs", answer, at, body);
+        match id {
+            Some(id) => Self {
+                id: id.to_owned(),
+                ..item
+            },
+            None => item,
+        }
+    }
+
     pub(super) fn written(&self, status: Status) -> WrittenItem<'_> {
         let (id, status) = (self.id.as_str(), status.as_str());
         match &self.body {
@@ -250,6 +299,19 @@ impl OutputItem {
                 call_id,
                 name,
                 arguments,
+                custom: true,
+            } => WrittenItem::CustomToolCall {
+                id,
+                status,
+                call_id,
+                name,
+                input: custom::input(arguments),
+            },
+            Body::Call {
+                call_id,
+                name,
+                arguments,
+                custom: false,
             } => WrittenItem::FunctionCall {
                 id,
                 status,
@@ -257,14 +319,22 @@ impl OutputItem {
                 name,
                 arguments,
             },
-            Body::Reasoning { summary, encrypted } => WrittenItem::Reasoning {
-                id,
-                summary: summary
-                    .iter()
-                    .map(|text| WrittenPart::SummaryText { text })
-                    .collect(),
-                encrypted_content: encrypted.as_deref(),
-            },
+            Body::Reasoning {
+                summary,
+                encrypted,
+                own,
+            } => {
+                let said = status != Status::InProgress.as_str() && !summary.is_empty();
+                WrittenItem::Reasoning {
+                    id,
+                    summary: summary
+                        .iter()
+                        .map(|text| WrittenPart::SummaryText { text })
+                        .collect(),
+                    // OpenAI looks an item without encrypted content up by its id, and knows none of ours.
+                    encrypted_content: encrypted.as_deref().or((said && !own).then_some(UNPROVEN)),
+                }
+            }
             Body::Image(result) => WrittenItem::ImageGenerationCall { id, status, result },
         }
     }

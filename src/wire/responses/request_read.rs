@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::custom::{self, Form};
 use super::item::{Item, Said, content_parts};
 use crate::wire::client_error::RequestError;
 use crate::wire::hub::{
@@ -70,6 +71,9 @@ struct SaidTool<'a> {
     description: Option<String>,
     parameters: Option<Box<RawValue>>,
     strict: Option<bool>,
+    /// Of a custom tool.
+    #[serde(borrow)]
+    format: Option<Form<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -262,26 +266,33 @@ fn role(item: &Item<'_>) -> Result<Role, String> {
         ("message", Some("assistant")) => Ok(Role::Assistant),
         ("message", Some(other)) => Err(format!("'{other}' is no role that is supported")),
         ("message", None) => Err("it lacks a 'role'".to_owned()),
-        ("function_call_output", _) => Ok(Role::User),
+        ("function_call_output" | "custom_tool_call_output", _) => Ok(Role::User),
         _ => Ok(Role::Assistant),
     }
 }
 
-/// Tools that are no functions run at the provider: no other has them.
+/// Tools that are neither functions nor custom run at the provider: no other has them.
 fn tools(
     said: Option<Vec<SaidTool<'_>>>,
     unknown: &mut Vec<String>,
 ) -> Result<Vec<Tool>, RequestError> {
     let mut tools = Vec::new();
     for (at, tool) in said.into_iter().flatten().enumerate() {
-        if &*tool.kind != "function" {
+        let is_custom = &*tool.kind == "custom";
+        if &*tool.kind != "function" && !is_custom {
             note(unknown, &format!("tools.{}", &*tool.kind));
             continue;
         }
+        let name = tool
+            .name
+            .ok_or_else(|| RequestError::about("tools", format!("tools[{at}] lacks a 'name'")))?;
+        if is_custom {
+            let form = tool.format.as_ref();
+            tools.push(custom::function(name, tool.description, form));
+            continue;
+        }
         tools.push(Tool {
-            name: tool.name.ok_or_else(|| {
-                RequestError::about("tools", format!("tools[{at}] lacks a 'name'"))
-            })?,
+            name,
             description: tool.description,
             parameters: tool.parameters,
             strict: tool.strict,
@@ -311,8 +322,8 @@ fn tool_choice(
     }
     let choice: SaidChoice<'_> = serde_json::from_str(json.get()).map_err(|_| wrong())?;
     match (&*choice.kind, choice.name) {
-        ("function", Some(name)) => Ok(Some(ToolChoice::Named(name))),
-        ("function", None) => Err(wrong()),
+        ("function" | "custom", Some(name)) => Ok(Some(ToolChoice::Named(name))),
+        ("function" | "custom", None) => Err(wrong()),
         // A list of allowed tools, or a tool of the provider's.
         (kind, _) => {
             note(unknown, &format!("tool_choice.{kind}"));

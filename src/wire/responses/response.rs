@@ -185,8 +185,7 @@ struct WrittenUsage {
 #[derive(Serialize)]
 struct InputDetails {
     cached_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_write_tokens: Option<u64>,
+    cache_write_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -326,7 +325,7 @@ impl WrittenUsage {
             input_tokens: usage.prompt_tokens,
             input_tokens_details: InputDetails {
                 cached_tokens: usage.cached_tokens.unwrap_or(0),
-                cache_write_tokens: usage.cache_write_tokens,
+                cache_write_tokens: usage.cache_write_tokens.unwrap_or(0),
             },
             output_tokens: usage.completion_tokens,
             output_tokens_details: OutputDetails {

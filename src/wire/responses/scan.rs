@@ -10,7 +10,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::sealed::MARK;
+use super::sealed::{MARK, UNPROVEN};
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
 use crate::wire::client_request::top_level::{self, TopLevel, is_filled, once};
@@ -190,7 +190,7 @@ fn replayed(text: &str, input: &RawValue) -> Replayed {
         let read: Option<Reasoning<'_>> = serde_json::from_str(item.get()).ok();
         let content = read.and_then(|reasoning| reasoning.encrypted_content);
         let content = content.as_deref().unwrap_or_default();
-        replayed.signed |= !content.is_empty();
+        replayed.signed |= !content.is_empty() && content != UNPROVEN;
         match content.starts_with(MARK) {
             true => replayed.foreign.push(Edit::removal(cut.remove(end))),
             false => cut.keep(end),

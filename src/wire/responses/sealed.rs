@@ -4,6 +4,8 @@
 
 /// What every sealed content begins with.
 pub(super) const MARK: &str = "mainstay:v1:";
+/// What stands for encrypted content where a thought came in words alone: it goes back as words, and not to OpenAI.
+pub(super) const UNPROVEN: &str = "mainstay:v1:words::0:";
 
 /// Something bound to its maker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(super) enum What {
     Data,
     /// The signature of a call.
     Call,
+    /// Nothing: the words are the whole thought.
+    Words,
 }
 
 // === impl Sealed ===
@@ -60,13 +64,14 @@ impl<'a> Sealed<'a> {
 // === impl What ===
 
 impl What {
-    const ALL: [Self; 3] = [What::Signature, What::Data, What::Call];
+    const ALL: [Self; 4] = [What::Signature, What::Data, What::Call, What::Words];
 
     const fn as_str(self) -> &'static str {
         match self {
             What::Signature => "signature",
             What::Data => "data",
             What::Call => "call",
+            What::Words => "words",
         }
     }
 

@@ -10,6 +10,7 @@ mod calls;
 
 use bytes::Bytes;
 
+use super::custom;
 use super::output::{Body, OutputItem, Status};
 use super::response::{End, Response, end_of};
 use crate::core::exchange::Usage;
@@ -18,7 +19,7 @@ use crate::wire::dialect::{Reply, WriteEvents};
 use crate::wire::hub::{Event, Finish, Thought, ThoughtKind};
 use crate::wire::openai::hub::hides_thoughts;
 
-use events::{Numbered, OfItem, OfResponse, OfWords, Words, place};
+use events::{Numbered, OfItem, OfResponse};
 
 pub(super) use events::write_error;
 
@@ -45,6 +46,8 @@ pub(super) struct Writer {
     state: State,
     /// The client does not want to see thoughts.
     hides: bool,
+    /// The names of the request's custom tools.
+    customs: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +153,7 @@ impl Writer {
             usage: None,
             state: State::Before,
             hides: hides_thoughts(reply.request),
+            customs: custom::names(reply.request),
         }
     }
 
@@ -258,31 +262,20 @@ impl Writer {
             Open::Calls { from, .. } => *from,
         };
         self.open = Open::Nothing;
-        for (at, item) in self.items.iter().enumerate().skip(from) {
-            if let Body::Call {
-                name, arguments, ..
-            } = &item.body
-            {
-                let words = Words {
-                    name: Some(name),
-                    arguments: Some(arguments),
-                    ..Words::default()
-                };
-                let place = place(item, at);
-                let body = OfWords { place, words };
-                self.out
-                    .write("response.function_call_arguments.done", body, out);
-            }
+        for at in from..self.items.len() {
+            self.end_call(at, out);
             let status = if at == last {
                 status
             } else {
                 Status::Completed
             };
-            let body = OfItem {
-                output_index: at,
-                item: item.written(status),
-            };
-            self.out.write("response.output_item.done", body, out);
+            if let Some(item) = self.items.get(at) {
+                let body = OfItem {
+                    output_index: at,
+                    item: item.written(status),
+                };
+                self.out.write("response.output_item.done", body, out);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::sample;
 use super::understood::{Choice, Format, Tool, Understood};
+use crate::cmd::mock::script::ScriptedCall;
 
 /// What the mock thinks, where a request asks for reasoning; a word is a token.
 const THOUGHT: &str = "The tide is falling, so the pilot weighs the café lamp against the wind.";
@@ -71,6 +72,8 @@ pub(crate) struct Told {
     pub(crate) words: Vec<String>,
     /// Answer every request with its digest.
     pub(crate) digest: bool,
+    /// The calls to make, in the order of the conversation.
+    pub(crate) calls: Vec<ScriptedCall>,
     /// Whether usage is told.
     pub(crate) usage: bool,
     pub(crate) number: u64,
@@ -92,7 +95,8 @@ impl Plan {
         {
             parts.push(Said::Thought(tokens(THOUGHT)));
         }
-        let calls = calls(asked, told.number);
+        let calls =
+            scripted(asked, told).map_or_else(|| calls(asked, told.number), |call| vec![call]);
         let finish = if wants(asked, "refuse") {
             parts.push(Said::Refusal(tokens("The pilot declines to say.")));
             Finish::Refusal
@@ -213,6 +217,18 @@ fn calls(asked: &Understood, number: u64) -> Vec<Said> {
         .enumerate()
         .map(|(index, tool)| call(tool, number, index))
         .collect()
+}
+
+/// The call that the script has next, where its tool is offered.
+fn scripted(asked: &Understood, told: &Told) -> Option<Said> {
+    let next = told.calls.get(asked.called.len())?;
+    let is_it = |tool: &Tool| tool.server.is_none() && tool.name == next.tool;
+    let may_call = !matches!(asked.tool_choice, None | Some(Choice::None));
+    (may_call && asked.tools.iter().any(is_it)).then(|| Said::Call {
+        id: format!("mock{:06}00", told.number),
+        name: next.tool.clone(),
+        arguments: chunks(&next.arguments.to_string(), JSON_TOKEN),
+    })
 }
 
 /// The names after the word `call`, as far as they are joined by `and` or commas.
@@ -390,6 +406,45 @@ pub(crate) mod tests {
         assert_eq!(names(&required), ["look"]);
         required.tool_choice = Some(Choice::OneOf(vec!["list_all".into()]));
         assert_eq!(names(&required), ["list_all"]);
+    }
+
+    #[test]
+    fn scripted_calls_come_one_after_the_other_where_their_tool_is_offered() {
+        let call = |tool: &str| ScriptedCall {
+            tool: tool.into(),
+            arguments: json!({"a": "é"}),
+        };
+        let told = Told {
+            calls: vec![call("look"), call("dive")],
+            ..told()
+        };
+        let mut asked = asked("hello");
+        let plan = Plan::new(&asked, &told);
+        let Some(Said::Call {
+            name, arguments, ..
+        }) = plan.parts.first()
+        else {
+            panic!("no call: {plan:?}");
+        };
+        assert_eq!((name.as_str(), plan.finish), ("look", Finish::Calls));
+        assert_eq!(arguments.concat(), r#"{"a":"é"}"#);
+        asked.called.push("look".into());
+        assert_eq!(
+            Plan::new(&asked, &told).finish,
+            Finish::Stop,
+            "no such tool"
+        );
+        asked.tools.push(Tool::function("dive", None, None));
+        assert_eq!(Plan::new(&asked, &told).finish, Finish::Calls);
+        asked.tool_choice = Some(Choice::None);
+        assert_eq!(Plan::new(&asked, &told).finish, Finish::Stop);
+        asked.tool_choice = Some(Choice::Auto);
+        asked.called.push("dive".into());
+        assert_eq!(
+            Plan::new(&asked, &told).finish,
+            Finish::Stop,
+            "all were made"
+        );
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub(crate) fn understand(body: &[u8]) -> Result<Understood, Refused> {
     }
     let hints = [
         ("background", request.background),
+        ("client_metadata", request.client_metadata),
         ("conversation", request.conversation),
         ("max_tool_calls", request.max_tool_calls),
         ("metadata", request.metadata),

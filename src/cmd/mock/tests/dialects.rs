@@ -648,3 +648,27 @@ async fn tokens_are_counted_limits_are_told_and_scenarios_go_by_the_model_in_the
     );
     assert!(limited.json()["error"]["details"][1]["retryDelay"].is_string());
 }
+
+#[tokio::test]
+async fn a_scripted_call_is_made_word_for_word_in_every_dialect() {
+    let script = r#"{ calls: [{ tool: look, arguments: { q: "exactly this" } }], words: "and then words", tokens: 3 }"#;
+    let mock = start(Script {
+        first_token: Duration::ZERO,
+        pace: Duration::ZERO,
+        ..Script::parse(script).unwrap()
+    })
+    .await;
+    for dialect in NAMES {
+        for stream in [false, true] {
+            let answer = ask(&mock, dialect, "hello", stream, true).await;
+            let told: Vec<_> = values(&answer).iter().map(Value::to_string).collect();
+            let letters = told.concat().replace(['"', '\\', ' '], "");
+            assert!(letters.contains("name:look"), "{dialect}: {letters}");
+            if !stream {
+                assert!(letters.contains("q:exactlythis"), "{dialect}: {letters}");
+            }
+            let answer = ask(&mock, dialect, "hello", stream, false).await;
+            assert_eq!(said(&answer).trim(), "and then words", "{dialect}: no tool");
+        }
+    }
+}

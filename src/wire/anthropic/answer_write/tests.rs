@@ -89,6 +89,41 @@ fn an_answer_has_an_id_of_the_dialect() {
 }
 
 #[test]
+fn what_is_encrypted_behind_the_last_text_is_left_out() {
+    let sealed = || {
+        Part::Thought(Thought {
+            kind: ThoughtKind::Encrypted,
+            text: "sealed".to_owned(),
+            format: Some("google-gemini-v1".to_owned()),
+            ..Thought::default()
+        })
+    };
+    let kinds = |parts: Vec<Part>| -> Vec<String> {
+        let answer = Answer {
+            choices: vec![Choice {
+                parts,
+                finish: Some(Finish::STOP),
+            }],
+            ..Answer::default()
+        };
+        let content = written(&answer)["content"].clone();
+        let blocks = content.as_array().unwrap().iter();
+        blocks
+            .map(|block| block["type"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        kinds(vec![sealed(), Part::text("so"), sealed()]),
+        ["redacted_thinking", "text"]
+    );
+    assert_eq!(
+        kinds(vec![Part::text("so"), sealed(), Part::text("and")]).len(),
+        3
+    );
+    assert_eq!(kinds(vec![sealed()]), ["redacted_thinking"]);
+}
+
+#[test]
 fn every_end_has_its_reason() {
     let reason = |finish| ended(Some(finish), vec![]).0;
     assert_eq!(ended(None, vec![]), (Value::Null, Value::Null));

@@ -21,6 +21,8 @@ const NOTHING: &[u8] = br#"{"type":"text","text":"(no words)"}"#;
 pub(super) struct Foreign {
     /// The turn that the request goes on with uses tools, and the thought that it began with is left out.
     pub(super) lost_its_thought: bool,
+    /// The user's turn that is read has tool results; turns of one role in a row are one to the API.
+    has_results: bool,
     /// In order.
     pub(super) edits: Vec<Edit>,
 }
@@ -73,7 +75,9 @@ impl Foreign {
             .map(|json| serde_json::from_str(json.get()).ok())
             .collect();
         let mut known = read.iter().flatten();
-        if message.role == "user" && !known.any(|block| block.kind == "tool_result") {
+        self.has_results = message.role == "user"
+            && (self.has_results || known.any(|block| block.kind == "tool_result"));
+        if message.role == "user" && !self.has_results {
             self.lost_its_thought = false;
         }
         let citations = read.iter().flatten().filter_map(|block| block.citations);

@@ -151,6 +151,25 @@ fn blocks_of_other_origins_are_left_out() {
 }
 
 #[test]
+fn a_result_with_a_word_behind_it_still_goes_on_with_the_turn() {
+    let theirs = thinking(&format!(r#"{MARK}{{"format":"google-gemini-v1"}}"#));
+    let budget = r#""thinking":{"type":"enabled","budget_tokens":2000},"#;
+    let mut body: Value =
+        serde_json::from_str(&in_use(&json!([theirs, tool_use()]), budget)).unwrap();
+    let kind_of = |body: &Value| {
+        let out: Value = serde_json::from_str(&rewritten(&body.to_string())).unwrap();
+        out["thinking"]["type"].clone()
+    };
+    let turns = body["messages"].as_array_mut().unwrap();
+    turns.push(json!({"role": "user", "content": "and?"}));
+    assert_eq!(kind_of(&body), "disabled", "two turns of the user are one");
+    let turns = body["messages"].as_array_mut().unwrap();
+    turns.push(json!({"role": "assistant", "content": "done"}));
+    turns.push(json!({"role": "user", "content": "something new"}));
+    assert_eq!(kind_of(&body), "enabled");
+}
+
+#[test]
 fn what_speaks_to_the_router_is_left_out() {
     let body = r#"{ "provider" : {"order":[]} , "model" : "m", "models":["x"],"messages":[], "session_id":"s" }"#;
     assert_eq!(rewritten(body), r#"{ "model" : "up","messages":[] }"#);

@@ -199,6 +199,33 @@ fn a_thought_of_another_origin_is_signed_with_its_mark() {
 }
 
 #[test]
+fn what_is_encrypted_behind_the_last_text_is_left_out_and_else_stands_in_its_place() {
+    let sealed = |format| Event::Thought {
+        choice: 0,
+        kind: ThoughtKind::Encrypted,
+        text: "sealed".to_owned(),
+        signature: None,
+        id: None,
+        format,
+    };
+    let google = Some("google-gemini-v1");
+    let found = blocks(&written(&[text("so"), sealed(google), sealed(google)]));
+    assert_eq!(found, ["text:so"]);
+    let found = blocks(&written(&[text("so"), sealed(google), text("and")]));
+    assert_eq!(found, ["text:so", "redacted_thinking:", "text:and"]);
+    let found = blocks(&written(&[text("so"), sealed(google), call(0)]));
+    assert_eq!(found[..2], ["text:so", "redacted_thinking:"]);
+    let found = blocks(&written(&[sealed(google)]));
+    assert_eq!(found, ["redacted_thinking:"], "there was no text");
+    let found = blocks(&written(&[text("so"), sealed(Some(FORMAT))]));
+    assert_eq!(
+        found,
+        ["text:so", "redacted_thinking:"],
+        "it is the API's own"
+    );
+}
+
+#[test]
 fn a_calls_signature_stands_in_a_block_before_it() {
     let events = written(&[
         Event::ToolCall {

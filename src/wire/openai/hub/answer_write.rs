@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::detail::{Piece, WrittenDetail};
+use super::fields::tier;
 use super::request_read::hides_thoughts;
 use super::written::{
     Reason, WrittenAnnotation, WrittenCall, WrittenFunction, WrittenUrl, WrittenUsage,
@@ -75,7 +76,7 @@ pub(super) fn write(answer: &Answer, reply: &Reply<'_>) -> Bytes {
             .map(|(index, choice)| WrittenChoice::of(choice, index, hides))
             .collect(),
         usage: answer.usage.as_ref().map(WrittenUsage::of),
-        service_tier: answer.service_tier.as_deref(),
+        service_tier: answer.service_tier.as_deref().and_then(tier),
         system_fingerprint: None,
     };
     serde_json::to_vec(&body)

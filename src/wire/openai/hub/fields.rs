@@ -59,6 +59,15 @@ pub(in crate::wire) fn effort(
     }
 }
 
+/// The tier that served an answer, in OpenAI's words, which its SDKs take no other for; `None`: it has none for it.
+pub(in crate::wire) fn tier(said: &str) -> Option<&str> {
+    match said {
+        "standard" => Some("default"),
+        "auto" | "default" | "flex" | "scale" | "priority" => Some(said),
+        _ => None,
+    }
+}
+
 /// Notes a name once.
 pub(in crate::wire) fn note(unknown: &mut Vec<String>, name: &str) {
     if !unknown.iter().any(|known| known == name) {

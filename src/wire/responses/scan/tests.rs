@@ -65,6 +65,7 @@ fn what_is_for_the_router_is_cut() {
 #[test]
 fn reasoning_of_another_dialect_is_cut_and_encrypted_reasoning_is_signed() {
     let ours = r#"{"type":"reasoning","summary":[],"encrypted_content":"mainstay:v1:data:f:0:x"}"#;
+    let words = r#"{"type":"reasoning","summary":[],"encrypted_content":"mainstay:v1:words::0:"}"#;
     let own = r#"{"type":"reasoning","summary":[],"encrypted_content":"gAAA"}"#;
     let bare = r#"{"type":"reasoning","summary":[],"encrypted_content":null}"#;
     let user = r#"{"role":"user","content":"hi"}"#;
@@ -83,8 +84,12 @@ fn reasoning_of_another_dialect_is_cut_and_encrypted_reasoning_is_signed() {
         cut(&body(&[ours])),
         r#"{"model":"m","input":[],"user":"u"}"#
     );
+    assert_eq!(
+        cut(&body(&[words])),
+        r#"{"model":"m","input":[],"user":"u"}"#
+    );
     assert!(signed(&[user, own]) && signed(&[ours]));
-    assert!(!signed(&[user, bare]));
+    assert!(!signed(&[user, bare]) && !signed(&[words]));
     let quoted = r#"{"role":"user","content":"\"encrypted_content\":\"x\""}"#;
     assert!(!signed(&[quoted]));
 }

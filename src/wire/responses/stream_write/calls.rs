@@ -4,7 +4,8 @@ use super::events::{OfWords, Words, place};
 use super::{Open, Writer};
 use crate::wire::client_error::ClientError;
 use crate::wire::dialect::WriteEvents;
-use crate::wire::responses::output::{Body, Status, signature_item};
+use crate::wire::responses::custom;
+use crate::wire::responses::output::{Body, OutputItem, Status, signature_item};
 
 impl Writer {
     pub(super) fn call(
@@ -35,15 +36,45 @@ impl Writer {
             },
         };
         self.held += id.len() + name.len();
-        let item = self.own(
-            "fc",
-            Body::Call {
-                call_id: id.to_owned(),
-                name: name.to_owned(),
-                arguments: String::new(),
-            },
-        );
+        let item = OutputItem::calling((id, name), &self.id, self.items.len(), &self.customs);
         self.begin(item, open, out);
+    }
+
+    /// What ends the `at`-th item, if it is a call: its arguments, or its text, as a whole.
+    pub(super) fn end_call(&mut self, at: usize, out: &mut Vec<u8>) {
+        let Some(item) = self.items.get(at) else {
+            return;
+        };
+        let Body::Call {
+            name,
+            arguments,
+            custom,
+            ..
+        } = &item.body
+        else {
+            return;
+        };
+        let place = place(item, at);
+        let mut write = |kind, words| self.out.write(kind, OfWords { place, words }, out);
+        if *custom {
+            let input = custom::input(arguments);
+            let delta = Words {
+                delta: Some(&input),
+                ..Words::default()
+            };
+            write("response.custom_tool_call_input.delta", delta);
+            let whole = Words {
+                input: Some(&input),
+                ..Words::default()
+            };
+            return write("response.custom_tool_call_input.done", whole);
+        }
+        let whole = Words {
+            name: Some(name),
+            arguments: Some(arguments),
+            ..Words::default()
+        };
+        write("response.function_call_arguments.done", whole);
     }
 
     pub(super) fn argue(&mut self, index: u32, json: &str, out: &mut Vec<u8>) {
@@ -63,8 +94,15 @@ impl Writer {
         let Some(item) = self.items.get_mut(at) else {
             return;
         };
-        if let Body::Call { arguments, .. } = &mut item.body {
+        if let Body::Call {
+            arguments, custom, ..
+        } = &mut item.body
+        {
             arguments.push_str(json);
+            if *custom {
+                // Its text is known at the end of its JSON.
+                return;
+            }
         }
         let words = Words {
             delta: Some(json),

@@ -4,7 +4,7 @@
 use super::events::{OfWords, Words, place};
 use super::{Open, Writer};
 use crate::wire::hub::{Thought, ThoughtKind};
-use crate::wire::responses::output::{Body, OutputItem, Status, own_id, seal};
+use crate::wire::responses::output::{Body, OutputItem, Status, seal};
 
 impl Writer {
     pub(super) fn think(&mut self, thought: &Thought, out: &mut Vec<u8>) {
@@ -30,14 +30,7 @@ impl Writer {
 
     fn open_reasoning(&mut self, thought: &Thought, out: &mut Vec<u8>) {
         self.close(Status::Completed, out);
-        let body = Body::Reasoning {
-            summary: Vec::new(),
-            encrypted: None,
-        };
-        let mut item = self.own("rs", body);
-        if let Some(id) = own_id(thought.format.as_deref(), thought.id.as_deref()) {
-            id.clone_into(&mut item.id);
-        }
+        let item = OutputItem::thinking(thought, &self.id, self.items.len());
         self.begin(item, Open::Reasoning(None), out);
     }
 

@@ -56,7 +56,7 @@ fn an_answer_is_written_with_every_field_that_clients_require() {
             prompt_tokens: 10,
             completion_tokens: 5,
             cached_tokens: Some(4),
-            cache_write_tokens: None,
+            cache_write_tokens: Some(0),
             reasoning_tokens: 3,
         }),
         service_tier: Some("flex".to_owned()),
@@ -81,7 +81,7 @@ fn an_answer_is_written_with_every_field_that_clients_require() {
         "temperature": 0.5, "text": {"format": {"type": "text"}, "verbosity": "low"}, "tool_choice": "required",
         "tools": [{"type": "function", "name": "look", "parameters": {}}], "top_logprobs": 0, "top_p": 1.0,
         "truncation": "disabled",
-        "usage": {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
+        "usage": {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0}, "output_tokens": 5,
             "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 15},
         "user": "u",
     });
@@ -168,6 +168,50 @@ fn what_proves_the_origin_of_thoughts_comes_back_as_it_was() {
         .flat_map(|message| message.parts)
         .collect();
     assert_eq!(parts, answer.choices[0].parts);
+}
+
+#[test]
+fn a_thought_in_words_alone_is_marked_unless_it_is_openais() {
+    let thought = |id: Option<&str>, format: Option<&str>| {
+        vec![Part::Thought(Thought {
+            kind: ThoughtKind::Summary,
+            text: "hm".to_owned(),
+            signature: None,
+            id: id.map(str::to_owned),
+            format: format.map(str::to_owned),
+        })]
+    };
+    let item = |parts| written(&answered(parts, Finish::STOP), "{}")["output"][0].clone();
+    let foreign = item(thought(None, None));
+    assert_eq!(foreign["encrypted_content"], "mainstay:v1:words::0:");
+    let own = item(thought(Some("rs_9"), Some("openai-responses-v1")));
+    assert_eq!(
+        (&own["id"], own.get("encrypted_content")),
+        (&json!("rs_9"), None)
+    );
+    // The client sends it back: its words are still a thought, with nothing that would prove it.
+    let replay = json!({"input": [foreign]});
+    let request = Responses.read_request(&replay.to_string().into()).unwrap();
+    assert_eq!(request.messages[0].parts.len(), 1);
+    let Part::Thought(thought) = &request.messages[0].parts[0] else {
+        panic!("no thought: {request:?}");
+    };
+    assert_eq!((thought.text.as_str(), &thought.signature), ("hm", &None));
+}
+
+#[test]
+fn a_tier_is_told_in_openais_words_or_not_at_all() {
+    for (said, told) in [
+        ("standard", json!("default")),
+        ("priority", json!("priority")),
+        ("batch", Value::Null),
+    ] {
+        let answer = Answer {
+            service_tier: Some(said.to_owned()),
+            ..answered(vec![Part::text("a")], Finish::STOP)
+        };
+        assert_eq!(written(&answer, "{}")["service_tier"], told, "{said}");
+    }
 }
 
 #[test]

@@ -234,8 +234,8 @@ fn what_cannot_be_read_is_refused_with_its_place() {
         "input[0]: it lacks 'call_id'"
     );
     assert_eq!(
-        said(json!({"type": "custom_tool_call", "name": "f"})),
-        "input[0]: it is of the type 'custom_tool_call', which cannot be translated"
+        said(json!({"type": "local_shell_call", "name": "f"})),
+        "input[0]: it is of the type 'local_shell_call', which cannot be translated"
     );
     assert_eq!(refused(&json!({"model": "m"})).param, Some("input"));
     assert_eq!(
@@ -271,6 +271,46 @@ fn a_choice_among_some_tools_is_named_and_its_mode_kept() {
     let request = read(&body);
     assert_eq!(request.tool_choice, Some(ToolChoice::Required));
     assert_eq!(request.unknown, ["tool_choice.allowed_tools"]);
+}
+
+#[test]
+fn a_custom_tool_is_a_function_of_one_text_and_so_are_its_calls() {
+    let format = json!({"type": "grammar", "syntax": "lark", "definition": "start: x"});
+    let request = read(&json!({
+        "tools": [
+            {"type": "custom", "name": "patch", "description": "Edits.", "format": format},
+            {"type": "namespace", "name": "agents", "tools": []},
+        ],
+        "tool_choice": {"type": "custom", "name": "patch"},
+        "input": [
+            {"type": "custom_tool_call", "id": "ctc_1", "call_id": "c1", "name": "patch", "input": "+\"a\"\n", "status": "completed"},
+            {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
+            {"type": "tool_search_call", "execution": "client", "arguments": {}},
+        ],
+    }));
+    assert_eq!(
+        request.unknown,
+        ["input.tool_search_call", "tools.namespace"]
+    );
+    assert_eq!(
+        request.tool_choice,
+        Some(ToolChoice::Named("patch".to_owned()))
+    );
+    assert_eq!(request.tools.len(), 1);
+    let schema: Value =
+        serde_json::from_str(request.tools[0].parameters.as_ref().unwrap().get()).unwrap();
+    assert_eq!(schema["required"], json!(["input"]));
+    let [Part::ToolCall(call)] = &request.messages[0].parts[..] else {
+        panic!("no call: {request:?}");
+    };
+    assert_eq!(call.arguments, r#"{"input":"+\"a\"\n"}"#);
+    let [Part::ToolResult(result)] = &request.messages[1].parts[..] else {
+        panic!("no result: {request:?}");
+    };
+    assert_eq!(
+        (request.messages[1].role, result.id.as_str()),
+        (Role::User, "c1")
+    );
 }
 
 fn said(role: Role, parts: Vec<Part>) -> Request {

@@ -7,7 +7,7 @@ use crate::core::exchange::{StreamEvent, Usage};
 use crate::wire::client_error::ClientError;
 use crate::wire::dialect::sample::reply;
 use crate::wire::dialect::{Downstream, Frame, Upstream, WriteEvents};
-use crate::wire::hub::{Event, Finish, ThoughtKind};
+use crate::wire::hub::{Answer, Choice, Event, Finish, Part, ThoughtKind, ToolCall};
 use crate::wire::responses::Responses;
 
 fn frames(events: &[Value]) -> (Vec<StreamEvent>, Vec<Event>) {
@@ -437,6 +437,77 @@ fn arguments_of_a_call_that_is_closed_break_the_stream() {
     };
     let written = streamed(&[call, text("a"), late, text("b")]);
     assert_eq!(written.last().unwrap()["type"], "response.failed");
+}
+
+#[test]
+fn a_call_of_a_custom_tool_is_one_whether_it_is_streamed_or_not() {
+    const REQUEST: &str =
+        r#"{"tools":[{"type":"custom","name":"patch"},{"type":"function","name":"f"}]}"#;
+    let call = |index, name: &str| Event::ToolCall {
+        choice: 0,
+        index,
+        id: format!("c{index}"),
+        name: name.to_owned(),
+        signature: None,
+    };
+    let piece = |index, json: &str| Event::Arguments {
+        choice: 0,
+        index,
+        json: json.to_owned(),
+    };
+    let (mut writer, mut out) = (writer(REQUEST), Vec::new());
+    let pieces = [
+        call(0, "patch"),
+        call(1, "f"),
+        piece(0, r#"{"input":"+\"#),
+        piece(1, "{}"),
+        piece(0, r#"n"}"#),
+    ];
+    for piece in pieces {
+        writer.write(&piece, &mut out);
+    }
+    writer.end(&mut out);
+    let written = events(&out);
+    let custom = |written: &[Value]| -> Vec<Value> {
+        let of = written
+            .iter()
+            .filter(|event| event["type"].as_str().unwrap().contains("custom"));
+        of.cloned().collect()
+    };
+    let [delta, done] = &custom(&written)[..] else {
+        panic!("{written:?}");
+    };
+    assert_eq!(
+        (&delta["delta"], &done["input"]),
+        (&json!("+\n"), &json!("+\n"))
+    );
+    let item = json!({"type": "custom_tool_call", "id": "ctc_own_0", "status": "completed", "call_id": "c0", "name": "patch", "input": "+\n"});
+    let output = &written.last().unwrap()["response"]["output"];
+    assert_eq!(
+        (&output[0], &output[1]["type"]),
+        (&item, &json!("function_call"))
+    );
+    let arguments = kinds(&written)
+        .into_iter()
+        .filter(|kind| kind.contains("function_call_arguments"));
+    assert_eq!(arguments.count(), 2, "those of the function alone");
+    // And as one answer.
+    let call = ToolCall {
+        id: "c0".to_owned(),
+        name: "patch".to_owned(),
+        arguments: r#"{"input":"+\n"}"#.to_owned(),
+        ..ToolCall::default()
+    };
+    let answer = Answer {
+        choices: vec![Choice {
+            parts: vec![Part::ToolCall(call)],
+            finish: Some(Finish::ToolCalls),
+        }],
+        ..Answer::default()
+    };
+    let whole = Responses.write_answer(&answer, &reply(&Bytes::from_static(REQUEST.as_bytes())));
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(whole["output"], json!([item]));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn tools(asked: &Understood) -> Vec<Value> {
 
 fn usage(usage: &Usage) -> Value {
     json!({
-        "input_tokens": usage.input, "input_tokens_details": {"cached_tokens": usage.cached},
+        "input_tokens": usage.input, "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.written},
         "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.input + usage.output,
     })

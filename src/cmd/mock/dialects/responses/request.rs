@@ -25,6 +25,7 @@ pub(super) struct Request {
     pub(super) tools: Option<Vec<Value>>,
     pub(super) top_p: Option<f64>,
     pub(super) background: Option<Value>,
+    pub(super) client_metadata: Option<Value>,
     pub(super) conversation: Option<Value>,
     pub(super) max_tool_calls: Option<Value>,
     pub(super) metadata: Option<Value>,

@@ -84,6 +84,17 @@ fn an_answer_is_written_as_openrouter_writes_it_and_read_again() {
 }
 
 #[test]
+fn a_tier_is_told_in_openais_words() {
+    let answer = Answer {
+        service_tier: Some("standard".to_owned()),
+        ..answer()
+    };
+    let body = Chat.write_answer(&answer, &reply(&Bytes::new()));
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["service_tier"], "default");
+}
+
+#[test]
 fn what_is_no_answer_is_an_error_or_malformed() {
     for body in [
         "",
