@@ -11,8 +11,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: prereqs ## build what changed and watch a provider fail without a client noticing
-	$(CARGO) run --locked --quiet -- demo
+demo: prereqs ## build what changed and watch a provider fail without a client noticing (OPTIONS=--dialects: another show)
+	$(CARGO) run --locked --quiet -- demo $(OPTIONS)
 
 .PHONY: build
 build: prereqs ## compile the program and its tests, as `test` and `demo` need them

@@ -198,11 +198,16 @@ fn play<W: Write>(
     Ok(rows.iter().all(|cell| is_same(cell, &direct)))
 }
 
-/// What the provider understands of the question where nobody is in between.
-async fn asked_directly(mock: &Mock) -> anyhow::Result<String> {
+/// What the provider understands of the question where nobody is in between, as JSON and as a stream.
+async fn asked_directly(mock: &Mock) -> anyhow::Result<[String; 2]> {
+    Ok([directly(mock, false).await?, directly(mock, true).await?])
+}
+
+async fn directly(mock: &Mock, stream: bool) -> anyhow::Result<String> {
     let [chat, _, _] = &ASKERS;
     let mut body = (chat.body)();
     body["model"] = "gpt-5-mini".into();
+    body["stream"] = stream.into();
     let (status, text, _) = ask(mock.addr(), chat, &body).await?;
     ensure!(status == 200, "the provider refuses the question: {text}");
     understood(mock)
@@ -266,8 +271,8 @@ fn understood(mock: &Mock) -> anyhow::Result<String> {
     meaning.digest.context("what came was not understood")
 }
 
-fn is_same(cell: &Cell, direct: &str) -> bool {
-    let same = |told: &[Told; 2]| told.iter().all(|one| one.digest == direct);
+fn is_same(cell: &Cell, direct: &[String; 2]) -> bool {
+    let same = |told: &[Told; 2]| told.each_ref().map(|one| &one.digest) == direct.each_ref();
     cell.as_ref().is_ok_and(same)
 }
 
@@ -288,7 +293,7 @@ fn introduction() -> [Line; 4] {
 }
 
 /// A row: for each kind of provider, whether it understood the same, and in how many attempts.
-fn shown(name: &str, row: &[Cell], direct: &str) -> Line {
+fn shown(name: &str, row: &[Cell], direct: &[String; 2]) -> Line {
     let mut line = Line::default().with(Style::Plain, format!("{name:<18}"));
     for cell in row {
         let (style, text) = match cell {
@@ -304,15 +309,16 @@ fn shown(name: &str, row: &[Cell], direct: &str) -> Line {
     line
 }
 
-fn summary(rows: &[Cell], direct: &str) -> Vec<Line> {
+fn summary(rows: &[Cell], direct: &[String; 2]) -> Vec<Line> {
     let same = rows.iter().filter(|cell| is_same(cell, direct)).count();
     let told = || rows.iter().flatten().flatten();
     let recovered = told().filter(|one| one.attempts > 1).count();
-    let begin: String = direct.chars().take(12).collect();
+    let begins = direct.each_ref().map(|digest| digest.get(..12));
+    let [json, stream] = begins.map(Option::unwrap_or_default);
     let mut lines = vec![
         Line::default(),
         Line::from(format!(
-            "{same} of {} understood what they understand when asked directly (digest {begin}); attempts in brackets.",
+            "{same} of {} understood what they understand when asked directly (digests {json}, {stream}); attempts in brackets.",
             rows.len(),
         )),
         Line::from(format!(

@@ -274,7 +274,8 @@ impl Exchange {
             if let Some(usage) = attempt.usage {
                 let (prompt, completion) = (usage.prompt_tokens, usage.completion_tokens);
                 let counted = self.plan.facts.counted(prompt, completion);
-                health.learn(attempt.endpoint, counted);
+                let model = scene.catalog.endpoint(attempt.endpoint).model;
+                health.pool(model).learn(counted);
             }
             scene.health.leave(attempt.endpoint);
         }

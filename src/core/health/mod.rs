@@ -487,11 +487,6 @@ impl Health {
         &self.slot(endpoint).own
     }
 
-    /// An answer of the endpoint was counted: others of its model are expected to be like it.
-    pub(crate) fn learn(&self, endpoint: EndpointIx, counted: Counted) {
-        self.pools[self.slot(endpoint).pool.get()].learn(counted);
-    }
-
     /// The pool of a model.
     pub fn pool(&self, model: ModelIx) -> &Pool {
         &self.pools[model.get()]
