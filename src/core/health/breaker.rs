@@ -16,8 +16,8 @@ const FIRST_REST: Duration = Duration::from_secs(1);
 const FIRST_REST_AUTH: Duration = Duration::from_secs(30);
 /// A slow probe may be repeated after this long without the pool's traffic to pay for it (3.2).
 pub(crate) const PROBE_AT_LATEST: Duration = Duration::from_secs(300);
-/// An outage that has lasted less is probed as often as traffic pays for it; later half of what it has lasted beyond lies
-/// between probes. Over forty minutes at one request a second that makes 17 slow probes of 48 (`lt_hole`).
+/// An outage that has lasted less is probed as often as traffic pays for it; later what it has lasted beyond lies between
+/// probes. Over forty minutes at one request a second that makes 14 slow probes of 48 (`lt_hole`).
 const YOUNG: Duration = Duration::from_secs(120);
 
 /// Where a breaker stands.
@@ -161,7 +161,7 @@ impl Breaker {
     /// How far apart probes that cost a client seconds are at least, however many requests could pay for them. What has
     /// been away for long is not back in a moment.
     pub(crate) fn slow_probes_apart(&self, now: Time) -> Duration {
-        let old = now.since(self.out_since).saturating_sub(YOUNG) / 2;
+        let old = now.since(self.out_since).saturating_sub(YOUNG);
         old.min(PROBE_AT_LATEST)
     }
 
@@ -308,7 +308,7 @@ mod tests {
         breaker.begin_probe(at(100), false);
         breaker.trip(RestKind::Timeout, &settings, &cause(at(101)));
         let apart = |breaker: &Breaker, seconds| breaker.slow_probes_apart(at(seconds)).as_secs();
-        assert_eq!([420, 5000].map(|now| apart(&breaker, now)), [150, 300]);
+        assert_eq!([270, 5000].map(|now| apart(&breaker, now)), [150, 300]);
         breaker.begin_probe(at(5000), false);
         breaker.succeed(&settings, at(5001));
         breaker.succeed(&settings, at(5002));
