@@ -147,10 +147,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("edge/probe", &["edge/dns", "edge/balance", "edge/peer"]),
     ("edge/template", &[]),
     ("edge/conversations", &[]),
+    ("edge/carrying", &[]),
     // Conversations go from one generation to the next, as the standing of addresses does.
     ("edge/generation", &[
         "edge/dns", "edge/auth", "edge/sign", "edge/tls", "edge/peer", "edge/tokens", "edge/routes", "edge/probe", "edge/template",
-        "edge/conversations",
+        "edge/conversations", "edge/carrying",
     ]),
     ("edge/planning", &[]),
     // To `conversations`: what became of one is a label. To `planning`: shares are those of requests without a client.
@@ -162,10 +163,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     // It sends what telemetry has gathered to the collector that the generation names.
     ("edge/exporter", &["edge/dns", "edge/outside", "edge/generation", "edge/telemetry"]),
     // To `conversations`: where a request goes depends on the one that it goes on with.
-    ("edge/explain", &["edge/conversations", "edge/planning"]),
+    ("edge/explain", &["edge/conversations", "edge/carrying", "edge/planning"]),
     ("edge/proxy", &[
         "edge/clock", "edge/sparing", "edge/lifecycle", "edge/dns", "edge/auth", "edge/balance", "edge/peer", "edge/tokens", "edge/routes",
-        "edge/template", "edge/conversations", "edge/generation", "edge/telemetry", "edge/planning",
+        "edge/template", "edge/conversations", "edge/carrying", "edge/generation", "edge/telemetry", "edge/planning",
     ]),
     // It sends what health asks for the way that attempts are sent.
     ("edge/prober", &["edge/generation", "edge/proxy"]),

@@ -37,14 +37,24 @@ impl Request {
         Self::with(&format!("{STREAM},{HOLD},"), 2048)
     }
 
+    /// A small one whose trace is recorded by those who record any.
+    pub(crate) fn traced() -> Self {
+        let parent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+        Self::written("", 2048, parent)
+    }
+
     fn with(fields: &str, bytes: usize) -> Self {
+        Self::written(fields, bytes, "")
+    }
+
+    fn written(fields: &str, bytes: usize, header: &str) -> Self {
         let text = "What a prompt says, one more time. ".repeat(bytes / 35);
         let body = format!(
             r#"{{"model":"bench/model",{fields}"messages":[{{"role":"user","content":"{text}"}}]}}"#
         );
         let request = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+             content-type: application/json\r\n{header}content-length: {}\r\n\r\n{body}",
             body.len()
         );
         Self(Arc::from(request.into_bytes()))

@@ -9,7 +9,7 @@ use anyhow::ensure;
 
 use crate::Room;
 use crate::instructions::{KINDS, WARM_UP, taken};
-use crate::load;
+use crate::load::{self, Request};
 use crate::proxies::{Proxy, Run};
 use crate::upstream::Upstream;
 
@@ -63,6 +63,8 @@ pub(crate) async fn compare() -> anyhow::Result<()> {
 
 /// What one request of each kind takes, one at a time, an idle process's part left out.
 async fn count(proxy: Proxy, into: &Path) -> anyhow::Result<Vec<f64>> {
+    // The first spans that are sent open the way to the collector, once in a process.
+    load::drive(proxy.address, &Request::traced(), 1, 1).await?;
     for kind in &KINDS {
         let few = WARM_UP.min(kind.count);
         load::drive(proxy.address, &(kind.request)(), 1, few).await?;

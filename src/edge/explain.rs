@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::config::snapshot::{Caller, Snapshot};
@@ -12,8 +13,11 @@ use crate::core::explain::{Explained, ExplainedLeg, Explanation, Story, Verdict}
 use crate::core::health::Health;
 use crate::core::plan::{Plan, RequestFacts};
 use crate::core::time::Time;
+use crate::edge::carrying;
 use crate::edge::conversations::Conversation;
 use crate::edge::planning::{PlanError, Planned, plan, reason};
+use crate::wire::client_request::ClientRequest;
+use crate::wire::dialects::Ask;
 
 /// A share that is all of it, but for rounding.
 const CERTAIN: f32 = 0.9995;
@@ -109,6 +113,31 @@ pub struct FailureAnswer {
     pub drift: Option<String>,
     /// What both attempts cost, in USD.
     pub cost: Option<f64>,
+}
+
+/// Reads a request as the proxy does that asks at `path`, what other dialects make of it included; without a path it is
+/// a chat request.
+///
+/// # Errors
+/// Nothing is asked at the path, or the request cannot be read.
+pub fn read(
+    catalog: &Catalog,
+    path: Option<&str>,
+    model: Option<&str>,
+    body: &Bytes,
+) -> Result<ClientRequest, String> {
+    let path = path.unwrap_or("/v1/chat/completions");
+    let rest = path.strip_prefix("/api").unwrap_or(path);
+    let ask = rest.strip_prefix("/v1").and_then(Ask::at);
+    let ask = ask.ok_or_else(|| format!("nothing is asked at '{path}'"))?;
+    let mut request = ask.scan(body).map_err(|error| error.to_string())?;
+    if let Some(model) = model {
+        model.clone_into(&mut request.facts.model);
+    }
+    // Who speaks the client's dialect may still take what could not be carried: the plan says who is left out.
+    let targets = carrying::targets(catalog);
+    carrying::carry((catalog, &targets), ask, &mut request.facts, body).ok();
+    Ok(request)
 }
 
 /// Explains where a request would go at `now`.

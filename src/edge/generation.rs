@@ -15,6 +15,7 @@ use crate::core::health::Health;
 use crate::core::names::KeyName;
 use crate::core::sticky::Places;
 use crate::edge::auth::Callers;
+use crate::edge::carrying;
 use crate::edge::conversations::Conversations;
 use crate::edge::dns::Resolver;
 use crate::edge::peer::{PeerError, Place, Standings, identify, insert, place, with_key};
@@ -186,7 +187,7 @@ impl Generation {
             hash: loaded.hash,
             callers: Callers::new(&snapshot.callers),
             common: common(&snapshot.catalog),
-            targets: targets(&snapshot.catalog),
+            targets: carrying::targets(&snapshot.catalog),
             health,
             identities,
             routes,
@@ -314,15 +315,6 @@ fn upstream(
         anthropic_version: provider.anthropic_version.clone(),
         metrics: telemetry.metrics.endpoint(snapshot, at),
     })
-}
-
-fn targets(catalog: &Catalog) -> Vec<Dialect> {
-    let is_target = |dialect: &Dialect| {
-        let position = dialect.position();
-        let mut endpoints = catalog.endpoints().iter();
-        endpoints.any(|endpoint| endpoint.tongues.first() == position)
-    };
-    Dialect::ALL.into_iter().filter(is_target).collect()
 }
 
 fn signer(provider: &Provider, endpoint: &Endpoint) -> Option<Signer> {

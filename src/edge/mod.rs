@@ -21,6 +21,7 @@ pub mod routes;
 mod probe;
 pub mod template;
 mod conversations;
+mod carrying;
 pub mod generation;
 pub mod telemetry;
 mod checks;

@@ -78,6 +78,59 @@ async fn a_running_process_tells_what_it_would_do_and_does_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_any_dialect_is_explained_as_it_would_go() {
+    let good = mock(fast()).await;
+    let at = good.addr();
+    let speaks =
+        |dialect: &str| format!("base_url: \"http://{at}/v1\", auth: none, dialects: [{dialect}]");
+    let proxy = Config::new()
+        .raw_provider("one", &speaks("openai-responses"))
+        .raw_provider("two", &speaks("anthropic"))
+        .model("t/m", &["one", "two"])
+        .start();
+    let body = json!({
+        "model": "t/m", "max_tokens": 10, "stop_sequences": ["X"],
+        "messages": [{ "role": "user", "content": "hi" }],
+    });
+    let ask = async |path: &str| {
+        let request = Request::post(&format!("/api/explain?path={path}"), body.to_string());
+        raw::call(Via::H1, proxy.admin, &request).await
+    };
+    let told = ask("/v1/messages").await.json();
+    let known = endpoints(&told);
+    assert_eq!(
+        known["t/m@one/default"]["why"], "its provider's dialect cannot carry 'stop'",
+        "{told}"
+    );
+    assert_eq!(known["t/m@two/default"]["share"], 1.0, "{told}");
+    let sent = Request::post("/v1/messages", body.to_string());
+    let answer = proxy.send(&sent).await;
+    assert_eq!(
+        answer.header("x-mainstay-endpoint"),
+        Some("t/m@two/default")
+    );
+    assert_eq!(ask("/v1/nothing").await.status, 400);
+    let url = format!("http://{}", proxy.admin);
+    let output = tokio::task::spawn_blocking(move || {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("request.json");
+        std::fs::write(&file, body.to_string()).unwrap();
+        let file = file.to_str().unwrap();
+        let arguments = [
+            "explain",
+            "--request",
+            file,
+            "--path",
+            "/v1/messages",
+            "--admin",
+        ];
+        run(&arguments, std::path::Path::new(&url))
+    });
+    let text = String::from_utf8(output.await.unwrap().stdout).unwrap();
+    assert!(text.contains("cannot carry 'stop'"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_answers_took_is_expected_of_the_next_one() {
     let good = mock(fast()).await;
     let proxy = Config::new()

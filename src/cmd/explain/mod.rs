@@ -4,7 +4,7 @@
 mod table;
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -16,10 +16,8 @@ use crate::cmd::format::Format;
 use crate::config;
 use crate::core::health::Health;
 use crate::core::time::Time;
-use crate::edge::explain::{Answer, explain as explain_by_file};
+use crate::edge::explain::{Answer, explain as explain_by_file, read};
 use crate::edge::planning::PlanError;
-use crate::wire::client_request::operation::Operation;
-use crate::wire::openai::request::scan;
 
 /// Which request, and who is asked.
 #[derive(Debug, clap::Args)]
@@ -32,9 +30,12 @@ pub(crate) struct ExplainArgs {
     admin: Option<String>,
     #[command(flatten)]
     token: TokenArgs,
-    /// A chat request as JSON; - is standard input.
+    /// A request as JSON; - is standard input.
     #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
+    /// Where it would be sent to, which says its dialect, such as /v1/messages; a chat request if absent.
+    #[arg(long, value_name = "PATH", requires = "request")]
+    path: Option<String>,
     /// The model; wins over the request's own.
     #[arg(long)]
     model: Option<String>,
@@ -50,7 +51,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let body = request(args)?;
     let answer = match &args.admin {
         Some(url) => ask(url, args, body)?,
-        None => by_file(args.config.as_deref(), args.model.as_deref(), &body)?,
+        None => by_file(args, &body)?,
     };
     let mut out = std::io::stdout().lock();
     match args.format {
@@ -82,16 +83,13 @@ fn request(args: &ExplainArgs) -> anyhow::Result<Bytes> {
     Ok(Bytes::from(body))
 }
 
-fn by_file(file: Option<&Path>, model: Option<&str>, body: &Bytes) -> anyhow::Result<Answer> {
+fn by_file(args: &ExplainArgs, body: &Bytes) -> anyhow::Result<Answer> {
     let env = |name: &str| std::env::var(name).ok();
-    let path = config::search_path(file, &env)?;
+    let path = config::search_path(args.config.as_deref(), &env)?;
     let snapshot = config::load(&path, &env)?.snapshot;
-    let mut facts = scan(Operation::Chat, body)
-        .context("the request cannot be read")?
-        .facts;
-    if let Some(model) = model {
-        model.clone_into(&mut facts.model);
-    }
+    let (at, model) = (args.path.as_deref(), args.model.as_deref());
+    let read = read(&snapshot.catalog, at, model, body).map_err(anyhow::Error::msg);
+    let facts = read.context("the request cannot be read")?.facts;
     let health = Health::new(
         &snapshot.catalog,
         snapshot.health,
@@ -107,11 +105,13 @@ fn by_file(file: Option<&Path>, model: Option<&str>, body: &Bytes) -> anyhow::Re
 
 fn ask(url: &str, args: &ExplainArgs, body: Bytes) -> anyhow::Result<Answer> {
     let client = AdminClient::of(url, args.token.get())?;
-    let mut path = "/api/explain".to_owned();
-    if let Some(model) = &args.model {
-        let model = url::form_urlencoded::byte_serialize(model.as_bytes());
-        path = format!("{path}?model={}", model.collect::<String>());
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [("model", &args.model), ("path", &args.path)] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
     }
+    let path = format!("/api/explain?{}", query.finish());
     let (status, answer) = client.send("POST", &path, body)?;
     if status != 200 {
         bail!("{}", String::from_utf8_lossy(&answer).trim());

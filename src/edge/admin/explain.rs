@@ -12,11 +12,9 @@ use crate::core::time::Time;
 use crate::edge::admin::reading::body;
 use crate::edge::admin::{json, text};
 use crate::edge::conversations::Asked;
-use crate::edge::explain::explain_turn;
+use crate::edge::explain::{explain_turn, read};
 use crate::edge::generation::Generation;
 use crate::edge::planning::{PlanError, Planned};
-use crate::wire::client_request::operation::Operation;
-use crate::wire::openai::request::scan;
 
 /// What the query says.
 #[derive(Debug, Default)]
@@ -25,9 +23,11 @@ struct Query {
     /// The name of the downstream key that is taken to ask.
     key: Option<String>,
     stream: bool,
+    /// Where the request would be sent to.
+    path: Option<String>,
 }
 
-/// Answers `GET /api/explain?model=M` and `POST /api/explain` with a chat request.
+/// Answers `GET /api/explain?model=M` and `POST /api/explain` with a request; `path` says in which dialect.
 pub(super) async fn answer(
     session: &mut ServerSession,
     generation: &Generation,
@@ -69,16 +69,14 @@ fn explained(
         Ok(caller) => caller,
         Err(message) => return text(StatusCode::NOT_FOUND, &message),
     };
-    let request = match scan(Operation::Chat, body) {
+    let (snapshot, places) = (&generation.snapshot, &generation.places);
+    let (path, model) = (query.path.as_deref(), query.model.as_deref());
+    let request = match read(&snapshot.catalog, path, model, body) {
         Ok(request) => request,
         Err(error) => return text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
     };
-    let mut facts = request.facts.clone();
-    if let Some(model) = &query.model {
-        facts.model.clone_from(model);
-    }
+    let facts = request.facts.clone();
     let asked = facts.model.clone();
-    let (snapshot, places) = (&generation.snapshot, &generation.places);
     let join = |planned: &mut Planned| {
         let asked = Asked {
             headers,
@@ -122,6 +120,7 @@ fn query(text: &str) -> Query {
         match name.as_ref() {
             "model" => query.model = Some(value.into_owned()),
             "key" => query.key = Some(value.into_owned()),
+            "path" => query.path = Some(value.into_owned()),
             "stream" => query.stream = matches!(value.as_ref(), "" | "1" | "true"),
             _ => {}
         }

@@ -1,5 +1,5 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
-//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `carrying` (what other dialects make of it), `drive` (the loop of one exchange), `outgoing`, `attempt`, `probing`, `connect`,
+//! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `outgoing`, `attempt`, `probing`, `connect`,
 //! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `told`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod client_address;
@@ -7,7 +7,6 @@ mod cors;
 mod request;
 mod downstream;
 mod drive;
-mod carrying;
 mod outgoing;
 mod attempt;
 mod probing;
@@ -34,6 +33,7 @@ use pingora::proxy::Session;
 use crate::config::snapshot::{Caller, Snapshot};
 use crate::core::nearest::nearest;
 use crate::core::time::Time;
+use crate::edge::carrying;
 use crate::edge::clock::Clock;
 use crate::edge::conversations::{Asked, Conversation};
 use crate::edge::generation::{Current, Generation};
@@ -140,7 +140,7 @@ impl Gateway {
             }
         };
         let headers = &session.req_header().headers;
-        let carried = carrying::carry(&generation, &mut incoming);
+        let carried = carry(&generation, &mut incoming);
         match plan(&generation, &incoming, headers, self.clock.now()) {
             Ok(turn) => {
                 let streams = incoming.request.facts.stream;
@@ -231,6 +231,17 @@ async fn uncarried(
         }
         (_, None) => refuse(session, &incoming.ids, error, incoming.asked.skin).await,
     }
+}
+
+/// Reads a request for those who speak other dialects, where there are such.
+fn carry(generation: &Generation, incoming: &mut Incoming) -> Result<(), RequestError> {
+    let facts = &mut incoming.request.facts;
+    if generation.all_speak(facts.speech.tongue) {
+        return Ok(());
+    }
+    let known = (&generation.snapshot.catalog, generation.targets());
+    incoming.hub = carrying::carry(known, incoming.asked.ask, facts, &incoming.body)?;
+    Ok(())
 }
 
 /// Answers with what `tell` says of the models to who calls. Anthropic's clients, which say so, get its errors.

@@ -11,6 +11,10 @@ use serde_json::value::RawValue;
 use super::ClientRequest;
 use crate::wire::json::{Word, each, each_in_bytes, text};
 
+/// Bytes at each end of a text by which it is told from others of its length. A prompt may be megabytes, and what is taken for
+/// another conversation by mistake only goes where that one is.
+const ENDS: usize = 512;
+
 impl ClientRequest {
     /// The body's `session_id`, or what stands for it in its dialect, where it is text. As with the others, `body` is
     /// the one that was scanned.
@@ -74,7 +78,7 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Part<'a> {
     #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
+    text: Option<&'a RawValue>,
     #[serde(borrow)]
     image_url: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -160,13 +164,13 @@ impl<H: Hasher> Beginning<'_, H> {
         ControlFlow::Break(())
     }
 
-    /// What was said: a text and a list with that text alone are the same.
+    /// What was said, as it was written: a text and a list with that text alone are the same.
     fn content(&mut self, content: &str) {
-        if let Some(text) = text(content) {
-            return self.write(text.as_bytes());
+        if content.starts_with('"') {
+            return self.write(content.as_bytes());
         }
         let parts = each(content, |part: Part<'_>| {
-            self.write(part.text.as_deref().unwrap_or("").as_bytes());
+            self.write(part.text.map_or("", RawValue::get).as_bytes());
             for other in part.attached() {
                 self.write(other.get().as_bytes());
             }
@@ -180,7 +184,13 @@ impl<H: Hasher> Beginning<'_, H> {
     /// With its length, so that two texts cannot be cut elsewhere and be the same.
     fn write(&mut self, bytes: &[u8]) {
         self.hasher.write_usize(bytes.len());
-        self.hasher.write(bytes);
+        match (bytes.first_chunk::<ENDS>(), bytes.last_chunk::<ENDS>()) {
+            (Some(first), Some(last)) if bytes.len() > 2 * ENDS => {
+                self.hasher.write(first);
+                self.hasher.write(last);
+            }
+            _ => self.hasher.write(bytes),
+        }
     }
 }
 

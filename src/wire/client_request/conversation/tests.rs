@@ -213,3 +213,23 @@ fn only_responses_go_on_with_an_answer_that_its_provider_keeps() {
     }
     assert_eq!(earlier(CHAT, named), None);
 }
+
+#[test]
+fn long_texts_are_told_apart_by_their_length_and_both_ends() {
+    let said = |text: &str| chat(&format!(r#"[{{"role":"user","content":"{text}"}}]"#));
+    let filler = "x".repeat(5_000);
+    let text = format!("a{filler}z");
+    assert_eq!(said(&text), said(&text));
+    for other in [
+        format!("b{filler}z"),
+        format!("a{filler}y"),
+        format!("a{filler}xz"),
+    ] {
+        assert_ne!(said(&other), said(&text));
+    }
+    // As many bytes as both ends, and one more: each counts.
+    for length in [1_022, 1_023] {
+        let with = |at: usize| format!("{}y{}", "x".repeat(at), "x".repeat(length - at - 1));
+        assert_ne!(said(&with(510)), said(&with(0)), "{length}");
+    }
+}

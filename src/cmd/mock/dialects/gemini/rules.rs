@@ -164,6 +164,13 @@ fn signatures(contents: &[Content]) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Whether a signature is one of this mock's. Bytes in the JSON of protocol buffers may come in either alphabet of base64
+/// (<https://protobuf.dev/programming-guides/json/>), and Google's Python SDK sends them back in the other one.
+fn is_ours(signature: &str) -> bool {
+    let standard = signature.replace('-', "+").replace('_', "/");
+    seal::open(ORIGIN, &standard).is_some()
+}
+
 /// A part holds one thing, and a signature of this mock or the word that stands for none.
 pub(super) fn piece(path: &str, piece: &Piece) -> Result<(), Refused> {
     let held = [
@@ -181,7 +188,7 @@ pub(super) fn piece(path: &str, piece: &Piece) -> Result<(), Refused> {
         return Err(Refused::because(&format!("{path}.data"), said));
     }
     match piece.thought_signature.as_deref() {
-        Some(signature) if signature != NO_SIGNATURE && seal::open(ORIGIN, signature).is_none() => {
+        Some(signature) if signature != NO_SIGNATURE && !is_ours(signature) => {
             Err(Refused::because("", "Corrupted thought signature."))
         }
         _ => Ok(()),
@@ -224,4 +231,19 @@ pub(super) fn name(path: &str, name: &str) -> Result<(), Refused> {
     let said = "Invalid function name. It has to start with a letter or an underscore, and to be of letters, digits, \
                 underscores, dots, colons and dashes, at most 64.";
     Err(Refused::because(&format!("{path}.name"), said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_may_come_back_in_either_alphabet() {
+        let sealed = (0..1_000).map(|number| seal::seal(ORIGIN, &number.to_string()));
+        let both = |sealed: &String| sealed.contains('+') && sealed.contains('/');
+        let sealed = sealed.into_iter().find(both).unwrap();
+        let other = sealed.replace('+', "-").replace('/', "_");
+        assert!(is_ours(&sealed) && is_ours(&other));
+        assert!(!is_ours("AAAA") && !is_ours(&other.to_lowercase()));
+    }
 }

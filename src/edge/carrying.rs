@@ -1,43 +1,59 @@
 //! Owns the reading of a request for those who speak other dialects than its client: whether any of them may be asked,
-//! and what cannot be carried to whom. Must never read a request whole that only passes through.
+//! and what cannot be carried to whom. The same for a request and for an explanation. Must never read a request whole
+//! that only passes through.
+
+use bytes::Bytes;
 
 use crate::core::catalog::{Catalog, Resolved, Speech, TONGUES};
 use crate::core::plan::RequestFacts;
-use crate::edge::generation::Generation;
-use crate::edge::proxy::request::Incoming;
 use crate::wire::client_error::RequestError;
-use crate::wire::dialects::Dialect;
+use crate::wire::dialects::{Ask, Dialect};
+use crate::wire::hub::Request;
 
 /// What is told of a request that no other dialect can carry.
 const OPERATION: &str = "operation";
 
 /// Reads a request for other dialects where somebody who may be asked speaks none of its client's. Its facts learn what
-/// cannot be carried. The error is why it could not be read: those who speak the client's dialect may still judge it.
-pub(crate) fn carry(generation: &Generation, incoming: &mut Incoming) -> Result<(), RequestError> {
-    let facts = &incoming.request.facts;
+/// cannot be carried to any of `targets`. The error is why it could not be read: those who speak the client's dialect may
+/// still judge it.
+pub(crate) fn carry(
+    (catalog, targets): (&Catalog, &[Dialect]),
+    ask: Ask,
+    facts: &mut RequestFacts,
+    body: &Bytes,
+) -> Result<Option<Box<Request>>, RequestError> {
     let tongue = facts.speech.tongue;
-    if generation.all_speak(tongue) || !is_asked_of_others(&generation.snapshot.catalog, facts) {
-        return Ok(());
+    if !is_asked_of_others(catalog, facts) {
+        return Ok(None);
     }
-    let Some(face) = incoming.asked.ask.downstream() else {
-        incoming.request.facts.speech = lost(generation, tongue, |_| Some(OPERATION));
-        return Ok(());
+    let Some(face) = ask.downstream() else {
+        facts.speech = lost(targets, tongue, |_| Some(OPERATION));
+        return Ok(None);
     };
-    match face.read_request(&incoming.body) {
+    match face.read_request(body) {
         Ok(request) => {
-            incoming.request.facts.speech = lost(generation, tongue, |dialect| {
+            facts.speech = lost(targets, tongue, |dialect| {
                 let losses = dialect.upstream().losses(&request);
                 losses.err().map(|unsupported| unsupported.0)
             });
-            incoming.hub = Some(Box::new(request));
-            Ok(())
+            Ok(Some(Box::new(request)))
         }
         Err(error) => {
             let field = error.param.unwrap_or("body");
-            incoming.request.facts.speech = lost(generation, tongue, |_| Some(field));
+            facts.speech = lost(targets, tongue, |_| Some(field));
             Err(error)
         }
     }
+}
+
+/// The dialects that requests are translated to, where an endpoint does not take them as they are.
+pub(crate) fn targets(catalog: &Catalog) -> Vec<Dialect> {
+    let is_target = |dialect: &Dialect| {
+        let position = dialect.position();
+        let mut endpoints = catalog.endpoints().iter();
+        endpoints.any(|endpoint| endpoint.tongues.first() == position)
+    };
+    Dialect::ALL.into_iter().filter(is_target).collect()
 }
 
 /// Whether an endpoint of the model asked for, or of its chain, does not speak as the client does.
@@ -52,13 +68,9 @@ fn is_asked_of_others(catalog: &Catalog, facts: &RequestFacts) -> bool {
 }
 
 /// The field without which a request cannot be carried, for each dialect that requests are translated to.
-fn lost(
-    generation: &Generation,
-    tongue: u8,
-    of: impl Fn(Dialect) -> Option<&'static str>,
-) -> Speech {
+fn lost(targets: &[Dialect], tongue: u8, of: impl Fn(Dialect) -> Option<&'static str>) -> Speech {
     let mut unsayable = [None; TONGUES];
-    for dialect in generation.targets() {
+    for dialect in targets {
         if let Some(slot) = unsayable.get_mut(usize::from(dialect.position())) {
             *slot = of(*dialect);
         }
