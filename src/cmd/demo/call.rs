@@ -107,7 +107,7 @@ fn read_head(answer: &Answer, call: &mut Call) {
     call.lost = Duration::from_millis(lost.into());
 }
 
-async fn read_all(answer: &mut Answer) -> anyhow::Result<Vec<u8>> {
+pub(super) async fn read_all(answer: &mut Answer) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         body.extend_from_slice(&chunk);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::cmd::client::Client;
+use crate::cmd::demo::call::read_all;
 use crate::cmd::demo::proxy::Proxy;
 use crate::cmd::demo::screen::Screen;
 use crate::cmd::demo::text::{Line, Style};
@@ -103,6 +104,8 @@ struct Stage {
     mock: Mock,
     overloaded: Mock,
     proxy: Proxy,
+    /// Of the proxy.
+    client: Client,
 }
 
 /// What became of one request.
@@ -127,6 +130,7 @@ pub(super) fn perform<W: Write>(runtime: &Runtime, screen: &mut Screen<W>) -> an
     let stage = Stage {
         mock,
         overloaded,
+        client: Client::of(proxy.address),
         proxy,
     };
     let played = play(runtime, &stage, screen);
@@ -200,15 +204,17 @@ fn play<W: Write>(
 
 /// What the provider understands of the question where nobody is in between, as JSON and as a stream.
 async fn asked_directly(mock: &Mock) -> anyhow::Result<[String; 2]> {
-    Ok([directly(mock, false).await?, directly(mock, true).await?])
+    let client = Client::of(mock.addr());
+    let json = directly(mock, &client, false).await?;
+    Ok([json, directly(mock, &client, true).await?])
 }
 
-async fn directly(mock: &Mock, stream: bool) -> anyhow::Result<String> {
+async fn directly(mock: &Mock, client: &Client, stream: bool) -> anyhow::Result<String> {
     let [chat, _, _] = &ASKERS;
     let mut body = (chat.body)();
     body["model"] = "gpt-5-mini".into();
     body["stream"] = stream.into();
-    let (status, text, _) = ask(mock.addr(), chat, &body).await?;
+    let (status, text, _) = ask(client, chat, &body).await?;
     ensure!(status == 200, "the provider refuses the question: {text}");
     understood(mock)
 }
@@ -228,7 +234,7 @@ async fn exchange(
     let mut body = (asker.body)();
     body["model"] = format!("demo/{dialect}").into();
     body["stream"] = stream.into();
-    let asked = tokio::time::timeout(PATIENCE, ask(stage.proxy.address, asker, &body)).await;
+    let asked = tokio::time::timeout(PATIENCE, ask(&stage.client, asker, &body)).await;
     let asked = asked.map_err(|_| "no answer".to_owned())?;
     let (status, text, attempts) = asked.map_err(|error| format!("{error:#}"))?;
     let [whole, end] = asker.ends;
@@ -241,27 +247,21 @@ async fn exchange(
 }
 
 /// Asks. Returns the status, the whole body and the number of attempts.
-async fn ask(
-    address: SocketAddr,
-    asker: &Asker,
-    body: &Value,
-) -> anyhow::Result<(u16, String, u32)> {
+async fn ask(client: &Client, asker: &Asker, body: &Value) -> anyhow::Result<(u16, String, u32)> {
     let headers = [
         ("content-type", "application/json"),
         ("authorization", "Bearer demo"),
         ("anthropic-version", "2023-06-01"),
     ];
     let body = Bytes::from(body.to_string());
-    let client = Client::of(address);
     let mut answer = client.send("POST", asker.path, &headers, body).await?;
     let attempts = answer.header("x-mainstay-attempts");
     let attempts = attempts.and_then(|count| count.parse().ok()).unwrap_or(0);
-    let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        text.extend_from_slice(&chunk);
-    }
+    let text = read_all(&mut answer).await?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    Ok((answer.status, text, attempts))
+    let status = answer.status;
+    client.release(answer).await;
+    Ok((status, text, attempts))
 }
 
 /// The digest of what came last.

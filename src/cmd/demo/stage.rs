@@ -40,6 +40,7 @@ const JITTER: f64 = 0.15;
 const CUT_AFTER: u32 = 12;
 /// Longer than any run: whoever hangs, hangs until its client leaves.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
 /// Everything that runs.
 pub(crate) struct Stage {
     mocks: Vec<Mock>,
