@@ -2,6 +2,7 @@
 //! names, and joins the plan to what is remembered. Must never keep a client's text, only a hash that is made with
 //! this process's own secret.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
@@ -131,11 +132,15 @@ impl Conversations {
         asked: Asked<'_>,
     ) -> Option<(u64, KeySource)> {
         sources.iter().find_map(|source| {
+            let said = asked.said(source)?;
             let mut hasher = self.of_caller(asked.caller);
             write(&mut hasher, model);
             write(&mut hasher, source.as_str());
-            let found = asked.hash(source, &mut hasher);
-            found.then(|| (hasher.finish(), source.clone()))
+            match said {
+                Said::Name(name) => hasher.write(&name),
+                Said::Beginning => asked.request.hash_beginning(asked.body, &mut hasher),
+            }
+            Some((hasher.finish(), source.clone()))
         })
     }
 
@@ -206,25 +211,31 @@ impl Conversation {
     }
 }
 
-impl Asked<'_> {
-    /// Hands what the source says to the hasher. Returns whether it says anything.
-    fn hash(&self, source: &KeySource, hasher: &mut impl Hasher) -> bool {
+/// What a source says of a conversation.
+enum Said<'a> {
+    Name(Cow<'a, [u8]>),
+    /// How it begins, which is hashed where it stands.
+    Beginning,
+}
+
+impl<'a> Asked<'a> {
+    fn said(&self, source: &KeySource) -> Option<Said<'a>> {
         let (request, body) = (self.request, self.body);
         let text = match source {
-            KeySource::Beginning => return request.hash_beginning(body, hasher),
+            KeySource::Beginning => return request.has_beginning().then_some(Said::Beginning),
             KeySource::Header(name) => {
-                let value = self.headers.get(&**name);
-                let value = value.map(http::HeaderValue::as_bytes).unwrap_or_default();
-                hasher.write(value);
-                return !value.is_empty();
+                let value = self.headers.get(&**name)?.as_bytes();
+                return (!value.is_empty()).then_some(Said::Name(value.into()));
             }
             KeySource::SessionId => request.session_id(body),
             KeySource::PromptCacheKey => request.prompt_cache_key(body),
             KeySource::User => request.user(body),
             KeySource::EarlierAnswer => request.earlier_answer(body),
         };
-        hasher.write(text.as_deref().unwrap_or("").as_bytes());
-        text.is_some()
+        Some(Said::Name(match text? {
+            Cow::Borrowed(text) => text.as_bytes().into(),
+            Cow::Owned(text) => text.into_bytes().into(),
+        }))
     }
 }
 

@@ -17,6 +17,14 @@ pub(in crate::wire) struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 // === impl Word ===
 
 impl<'a> Word<'a> {
+    /// The text as it stands there; `None` where it has escapes.
+    pub(in crate::wire) fn borrowed(&self) -> Option<&'a str> {
+        match self.0 {
+            Cow::Borrowed(text) => Some(text),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// The text itself.
     pub(in crate::wire) fn into_text(self) -> Cow<'a, str> {
         self.0

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
+use crate::wire::client_request::messages::Messages;
 use crate::wire::client_request::top_level::{self, TopLevel, is_filled, once};
 use crate::wire::client_request::{ClientRequest, Expects, Spoken};
 use crate::wire::splice::Edit;
@@ -55,7 +56,7 @@ pub fn scan(purpose: Purpose, body: &Bytes) -> Result<ClientRequest, RequestErro
 struct Fields<'a> {
     purpose: Purpose,
     system: Option<&'a RawValue>,
-    messages: Option<&'a RawValue>,
+    messages: Option<Messages<'a>>,
     tools: Option<&'a RawValue>,
     thinking: Option<&'a RawValue>,
     output_config: Option<&'a RawValue>,
@@ -71,9 +72,16 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
         self.purpose == Purpose::Answer
     }
 
+    fn messages_in(&self) -> Option<&'static str> {
+        Some("messages")
+    }
+
+    fn take_messages(&mut self, messages: Messages<'a>) -> Result<(), &'static str> {
+        once(&mut self.messages, messages, "messages")
+    }
+
     fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str> {
         match key {
-            "messages" => return once(&mut self.messages, value, "messages"),
             "thinking" => return once(&mut self.thinking, value, "thinking"),
             "system" => self.system = Some(value),
             "tools" => self.tools = Some(value),
@@ -89,7 +97,7 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn into_request(self, top: TopLevel<'a>) -> Result<ClientRequest, RequestError> {
-        let Some(messages) = self.messages else {
+        let Some(messages) = &self.messages else {
             return Err(RequestError::about(
                 "messages",
                 "you must provide 'messages'",
@@ -111,12 +119,12 @@ impl<'a> Fields<'a> {
             expects: Expects::one_answer(json_schema),
             model: top.model_at.clone(),
             behind_model: "",
-            spoken: self.spoken(&top),
+            spoken: self.spoken(&top, messages),
             edits: top.edits(foreign.edits.into_iter().chain(stopped)),
         })
     }
 
-    fn spoken(&self, top: &TopLevel<'a>) -> Spoken {
+    fn spoken(&self, top: &TopLevel<'a>, messages: &Messages<'a>) -> Spoken {
         let user = self.user();
         let session = user.filter(|user| names_a_session(user));
         Spoken {
@@ -125,7 +133,9 @@ impl<'a> Fields<'a> {
             user: top.span(user),
             earlier_answer: None,
             instructions: top.span(self.system),
-            messages: top.span(self.messages),
+            // It is always a list.
+            message: None,
+            beginning: messages.beginning.clone(),
         }
     }
 

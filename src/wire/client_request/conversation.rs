@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ClientRequest;
-use crate::wire::json::{Word, each, each_in_bytes, text};
+use super::messages::Beginning;
+use crate::wire::json::{each_in_bytes, text};
 
 /// Bytes at each end of a text by which it is told from others of its length. A prompt may be megabytes, and what is taken for
 /// another conversation by mistake only goes where that one is.
@@ -37,21 +38,31 @@ impl ClientRequest {
         name(body, self.spoken.earlier_answer.as_ref())
     }
 
+    /// Whether there is a message that tells how the conversation begins.
+    pub fn has_beginning(&self) -> bool {
+        self.spoken.message.is_some() || self.spoken.beginning.first.is_some()
+    }
+
     /// Hands the beginning of the conversation to `hasher`: its first instruction and its first other message, without what
-    /// clients move from turn to turn (marks of what to cache). Returns whether there is one.
-    pub fn hash_beginning(&self, body: &[u8], hasher: &mut impl Hasher) -> bool {
-        let mut beginning = Beginning {
-            hasher,
-            instructed: false,
-            found: false,
-        };
-        if let Some(instructions) = part(body, self.spoken.instructions.as_ref()) {
-            beginning.instruct(instructions);
+    /// clients move from turn to turn (marks of what to cache).
+    pub fn hash_beginning(&self, body: &[u8], hasher: &mut impl Hasher) {
+        let mut told = Told(hasher);
+        let instructions = part(body, self.spoken.instructions.as_ref());
+        let instructions = instructions.filter(|json| *json != b"null");
+        if let Some(instructions) = instructions {
+            told.message("system", instructions);
         }
-        if let Some(messages) = part(body, self.spoken.messages.as_ref()) {
-            beginning.read(messages);
+        if let Some(message) = part(body, self.spoken.message.as_ref()) {
+            return told.message("user", message);
         }
-        beginning.found
+        let Beginning { instruction, first } = &self.spoken.beginning;
+        let instruction = instruction.as_ref().filter(|_| instructions.is_none());
+        for opening in instruction.into_iter().chain(first) {
+            let role = name(body, Some(&opening.role));
+            let content = part(body, opening.content.as_ref());
+            let content = content.filter(|json| *json != b"null");
+            told.message(&role.unwrap_or_default(), content.unwrap_or_default());
+        }
     }
 }
 
@@ -63,15 +74,6 @@ fn part<'b>(body: &'b [u8], span: Option<&Range<usize>>) -> Option<&'b [u8]> {
 fn name<'b>(body: &'b [u8], span: Option<&Range<usize>>) -> Option<Cow<'b, str>> {
     let json = std::str::from_utf8(part(body, span)?).ok()?;
     text(json).filter(|name| !name.is_empty())
-}
-
-/// A message as far as it tells conversations apart. What has no role is none: a call of a tool, or its result.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: Option<Word<'a>>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
 }
 
 /// A part of a message: the text, and where each dialect has what is none.
@@ -95,11 +97,8 @@ struct Part<'a> {
     source: Option<&'a RawValue>,
 }
 
-struct Beginning<'h, H> {
-    hasher: &'h mut H,
-    instructed: bool,
-    found: bool,
-}
+/// Takes what a conversation begins with.
+struct Told<'h, H>(&'h mut H);
 
 // === impl Part ===
 
@@ -119,57 +118,20 @@ impl<'a> Part<'a> {
     }
 }
 
-// === impl Beginning ===
+// === impl Told ===
 
-impl<H: Hasher> Beginning<'_, H> {
-    /// Takes instructions that stand before all messages.
-    fn instruct(&mut self, instructions: &[u8]) {
-        let read = std::str::from_utf8(instructions);
-        if let Ok(content) = read.map(str::trim)
-            && content != "null"
-        {
-            self.instructed = true;
-            self.write(b"system");
-            self.content(content);
-        }
-    }
-
-    /// Takes the first messages of a list, or the one that is a text.
-    fn read(&mut self, messages: &[u8]) {
-        if messages.starts_with(b"\"") {
-            self.write(b"user");
-            self.content(std::str::from_utf8(messages).unwrap_or_default());
-            self.found = true;
-            return;
-        }
-        // What is of another shape begins no conversation.
-        each_in_bytes(messages, |message: Message<'_>| self.take(&message)).ok();
-    }
-
-    fn take(&mut self, message: &Message<'_>) -> ControlFlow<()> {
-        let Some(role) = &message.role else {
-            return ControlFlow::Continue(());
-        };
-        let instructs = matches!(&**role, "system" | "developer");
-        if instructs && self.instructed {
-            return ControlFlow::Continue(());
-        }
+impl<H: Hasher> Told<'_, H> {
+    fn message(&mut self, role: &str, content: &[u8]) {
         self.write(role.as_bytes());
-        self.content(message.content.map_or("", RawValue::get));
-        if instructs {
-            self.instructed = true;
-            return ControlFlow::Continue(());
-        }
-        self.found = true;
-        ControlFlow::Break(())
+        self.content(content);
     }
 
     /// What was said, as it was written: a text and a list with that text alone are the same.
-    fn content(&mut self, content: &str) {
-        if content.starts_with('"') {
-            return self.write(content.as_bytes());
+    fn content(&mut self, content: &[u8]) {
+        if content.starts_with(b"\"") {
+            return self.write(content);
         }
-        let parts = each(content, |part: Part<'_>| {
+        let parts = each_in_bytes(content, |part: Part<'_>| {
             self.write(part.text.map_or("", RawValue::get).as_bytes());
             for other in part.attached() {
                 self.write(other.get().as_bytes());
@@ -177,19 +139,19 @@ impl<H: Hasher> Beginning<'_, H> {
             ControlFlow::Continue(())
         });
         if parts.is_err() {
-            self.write(content.as_bytes());
+            self.write(content);
         }
     }
 
     /// With its length, so that two texts cannot be cut elsewhere and be the same.
     fn write(&mut self, bytes: &[u8]) {
-        self.hasher.write_usize(bytes.len());
+        self.0.write_usize(bytes.len());
         match (bytes.first_chunk::<ENDS>(), bytes.last_chunk::<ENDS>()) {
             (Some(first), Some(last)) if bytes.len() > 2 * ENDS => {
-                self.hasher.write(first);
-                self.hasher.write(last);
+                self.0.write(first);
+                self.0.write(last);
             }
-            _ => self.hasher.write(bytes),
+            _ => self.0.write(bytes),
         }
     }
 }

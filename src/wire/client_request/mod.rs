@@ -1,9 +1,10 @@
 //! Owns what is read of every client's request, whatever its dialect, and its rewriting for an upstream of the same one.
-//! In reading order: `operation` (what is asked for), this file, `top_level` (one pass over a body's fields, which
-//! each dialect says what it takes of), `conversation` (which one it goes on with).
+//! In reading order: `operation` (what is asked for), this file, `messages` and `top_level` (one pass over a body's fields,
+//! which each dialect says what it takes of), `conversation` (which one it goes on with).
 //! Must never hold the body itself, or a rule of one dialect alone. Only `conversation` looks inside messages, where it is asked to.
 
 pub mod operation;
+pub(in crate::wire) mod messages;
 pub(in crate::wire) mod top_level;
 mod conversation;
 
@@ -15,6 +16,7 @@ use crate::core::plan::RequestFacts;
 use crate::wire::json::quoted;
 use crate::wire::rope::Rope;
 use crate::wire::splice::{Edit, member_of, splice};
+use messages::Beginning;
 use operation::Operation;
 
 /// A request that was read: what routing and the stream's reader need, and where the bytes stand that
@@ -43,8 +45,10 @@ pub(in crate::wire) struct Spoken {
     pub(in crate::wire) earlier_answer: Option<Range<usize>>,
     /// What the model is told before all messages, where that has a place of its own.
     pub(in crate::wire) instructions: Option<Range<usize>>,
-    /// A list, or the one message's text.
-    pub(in crate::wire) messages: Option<Range<usize>>,
+    /// The one message, where it is a text and no list.
+    pub(in crate::wire) message: Option<Range<usize>>,
+    /// Of a list of messages.
+    pub(in crate::wire) beginning: Beginning,
 }
 
 /// What the client's request says about its answer.

@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::wire::client_error::RequestError;
+use crate::wire::client_request::messages::{At, Messages};
 use crate::wire::json::Word;
 use crate::wire::splice::{Cut, Edit, span_of};
 
@@ -40,7 +41,16 @@ pub(in crate::wire) trait Fields<'a> {
         true
     }
 
-    /// Notes one field that is not for a router; `Err` names one that must not stand twice.
+    /// The field whose list of messages is noted on the way, if the dialect has one.
+    fn messages_in(&self) -> Option<&'static str>;
+
+    /// Notes that field; `Err` names one that must not stand twice.
+    fn take_messages(&mut self, messages: Messages<'a>) -> Result<(), &'static str>;
+
+    /// Notes one of the other fields that are not for a router.
+    ///
+    /// # Errors
+    /// As for [`Fields::take_messages`].
     fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str>;
 }
 
@@ -57,9 +67,9 @@ pub(in crate::wire) struct TopLevel<'a> {
 }
 
 /// Takes the value of a field that must not stand twice.
-pub(in crate::wire) fn once<'a>(
-    slot: &mut Option<&'a RawValue>,
-    value: &'a RawValue,
+pub(in crate::wire) fn once<T>(
+    slot: &mut Option<T>,
+    value: T,
     name: &'static str,
 ) -> Result<(), &'static str> {
     match slot.replace(value) {
@@ -144,6 +154,9 @@ struct Pass<'f, 'a, F> {
 impl<'a, F: Fields<'a>> Pass<'_, 'a, F> {
     /// Notes one field that stays.
     fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str> {
+        if self.fields.messages_in() == Some(key) {
+            return self.fields.take_messages(Messages::of(self.text, value));
+        }
         match key {
             "model" => once(&mut self.model, value, "model"),
             "stream" if self.fields.streams() => once(&mut self.stream, value, "stream"),
@@ -152,6 +165,13 @@ impl<'a, F: Fields<'a>> Pass<'_, 'a, F> {
                 None => self.fields.take(key, value),
             },
         }
+    }
+
+    /// The list of messages that is this key's value.
+    fn list_behind(&self, key: &Word<'a>) -> Option<At<'a>> {
+        let key = key.borrowed()?;
+        let wanted = self.fields.messages_in() == Some(key);
+        At::behind(self.text, key).list().filter(|_| wanted)
     }
 
     /// A field that some upstreams, which match keys without regard to case, would take for one that routing and
@@ -207,18 +227,24 @@ impl<'de, F: Fields<'de>> Visitor<'de> for &mut Pass<'_, 'de, F> {
         let open = self.text.find('{').unwrap_or_default();
         let mut cut = Cut::behind(self.text, open);
         while let Some(key) = map.next_key::<Word<'de>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            let end = span_of(self.text, value.get()).end;
-            if self.fields.is_for_router(&key) {
-                if &*key == "session_id" {
-                    self.session_id = Some(value);
+            if let Some(list) = self.list_behind(&key) {
+                let messages = map.next_value_seed(list)?;
+                cut.keep(span_of(self.text, messages.json).end);
+                self.repeated = self.fields.take_messages(messages).err();
+            } else {
+                let value: &'de RawValue = map.next_value()?;
+                let end = span_of(self.text, value.get()).end;
+                if self.fields.is_for_router(&key) {
+                    if &*key == "session_id" {
+                        self.session_id = Some(value);
+                    }
+                    self.cuts.push(Edit::removal(cut.remove(end)));
+                    continue;
                 }
-                self.cuts.push(Edit::removal(cut.remove(end)));
-                continue;
+                cut.keep(end);
+                self.repeated = self.take(&key, value).err();
             }
-            cut.keep(end);
-            if let Err(repeated) = self.take(&key, value) {
-                self.repeated = Some(repeated);
+            if self.repeated.is_some() {
                 return Err(A::Error::custom("repeated field"));
             }
         }

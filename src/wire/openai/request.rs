@@ -8,11 +8,11 @@ mod signed;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::value::RawValue;
 
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
+use crate::wire::client_request::messages::Messages;
 use crate::wire::client_request::operation::Operation;
 use crate::wire::client_request::top_level::{self, ROUTER_ONLY, TopLevel, is_filled, once};
 use crate::wire::client_request::{ClientRequest, Expects, Spoken};
@@ -47,7 +47,8 @@ pub fn scan(operation: Operation, body: &Bytes) -> Result<ClientRequest, Request
 struct Fields<'a> {
     operation: Operation,
     stream_options: Option<&'a RawValue>,
-    /// What the model is to work on, under the operation's name for it.
+    messages: Option<Messages<'a>>,
+    /// What the model is to work on where it does not chat, under the operation's name for it.
     input: Option<&'a RawValue>,
     tools: Option<&'a RawValue>,
     functions: Option<&'a RawValue>,
@@ -70,6 +71,14 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
 
     fn streams(&self) -> bool {
         self.operation.may_stream()
+    }
+
+    fn messages_in(&self) -> Option<&'static str> {
+        (self.operation == Operation::Chat).then(|| self.operation.input())
+    }
+
+    fn take_messages(&mut self, messages: Messages<'a>) -> Result<(), &'static str> {
+        once(&mut self.messages, messages, self.operation.input())
     }
 
     fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str> {
@@ -117,23 +126,22 @@ impl Fields<'_> {
     }
 
     fn spoken(&self, top: &TopLevel<'_>) -> Spoken {
-        let chat = self.operation == Operation::Chat;
+        let messages = self.messages.as_ref();
         Spoken {
             session_id: top.span(top.session_id),
             prompt_cache_key: top.span(self.prompt_cache_key),
             user: top.span(self.user),
             earlier_answer: None,
             instructions: None,
-            messages: top.span(self.input.filter(|_| chat)),
+            message: messages.and_then(|messages| messages.text(top.text)),
+            beginning: messages.map(|it| it.beginning.clone()).unwrap_or_default(),
         }
     }
 
     fn facts(&self, top: &TopLevel<'_>) -> RequestFacts {
         let limit = self.max_completion_tokens.and_then(number);
-        let holds = |part: &[u8]| {
-            self.input
-                .is_some_and(|input| memmem::find(input.get().as_bytes(), part).is_some())
-        };
+        let messages = self.messages.as_ref();
+        let holds = |part: &[u8]| messages.is_some_and(|messages| messages.hold(part));
         RequestFacts {
             model: top.model.clone(),
             // A provider that chats with a model may not have it for the rest, and the file does not say.
@@ -147,7 +155,7 @@ impl Fields<'_> {
             images: holds(IMAGE_PART),
             files: FILE_PARTS.into_iter().any(holds),
             json_schema: self.response_format.is_some_and(asks_for_a_schema),
-            signed: self.operation == Operation::Chat && self.input.is_some_and(is_signed),
+            signed: messages.is_some_and(is_signed),
             body_bytes: top.text.len() as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
             ..RequestFacts::default()
@@ -156,12 +164,13 @@ impl Fields<'_> {
 
     fn check_input(&self) -> Result<(), RequestError> {
         let name = self.operation.input();
-        match self.input {
-            None if self.operation.needs_input() => Err(RequestError::about(
+        let given = self.messages.is_some() || self.input.is_some();
+        match given {
+            false if self.operation.needs_input() => Err(RequestError::about(
                 name,
                 format!("you must provide '{name}'"),
             )),
-            Some(_) | None => Ok(()),
+            true | false => Ok(()),
         }
     }
 }

@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::sealed::{MARK, UNPROVEN};
 use crate::core::plan::RequestFacts;
 use crate::wire::client_error::RequestError;
+use crate::wire::client_request::messages::Messages;
 use crate::wire::client_request::top_level::{self, TopLevel, is_filled, once};
 use crate::wire::client_request::{ClientRequest, Expects, Spoken};
 use crate::wire::json::{Word, each};
@@ -44,7 +44,7 @@ pub fn scan(body: &Bytes) -> Result<ClientRequest, RequestError> {
 /// The top-level fields that matter, borrowed from the body.
 #[derive(Default)]
 struct Fields<'a> {
-    input: Option<&'a RawValue>,
+    input: Option<Messages<'a>>,
     instructions: Option<&'a RawValue>,
     tools: Option<&'a RawValue>,
     text: Option<&'a RawValue>,
@@ -62,9 +62,16 @@ struct Fields<'a> {
 impl<'a> top_level::Fields<'a> for Fields<'a> {
     const UNREADABLE: &'static str = UNREADABLE;
 
+    fn messages_in(&self) -> Option<&'static str> {
+        Some("input")
+    }
+
+    fn take_messages(&mut self, messages: Messages<'a>) -> Result<(), &'static str> {
+        once(&mut self.input, messages, "input")
+    }
+
     fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str> {
         match key {
-            "input" => return once(&mut self.input, value, "input"),
             "instructions" => self.instructions = Some(value),
             "tools" => self.tools = Some(value),
             "text" => self.text = Some(value),
@@ -87,7 +94,7 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn into_request(self, top: TopLevel<'a>) -> Result<ClientRequest, RequestError> {
-        let Some(input) = self.input else {
+        let Some(input) = &self.input else {
             return Err(RequestError::about("input", "you must provide 'input'"));
         };
         let format = self.text.and_then(format_of);
@@ -96,7 +103,7 @@ impl<'a> Fields<'a> {
             facts: RequestFacts {
                 json_schema: format.as_deref() == Some("json_schema"),
                 signed: replayed.signed,
-                ..self.facts(&top, input.get().as_bytes())
+                ..self.facts(&top, input)
             },
             expects: Expects::one_answer(format.is_some_and(|kind| kind != "text")),
             model: top.model_at.clone(),
@@ -107,14 +114,15 @@ impl<'a> Fields<'a> {
                 user: top.span(self.user),
                 earlier_answer: top.span(self.previous_response_id),
                 instructions: top.span(self.instructions),
-                messages: top.span(self.input),
+                message: input.text(top.text),
+                beginning: input.beginning.clone(),
             },
             edits: top.edits(replayed.foreign),
         })
     }
 
-    fn facts(&self, top: &TopLevel<'a>, input: &[u8]) -> RequestFacts {
-        let holds = |part: &[u8]| memmem::find(input, part).is_some();
+    fn facts(&self, top: &TopLevel<'a>, input: &Messages<'a>) -> RequestFacts {
+        let holds = |part: &[u8]| input.hold(part);
         let referred = holds(REFERENCE_ITEM).then_some(REFERENCE);
         RequestFacts {
             model: top.model.clone(),
@@ -178,14 +186,14 @@ struct Reasoning<'a> {
     encrypted_content: Option<Word<'a>>,
 }
 
-fn replayed(text: &str, input: &RawValue) -> Replayed {
+fn replayed(text: &str, input: &Messages<'_>) -> Replayed {
     let mut replayed = Replayed::default();
-    if memmem::find(input.get().as_bytes(), ENCRYPTED).is_none() {
+    if !input.hold(ENCRYPTED) {
         return replayed;
     }
-    let start = span_of(text, input.get()).start;
+    let start = span_of(text, input.json).start;
     let mut cut = Cut::behind(text, start);
-    let read = each(input.get(), |item: &RawValue| {
+    let read = each(input.json, |item: &RawValue| {
         let end = span_of(text, item.get()).end;
         let read: Option<Reasoning<'_>> = serde_json::from_str(item.get()).ok();
         let content = read.and_then(|reasoning| reasoning.encrypted_content);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::anthropic::origin::{self, MARK};
+use crate::wire::client_request::messages::Messages;
 use crate::wire::json;
 use crate::wire::splice::{Cut, Edit, span_of};
 
@@ -51,12 +52,12 @@ struct Block<'a> {
 
 impl Foreign {
     /// Of the value of `messages`. What has another shape is not ours to judge: the upstream will.
-    pub(super) fn of(text: &str, messages: &RawValue) -> Self {
+    pub(super) fn of(text: &str, messages: &Messages<'_>) -> Self {
         let mut foreign = Self::default();
-        if !is_marked(messages) {
+        if !messages.hold(MARK.as_bytes()) {
             return foreign;
         }
-        let messages = serde_json::from_str::<Vec<&RawValue>>(messages.get());
+        let messages = serde_json::from_str::<Vec<&RawValue>>(messages.json);
         for message in messages.unwrap_or_default() {
             if let Ok(message) = serde_json::from_str::<Message<'_>>(message.get()) {
                 foreign.message(text, &message);

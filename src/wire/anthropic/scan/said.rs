@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::wire::anthropic::origin;
+use crate::wire::client_request::messages::Messages;
 use crate::wire::json;
 
 /// Blocks that matter; a text that quotes one has a backslash before its last quote.
@@ -66,15 +66,13 @@ struct Source<'a> {
 
 impl Said {
     /// Of the value of `messages`.
-    pub(super) fn of(messages: &RawValue) -> Self {
-        let bytes = messages.get().as_bytes();
-        let has = |kind| memmem::find(bytes, kind).is_some();
-        let (images, files) = (has(IMAGE), has(DOCUMENT));
-        if !images && !files && !has(THINKING) {
+    pub(super) fn of(messages: &Messages<'_>) -> Self {
+        let (images, files) = (messages.hold(IMAGE), messages.hold(DOCUMENT));
+        if !images && !files && !messages.hold(THINKING) {
             return Self::default();
         }
         let mut said = Self::default();
-        let mut json = serde_json::Deserializer::from_str(messages.get());
+        let mut json = serde_json::Deserializer::from_str(messages.json);
         match json.deserialize_seq(Turns(&mut said)) {
             Ok(()) => said,
             // Of another shape, which is the upstream's to judge: the words alone must do.

@@ -31,8 +31,8 @@ fn names(ask: Ask, more: &str) -> [Option<String>; 3] {
 fn beginning(ask: Ask, body: &str) -> Option<u64> {
     let (request, body) = request(ask, body);
     let mut hasher = DefaultHasher::new();
-    let found = request.hash_beginning(&body, &mut hasher);
-    found.then(|| hasher.finish())
+    request.hash_beginning(&body, &mut hasher);
+    request.has_beginning().then(|| hasher.finish())
 }
 
 fn chat(messages: &str) -> Option<u64> {
@@ -98,6 +98,15 @@ fn a_user_of_messages_that_names_a_session_is_one() {
     assert_eq!(of("ab12"), None, "one user has many conversations");
     let named = format!(r#""session_id":"s","metadata":{{"user_id":"{older}"}},"#);
     assert_eq!(names(Ask::Messages, &named)[0], Some("s".to_owned()));
+}
+
+#[test]
+fn a_name_with_escapes_is_the_same_name() {
+    let list = r#" [ {"role":"user" , "content":"hi"} , 7 ] "#;
+    let plain = beginning(CHAT, &format!(r#"{{"messages":{list},"model":"m"}}"#));
+    let escaped = format!(r#"{{"mess\u0061ges" : {list} , "model":"m"}}"#);
+    assert!(plain.is_some());
+    assert_eq!(beginning(CHAT, &escaped), plain);
 }
 
 #[test]

@@ -2,24 +2,23 @@
 
 use std::ops::ControlFlow;
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
+use crate::wire::client_request::messages::Messages;
 use crate::wire::json::each;
 
 /// Where reasoning stands that is sent back; a text that quotes it has a backslash before its last quote.
 const DETAILS: &[u8] = br#""reasoning_details""#;
 
 /// Whether messages hold reasoning with a signature, or reasoning that is encrypted.
-pub(super) fn is_signed(messages: &RawValue) -> bool {
-    let messages = messages.get();
-    if memmem::find(messages.as_bytes(), DETAILS).is_none() {
+pub(super) fn is_signed(messages: &Messages<'_>) -> bool {
+    if !messages.hold(DETAILS) {
         return false;
     }
     let mut signed = false;
-    let read = each(messages, |message: Replayed| {
+    let read = each(messages.json, |message: Replayed| {
         signed |= message.details.0;
         ControlFlow::Continue(())
     });
@@ -76,7 +75,10 @@ mod tests {
 
     #[test]
     fn reasoning_is_bound_by_a_signature_or_by_encryption() {
-        let is = |messages: &str| is_signed(serde_json::from_str(messages).unwrap());
+        let is = |messages: &str| {
+            let value = serde_json::from_str(messages).unwrap();
+            is_signed(&Messages::of(messages, value))
+        };
         let signed = |details: &str| {
             is(&format!(
                 r#"[{{"role":"user","content":"hi"}},{{"role":"assistant","content":"yes","reasoning_details":{details}}}]"#
