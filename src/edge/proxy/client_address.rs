@@ -20,6 +20,9 @@ pub(crate) fn of(session: &Session, trusted: &[IpNet]) -> Option<IpAddr> {
 fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer.to_canonical();
+    if !is_trusted(&client) {
+        return client;
+    }
     let mut lines = headers.get_all(FORWARDED_FOR).iter();
     while is_trusted(&client) {
         let Some(line) = lines.next_back() else { break };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::time::Sleep;
@@ -240,11 +241,11 @@ impl<'a> Drive<'a> {
         let stream = self.incoming.request.facts.stream;
         match stream {
             true => reply::stream_headers(head),
-            false => reply::insert(head, "content-type", "application/json"),
+            false => reply::insert(head, &CONTENT_TYPE, "application/json"),
         }
         match stream || self.latest.is_empty() {
             true => reply::leave_length_open(self.session, head),
-            false => reply::insert(head, "content-length", &self.latest.len().to_string()),
+            false => reply::insert(head, &CONTENT_LENGTH, &self.latest.len().to_string()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Owns the data plane: the Pingora service that answers AI routes by hand inside `request_filter`, and
 //! passes on what other routes take. In reading order: `client_address` and `cors` (who asks), `request` (what arrives), `downstream` (what is written), `drive` (the loop of one exchange), `outgoing`, `attempt`, `probing`, `connect`,
-//! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `reply`, `told`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
+//! `upstream` with `head`, `h1`, `http2`, `upload` and `decode`, then `reader`, `names`, `reply`, `told`, `models`, `routes` (the hooks). Must never decide routing, or run a host's `fail_to_proxy`.
 
 mod client_address;
 mod cors;
@@ -19,6 +19,7 @@ mod upload;
 mod decode;
 mod reader;
 mod reply;
+mod names;
 mod told;
 mod models;
 mod routes;
@@ -26,6 +27,7 @@ mod routes;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::ALLOW;
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -193,7 +195,7 @@ impl Gateway {
         let caller = request::caller(generation, headers)?;
         let client = client_address::of(session, &generation.snapshot.server.trusted_proxies);
         let forwarded = request::forwarded(headers);
-        let traced = headers.get(told::HEADER).is_some_and(|asked| asked == "1");
+        let traced = headers.get(&told::HEADER).is_some_and(|asked| asked == "1");
         let mut held = self.lifecycle.hold();
         let body = request::read_body(session, generation, &mut held).await?;
         let request = asked.ask.scan(&body)?;
@@ -363,7 +365,7 @@ async fn tell_options(session: &mut Session, ids: &Ids, allowed: &'static str) {
     let asked = session.req_header();
     match cors::is_preflight(asked) {
         true => ids.sharing.permit(&mut head, &asked.headers, allowed),
-        false => reply::insert(&mut head, "allow", allowed),
+        false => reply::insert(&mut head, &ALLOW, allowed),
     }
     downstream::write_head(session, head, true).await;
 }
@@ -371,7 +373,7 @@ async fn tell_options(session: &mut Session, ids: &Ids, allowed: &'static str) {
 async fn wrong_method(session: &mut Session, ids: &Ids, skin: Skin, allowed: &'static str) {
     let error = ClientError::new(405, "invalid_request", format!("use {allowed}"));
     let mut head = reply::head(405, ids);
-    reply::insert(&mut head, "allow", allowed);
+    reply::insert(&mut head, &ALLOW, allowed);
     reply::write_error(session, head, &error, skin).await;
 }
 

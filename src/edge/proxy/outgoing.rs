@@ -8,9 +8,9 @@ use pingora::http::ResponseHeader;
 use crate::core::catalog::EndpointIx;
 use crate::edge::clock::wall_clock;
 use crate::edge::generation::{Generation, Upstream, Way};
-use crate::edge::proxy::reply;
 use crate::edge::proxy::request::Incoming;
 use crate::edge::proxy::upstream::Outgoing;
+use crate::edge::proxy::{names, reply};
 use crate::edge::telemetry::{TRACEPARENT, TRACESTATE};
 use crate::edge::template::Template;
 use crate::wire::anthropic::version;
@@ -37,7 +37,7 @@ impl Sent {
     /// Says what was left out, where something was.
     pub(crate) fn tell_dropped(&self, head: &mut ResponseHeader) {
         if !self.dropped.is_empty() {
-            reply::insert(head, "x-mainstay-dropped", &self.dropped.join(" "));
+            reply::insert(head, &names::DROPPED, &self.dropped.join(" "));
         }
     }
 }

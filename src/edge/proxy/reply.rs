@@ -1,8 +1,8 @@
 //! Owns the heads and bodies that we write ourselves. Must never say what an upstream said of keys or money.
 
 use bytes::Bytes;
-use http::Version;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::{HeaderName, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
@@ -11,8 +11,8 @@ use crate::core::drift::Drift;
 use crate::core::exchange::Exchange;
 use crate::core::time::Time;
 use crate::edge::generation::Generation;
-use crate::edge::proxy::downstream;
 use crate::edge::proxy::request::Ids;
+use crate::edge::proxy::{downstream, names};
 use crate::edge::sparing::Sparing;
 use crate::wire::client_error::ClientError;
 use crate::wire::client_error::Skin;
@@ -26,16 +26,16 @@ pub(crate) fn head(status: u16, ids: &Ids) -> Box<ResponseHeader> {
     // Pingora would keep a second map to remember how each name was spelt.
     let head = ResponseHeader::build_no_case(status, Some(16));
     let mut head = Box::new(head.expect("our own statuses are all valid"));
-    insert(&mut head, "x-request-id", &ids.request);
-    insert(&mut head, "x-generation-id", &ids.generation);
+    insert(&mut head, &names::REQUEST_ID, &ids.request);
+    insert(&mut head, &names::GENERATION_ID, &ids.generation);
     ids.sharing.describe(&mut head);
     head
 }
 
 /// Sets a header; a value that no header can hold is left out.
-pub(crate) fn insert(head: &mut ResponseHeader, name: &'static str, value: &str) {
+pub(crate) fn insert(head: &mut ResponseHeader, name: &HeaderName, value: &str) {
     if let Err(error) = head.insert_header(name, value) {
-        tracing::debug!(name, %error, "header left out");
+        tracing::debug!(%name, %error, "header left out");
     }
 }
 
@@ -47,26 +47,22 @@ pub(crate) fn describe(
     (exchange, now): (&Exchange, Time),
     served: Option<(EndpointIx, Option<&str>)>,
 ) -> Option<String> {
+    insert(head, &names::ATTEMPTS, &exchange.attempts().to_string());
     insert(
         head,
-        "x-mainstay-attempts",
-        &exchange.attempts().to_string(),
-    );
-    insert(
-        head,
-        "x-mainstay-recovery-ms",
+        &names::RECOVERY,
         &exchange.recovery().as_millis().to_string(),
     );
     let (served, wild) = served?;
     let catalog = &generation.snapshot.catalog;
     let model = catalog.name_of(catalog.endpoint(served).model, wild);
-    insert(head, "x-mainstay-endpoint", generation.id(served));
-    insert(head, "x-mainstay-model", model);
+    insert(head, &names::ENDPOINT, generation.id(served));
+    insert(head, &names::MODEL, model);
     if let Some(class) = exchange.fallback() {
-        insert(head, "x-mainstay-fallback", class.as_str());
+        insert(head, &names::FALLBACK, class.as_str());
     }
     let drift = drift(generation, (exchange, now), served)?;
-    insert(head, "x-mainstay-drift", &drift);
+    insert(head, &names::DRIFT, &drift);
     Some(drift)
 }
 
@@ -130,7 +126,7 @@ pub(crate) async fn write_json(
 /// only the connection's end, h2 marks its frames.
 pub(crate) fn leave_length_open(session: &mut Session, head: &mut ResponseHeader) {
     match session.req_header().version {
-        Version::HTTP_11 => insert(head, "transfer-encoding", "chunked"),
+        Version::HTTP_11 => insert(head, &TRANSFER_ENCODING, "chunked"),
         Version::HTTP_10 => session.set_keepalive(None),
         _ => {}
     }
@@ -138,8 +134,7 @@ pub(crate) fn leave_length_open(session: &mut Session, head: &mut ResponseHeader
 
 /// The head of a stream.
 pub(crate) fn stream_headers(head: &mut ResponseHeader) {
-    insert(head, "content-type", "text/event-stream");
-    insert(head, "cache-control", "no-cache");
-    // nginx in front of us would hold events back otherwise.
-    insert(head, "x-accel-buffering", "no");
+    insert(head, &CONTENT_TYPE, "text/event-stream");
+    insert(head, &CACHE_CONTROL, "no-cache");
+    insert(head, &names::BUFFERING, "no");
 }

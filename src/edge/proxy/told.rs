@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::Exchange;
@@ -13,7 +14,7 @@ use crate::core::time::Time;
 use crate::edge::generation::Generation;
 
 /// Asks for it, and answers it.
-pub(crate) const HEADER: &str = "x-mainstay-trace";
+pub(crate) static HEADER: HeaderName = HeaderName::from_static("x-mainstay-trace");
 /// Bytes of the header's value.
 const LONGEST: usize = 1024;
 

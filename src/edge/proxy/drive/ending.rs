@@ -80,7 +80,7 @@ impl Drive<'_> {
         if self.incoming.traced {
             let now = self.gateway.clock.now();
             let attempts = told::attempts(&self.exchange, &self.generation, now);
-            reply::insert(head, told::HEADER, &attempts.shortened());
+            reply::insert(head, &told::HEADER, &attempts.shortened());
         }
     }
 

@@ -21,7 +21,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use crate::config::snapshot::{Caller, Cors};
 use crate::edge::generation::Generation;
 use crate::edge::proxy::{
-    Gateway, client_address, cors, downstream, refuse, reply, request, tell_options,
+    Gateway, client_address, cors, downstream, names, refuse, reply, request, tell_options,
 };
 use crate::edge::sparing::Sparing;
 use crate::edge::telemetry::Routed;
@@ -353,7 +353,7 @@ impl ProxyHttp for Gateway {
             session.as_downstream_mut().set_read_timeout(None);
         }
         clean(head);
-        reply::insert(head, "x-request-id", &passing.ids.request);
+        reply::insert(head, &names::REQUEST_ID, &passing.ids.request);
         // Who may read what is said here, not at the provider.
         passing.ids.sharing.describe(head);
         Ok(())
