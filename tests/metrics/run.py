@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Proves the dashboards and the alert rules on a real Prometheus: a healthy time, an incident, a recovery.
+"""Proves the dashboards, the alert rules and the inhibitions on a real Prometheus and a real Alertmanager: a healthy time,
+an incident, a recovery.
 
 Every expression of conf/grafana/dashboards must show the incident as EXPECTED says, every alert must be silent before
-it, fire in it and clear after it, every name must be in a live scrape, and that must satisfy promtool.
+it, fire in it and clear after it, and reach Alertmanager with its text; there each inhibition must hide what it names, and
+nothing else be hidden. Every name must be in a live scrape, and that must satisfy promtool.
 Python's standard library only; load and listeners on 127.0.0.1 only. About 110 s.
 
     run.py --tools FOLDER [--mainstay PROGRAM] [--pictures FOLDER]
@@ -19,8 +21,9 @@ import tempfile
 import time
 import urllib.parse
 
+import pager
 from sheet import draw
-from stage import HEALTHY, Stage, Traffic, request
+from stage import HEALTHY, INHIBITIONS, Stage, Traffic, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DASHBOARDS = sorted((ROOT / "conf/grafana/dashboards").glob("*.json"))
@@ -116,7 +119,7 @@ MOVED = 1.25
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--tools", required=True, help="folder of prometheus and promtool")
+    options.add_argument("--tools", required=True, help="folder of prometheus, promtool and alertmanager")
     options.add_argument("--mainstay", default=ROOT / "target/debug/mainstay")
     options.add_argument("--pictures", help="folder to draw each dashboard's data into, as SVG")
     options = options.parse_args()
@@ -124,7 +127,8 @@ def main():
     boards = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in DASHBOARDS}
     with tempfile.TemporaryDirectory() as folder, \
             Stage(options.mainstay, options.tools, RULES, folder) as stage:
-        windows, counts = play(stage)
+        with pager.Pager(stage.ports["alertmanager"]) as sent:
+            windows, counts = play(stage)
         print(f"clients saw: {counts}")
         scrape = stage.scrape().decode()
         faults = check_style(scrape, options.tools)
@@ -133,14 +137,18 @@ def main():
         results = [evaluate(stage, windows, *query) for query in queries(boards)]
         faults += [fault for result in results if (fault := judge(result))]
         faults += check_alerts(stage, windows)
+        faults += pager.check(sent, alert_names(), INHIBITIONS.read_text(encoding="utf-8"))
     for name, board in boards.items() if options.pictures else ():
         picture = draw(board, [result for result in results if result["board"] == name], windows)
         (pathlib.Path(options.pictures) / f"{name}.svg").write_text(picture, encoding="utf-8")
     print(f"{time.monotonic() - began:.0f} s")
     if faults:
         sys.exit("\n".join(["", "FAILED", *faults]))
-    alerts = len(re.findall(r"alert: ", RULES.read_text(encoding="utf-8")))
-    print(f"{len(results)} expressions of {len(boards)} dashboards and the rules, and {alerts} alerts, show the incident")
+    print(f"{len(results)} expressions of {len(boards)} dashboards and the rules, and {len(alert_names())} alerts, show the incident")
+
+
+def alert_names():
+    return re.findall(r"alert: (\S+)", RULES.read_text(encoding="utf-8"))
 
 
 def play(stage):
@@ -301,7 +309,7 @@ def check_variables(stage, dashboard):
 def check_alerts(stage, windows):
     """Each alert is silent while all is well, fires in the incident, and is over before the end."""
     faults = []
-    for name in re.findall(r"alert: (\S+)", RULES.read_text(encoding="utf-8")):
+    for name in alert_names():
         result = evaluate(stage, windows, "rules", "Alert", name,
                           f'count(ALERTS{{alertname="{name}", alertstate="firing"}})', name)
         before = mean(result, name, "before", "status")
