@@ -93,6 +93,17 @@ def check_arrival(samples, name):
     return None
 
 
+def check_texts(pager, expected):
+    """Whether what arrived said, at least once, what `expected` wants of its summary and its description."""
+    faults = []
+    for (name, label, value), parts in expected.items():
+        texts = {(one["annotations"]["summary"], one["annotations"]["description"]) for _, alerts in pager.samples
+                 for one in alerts if named(one) == name and one["labels"].get(label) == value}
+        if not any(parts[0] in summary and parts[1] in description for summary, description in texts):
+            faults.append(f"{name} of {value} never says {' and '.join(parts)}, but {sorted(texts)[:3]}")
+    return faults
+
+
 def check_rule(samples, rule):
     """Alertmanager itself says that the one hides the other."""
     found = 0

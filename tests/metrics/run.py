@@ -107,11 +107,23 @@ EXPECTED = {
     ("rules", "Rule", "job_model:mainstay_requests_recovered:ratio_rate5m"): ("acme/solo", RISES),
     ("rules", "Rule", "job_model:mainstay_cost_usd:rate5m"): ("acme/large", RISES),
     ("rules", "Rule", "job_model:mainstay_cost_usd:avg1d"): ("acme/large", RISES),
+    ("rules", "Rule", "job_model_provider_endpoint_outcome:mainstay_attempts_failed:increase15m"): ("@alpha", RISES),
+    ("rules", "Rule", "job_model_result:mainstay_requests:increase5m"): ("failed acme/alone", RISES),
+    ("rules", "Rule", "job_model_served_trigger:mainstay_requests_fallback:increase5m"): ("acme/solo", RISES),
     ("rules", "Rule", "job_model_kind:mainstay_first_content_seconds:p95_5m"): ("acme/large", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate5m"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate30m"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate1h"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate6h"): ("acme/alone", RISES),
+}
+# What the text of an alert has to say of the incident: its summary of whose illness it is, its description of clients.
+TEXTS = {
+    ("MainstayEndpointOpen", "endpoint", "acme/keyed@delta/default"): ("mostly auth_rejected", "by acme/small instead"),
+    ("MainstayEndpointOpen", "endpoint", "acme/alone@alpha/default"): ("mostly overloaded", "none was answered by a fallback, and"),
+    ("MainstayModelDown", "model", "acme/solo"): ("mostly overloaded", "by acme/large instead"),
+    ("MainstayModelDown", "model", "acme/alone"): ("mostly overloaded", "No fallback answers for it."),
+    ("MainstayFallbacksMany", "model", "acme/solo"): ("mostly overloaded", "by acme/large instead"),
+    ("MainstayErrorBudgetBurnsFast", "model", "acme/alone"): ("of the requests for acme/alone fail", "most were overloaded"),
 }
 # By how much, of itself, a value must move: clients draw their models, so rates differ by a few percent anyway.
 MOVED = 1.25
@@ -138,6 +150,7 @@ def main():
         faults += [fault for result in results if (fault := judge(result))]
         faults += check_alerts(stage, windows)
         faults += pager.check(sent, alert_names(), INHIBITIONS.read_text(encoding="utf-8"))
+        faults += pager.check_texts(sent, TEXTS)
     for name, board in boards.items() if options.pictures else ():
         picture = draw(board, [result for result in results if result["board"] == name], windows)
         (pathlib.Path(options.pictures) / f"{name}.svg").write_text(picture, encoding="utf-8")
@@ -203,7 +216,7 @@ def queries(boards):
         if "expr" in mark:
             yield "upstream-health", f"Annotation: {mark['name']}", "A", mark["expr"], mark["textFormat"]
     for name in re.findall(r"record: (\S+)", RULES.read_text(encoding="utf-8")):
-        yield "rules", "Rule", name, name, "{{model}} {{endpoint}}"
+        yield "rules", "Rule", name, name, "{{result}}{{trigger}}{{outcome}} {{model}} {{endpoint}}"
 
 
 def ask(stage, path, **parameters):

@@ -217,7 +217,7 @@ class Stage:
     def scaled_rules(self):
         """The committed rules with seconds for minutes, hours and the day."""
         text = self.rules.read_text(encoding="utf-8")
-        for window, scaled in {"5m": "10s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}.items():
+        for window, scaled in {"5m": "10s", "15m": "20s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}.items():
             text = text.replace(f"[{window}]", f"[{scaled}]").replace(f"offset {window}", f"offset {scaled}")
         text = re.sub(r"\bfor: \d+m", "for: 3s", text)
         text = re.sub(r"\binterval: 15s", "interval: 1s", text)
