@@ -22,7 +22,7 @@ import time
 import urllib.parse
 
 import pager
-from sheet import draw
+from sheet import colours_of, draw
 from stage import HEALTHY, INHIBITIONS, Stage, Traffic, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,7 +37,8 @@ RISES, FALLS, MOVES = "rises", "falls", "moves"
 EXPECTED = {
     ("upstream-health", "Endpoint state", "A"): ("@alpha", RISES),
     ("upstream-health", "Health", "A"): ("@alpha", FALLS),
-    ("upstream-health", "What health is made of", "A"): ("@alpha/default failure", RISES),
+    ("upstream-health", "What health is made of", "A"): ("@alpha", RISES),
+    ("upstream-health", "What health is made of", "B"): ("@alpha/default success", FALLS),
     ("upstream-health", "Share of attempts", "A"): ("@alpha", FALLS),
     ("upstream-health", "Share by choice", "A"): ("large@alpha", FALLS),
     ("upstream-health", "Time to first token", "A"): ("large@beta", RISES),
@@ -145,15 +146,18 @@ def main():
         scrape = stage.scrape().decode()
         faults = check_style(scrape, options.tools)
         faults += check_names(scrape, boards)
+        faults += check_floors(scrape, boards)
         faults += check_variables(stage, boards["upstream-health"])
         results = [evaluate(stage, windows, *query) for query in queries(boards)]
         faults += [fault for result in results if (fault := judge(result))]
         faults += check_alerts(stage, windows)
         faults += pager.check(sent, alert_names(), INHIBITIONS.read_text(encoding="utf-8"))
         faults += pager.check_texts(sent, TEXTS)
-    for name, board in boards.items() if options.pictures else ():
-        picture = draw(board, [result for result in results if result["board"] == name], windows)
-        (pathlib.Path(options.pictures) / f"{name}.svg").write_text(picture, encoding="utf-8")
+    colours = colours_of(boards, results)
+    for name, board in boards.items():
+        picture, _ = draw(board, [result for result in results if result["board"] == name], windows, colours)
+        if options.pictures:
+            (pathlib.Path(options.pictures) / f"{name}.svg").write_text(picture, encoding="utf-8")
     print(f"{time.monotonic() - began:.0f} s")
     if faults:
         sys.exit("\n".join(["", "FAILED", *faults]))
@@ -303,6 +307,21 @@ def check_names(scrape, boards):
     exposed = set(re.findall(r'\w+="\w+"', scrape))
     print(f"asked for: {len(names)} metrics, {len(values)} label values")
     return [f"{name} is asked for and not exposed" for name in sorted((names - known) | (values - exposed))]
+
+
+def check_floors(scrape, boards):
+    """Whether every panel of a quantile says, beside the line and in its text, from where on it tells anything apart."""
+    faults = []
+    for board in boards.values():
+        for panel in board["panels"]:
+            asked = " ".join(target["expr"] for target in panel["targets"])
+            for name in set(re.findall(r"histogram_quantile\(.*?(mainstay_\w+)_bucket", asked)):
+                bounds = re.findall(rf'^{name}_bucket{{.*?le="([\d.]+)"', scrape, re.MULTILINE)
+                words = f"under {1000 * min(map(float, bounds)):g} ms all alike"
+                for where in (panel["description"], json.dumps(panel["fieldConfig"])):
+                    if words not in where:
+                        faults.append(f"{panel['title']}: should say in its text and on its axis: {words}")
+    return faults
 
 
 def check_variables(stage, dashboard):

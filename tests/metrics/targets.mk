@@ -29,7 +29,7 @@ metrics-pictures: ## the same, and draw docs/img/*.svg from it
 
 # Who tries it gets one of the numbered folders, docs/runbook.md and docs/operating.md, and no more.
 .PHONY: runbook-trial
-runbook-trial: ## stage five incidents, and what the one who is woken sees of each: pictures in target/trial (chromium)
+runbook-trial: tests/page/node_modules/.installed ## stage five incidents, and what the one who is woken sees of each: pictures in target/trial (chromium)
 	$(CARGO) build --locked --bin mainstay
 	@sh tests/page/prereqs.sh
 	rm -rf target/trial
