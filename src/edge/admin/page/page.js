@@ -79,21 +79,24 @@ let opened = null; // { id, row, charts }
 function newEndpoint(id) {
   const cell = (label, ...children) => make("td", { "data-label": label }, ...children);
   const name = make("button", { class: "name", "aria-expanded": "false", onclick: () => toggle(id) });
+  // Where it has to break, it breaks before its provider.
+  id.split(/(?<=@)/).forEach((part, at) => name.append(...(at ? [make("wbr"), part] : [part])));
   const state = make("span", { class: "state" });
-  const meaning = make("span", { class: "sub" });
+  const meaning = make("span", { class: "sub whole" });
+  const blocked = make("span", { class: "sub" });
   const pair = (label) => ({ text: make("span"), line: spark(label) });
   const [success, share, first] = [pair("success"), pair("share"), pair("time to first token")];
   const [speed, flight, failure] = [make("span"), make("span"), make("span")];
   const act = make("button", { onclick: () => move(id) });
   const paired = ({ text, line }) => make("div", { class: "pair" }, text, line);
   const row = make("tr", { "data-id": id },
-    make("td", {}, name), cell("state", state, meaning), cell("success", paired(success)),
+    make("td", {}, name), cell("state", state, meaning, blocked), cell("success", paired(success)),
     cell("share", paired(share)), cell("first token", paired(first)), cell("tokens/s", speed),
     cell("in flight", flight), cell("last failure", failure), make("td", {}, act));
   const past = { at: [], health: [], share: [], p50: [], p95: [] };
   const coarse = { at: [], health: [], share: [], p50: [] };
   recall(id, past, coarse);
-  return { row, past, coarse, cells: { name, state, meaning, success, share, first, speed, flight, failure, act } };
+  return { row, past, coarse, cells: { name, state, meaning, blocked, success, share, first, speed, flight, failure, act } };
 }
 
 /** What the process noted before the page was there. */
@@ -136,12 +139,12 @@ function drawEndpoint(entry, endpoint) {
   const { state } = endpoint;
   if (entry.latest && entry.latest.state !== state) announce(`${endpoint.id} is ${state.replace("_", " ")}`);
   entry.latest = endpoint;
-  setText(cells.name, endpoint.id);
   setText(cells.state, state.replace("_", " "));
   cells.state.dataset.state = state;
   const waits = endpoint.blocked_until ? `until ${clock(endpoint.blocked_until)}` : "";
   const cap = endpoint.rate_cap == null ? "" : `at most ${number(endpoint.rate_cap, 1)}/s`;
-  setText(cells.meaning, [MEANINGS[state], waits, cap].filter(Boolean).join(", "));
+  setText(cells.meaning, MEANINGS[state] ?? "");
+  setText(cells.blocked, [waits, cap].filter(Boolean).join(", "));
   setText(cells.success.text, percent(endpoint.health, 1));
   setText(cells.share.text, percent(endpoint.share));
   setText(cells.first.text, milliseconds(endpoint.ttft_ms?.p50));
