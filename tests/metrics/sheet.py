@@ -88,6 +88,8 @@ class Chart:
         self.text(14, 20, self.panel["title"], 'font-size="14" font-weight="bold"')
         self.background()
         legend = self.states() if self.panel["type"] == "state-timeline" else self.values()
+        if not self.lines:
+            self.text(WIDTH / 2, TOP + PLOT / 2, "no data", 'fill="#888" text-anchor="middle"')
         self.height = self.legend(legend) + FOOT
         return "".join(self.out)
 

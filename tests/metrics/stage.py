@@ -75,6 +75,9 @@ health:
   active_probe: {probes}
 """
 
+# What the rules' windows last on the stage.
+WINDOWS = {"5m": "10s", "15m": "20s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}
+
 PROMETHEUS = """
 global: {{ scrape_interval: 1s, evaluation_interval: 1s }}
 rule_files: [{rules}]
@@ -114,8 +117,9 @@ def request(port, method, path, body=None, timeout=10):
 class Stage:
     """Everything that runs. Ends what it started, and nothing else."""
 
-    def __init__(self, mainstay, tools, rules, folder, template=CONFIG):
+    def __init__(self, mainstay, tools, rules, folder, template=CONFIG, windows=()):
         self.template, self.log = template, None
+        self.windows = {**WINDOWS, **dict(windows)}
         self.folder = pathlib.Path(folder)
         self.processes = []
         names = ["alpha", "beta", "gamma", "delta", "data", "admin", "prometheus", "alertmanager", "nobody"]
@@ -217,7 +221,7 @@ class Stage:
     def scaled_rules(self):
         """The committed rules with seconds for minutes, hours and the day."""
         text = self.rules.read_text(encoding="utf-8")
-        for window, scaled in {"5m": "10s", "15m": "20s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}.items():
+        for window, scaled in self.windows.items():
             text = text.replace(f"[{window}]", f"[{scaled}]").replace(f"offset {window}", f"offset {scaled}")
         text = re.sub(r"\bfor: \d+m", "for: 3s", text)
         text = re.sub(r"\binterval: 15s", "interval: 1s", text)

@@ -25,6 +25,8 @@ from sheet import colours_of, draw
 from stage import HEALTHY, HOST, PACE, Stage, Traffic
 
 WARM_UP, BEFORE, DURING, AFTER = 8, 25, 45, 20
+# The rules' hour. Their usual is that of its quieter quarter: an incident must not last most of it.
+HOUR = "90s"
 TOLD = "Drawn from the panels' own queries against a real Prometheus. Not a screenshot of Grafana. Times are UTC."
 
 # Health as it is by default, but for rests: a minute of the trial is some ten of life.
@@ -93,7 +95,7 @@ def main():
         into = options.into / str(number)
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder, \
-                Stage(options.mainstay, options.tools, RULES, folder, CONFIG) as stage:
+                Stage(options.mainstay, options.tools, RULES, folder, CONFIG, {"1h": HOUR}) as stage:
             answers[number] = play(stage, incident, into, options.chromium)
         print(f"incident {number}: {', '.join(sorted(path.name for path in into.iterdir()))}")
     text = json.dumps(answers, indent=2, ensure_ascii=False)
