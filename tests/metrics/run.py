@@ -124,6 +124,7 @@ TEXTS = {
     ("MainstayModelDown", "model", "acme/solo"): ("mostly overloaded", "by acme/large instead"),
     ("MainstayModelDown", "model", "acme/alone"): ("mostly overloaded", "No fallback answers for it."),
     ("MainstayFallbacksMany", "model", "acme/solo"): ("mostly overloaded", "by acme/large instead"),
+    ("MainstayModelSlow", "model", "acme/small"): ("of acme/small take", "Its slowest endpoint: acme/small@beta/default, "),
     ("MainstayErrorBudgetBurnsFast", "model", "acme/alone"): ("of the requests for acme/alone fail", "most were overloaded"),
 }
 # By how much, of itself, a value must move: clients draw their models, so rates differ by a few percent anyway.
