@@ -6,7 +6,7 @@
 
 metrics.json is the registry (a test of the crate holds it against the code; `make dashboards` writes both). A
 dashboard, a rule or the runbook that names a metric, a label or a word that the registry does not have, is refused, as
-is an alert without a section of the runbook, or a section without its alert. The dashboards themselves are in boards/.
+is an alert without a section of the runbook, a section without its alert, or a word of a closed list without a colour. The dashboards themselves are in boards/.
 """
 
 import json
@@ -68,6 +68,18 @@ def expressions(board):
             yield variable["name"], variable["query"]["query"]
 
 
+def colourless(panel):
+    """Words of closed lists that a panel tells apart and has no fixed colour for: they would change with their neighbours."""
+    fixed = [one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]
+             if any(each["id"] == "color" for each in one["properties"])]
+    for aim in panel["targets"]:
+        told = re.search(r"{{(outcome|in|cause|type|reason|status)}}$", aim["legendFormat"])
+        for word in LISTING["words"][told[1]] if told else ():
+            name = aim["legendFormat"].replace(told[0], word)
+            if not any(name == one if not one.startswith("/") else re.search(one.strip("/"), name) for one in fixed):
+                yield f"{panel['title']}: {told[1]} {word} has no colour"
+
+
 def faults():
     rules = re.sub(r"^ *#.*$", "", RULES.read_text(encoding="utf-8"), flags=re.MULTILINE)
     yield from faults_of("rules", rules)
@@ -77,6 +89,8 @@ def faults():
             yield from faults_of(f"{title}, {where}", expression)
             for name in set(re.findall(r"\b[\w]+:mainstay_\w+:\w+", expression)) - recorded:
                 yield f"{title}, {where}: no rule records {name}"
+        for panel in board["panels"]:
+            yield from colourless(panel)
     alerts = re.findall(r"alert: (\S+)", rules)
     links = re.findall(r"runbook_url: docs/runbook.md#(\S+)", rules)
     if [alert.lower() for alert in alerts] != links:

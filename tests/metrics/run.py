@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Proves the dashboards and the alert rules on a real Prometheus: a healthy time, an incident, a recovery.
+"""Proves the dashboards, the alert rules and the inhibitions on a real Prometheus and a real Alertmanager: a healthy time,
+an incident, a recovery.
 
 Every expression of conf/grafana/dashboards must show the incident as EXPECTED says, every alert must be silent before
-it, fire in it and clear after it, every name must be in a live scrape, and that must satisfy promtool.
+it, fire in it and clear after it, and reach Alertmanager with its text; there each inhibition must hide what it names, and
+nothing else be hidden. Every name must be in a live scrape, and that must satisfy promtool.
 Python's standard library only; load and listeners on 127.0.0.1 only. About 110 s.
 
     run.py --tools FOLDER [--mainstay PROGRAM] [--pictures FOLDER]
@@ -19,8 +21,9 @@ import tempfile
 import time
 import urllib.parse
 
-from sheet import draw
-from stage import HEALTHY, Stage, Traffic, request
+import pager
+from sheet import colours_of, draw
+from stage import HEALTHY, INHIBITIONS, Stage, Traffic, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DASHBOARDS = sorted((ROOT / "conf/grafana/dashboards").glob("*.json"))
@@ -34,7 +37,8 @@ RISES, FALLS, MOVES = "rises", "falls", "moves"
 EXPECTED = {
     ("upstream-health", "Endpoint state", "A"): ("@alpha", RISES),
     ("upstream-health", "Health", "A"): ("@alpha", FALLS),
-    ("upstream-health", "What health is made of", "A"): ("@alpha/default failure", RISES),
+    ("upstream-health", "What health is made of", "A"): ("@alpha", RISES),
+    ("upstream-health", "What health is made of", "B"): ("@alpha/default success", FALLS),
     ("upstream-health", "Share of attempts", "A"): ("@alpha", FALLS),
     ("upstream-health", "Share by choice", "A"): ("large@alpha", FALLS),
     ("upstream-health", "Time to first token", "A"): ("large@beta", RISES),
@@ -104,11 +108,24 @@ EXPECTED = {
     ("rules", "Rule", "job_model:mainstay_requests_recovered:ratio_rate5m"): ("acme/solo", RISES),
     ("rules", "Rule", "job_model:mainstay_cost_usd:rate5m"): ("acme/large", RISES),
     ("rules", "Rule", "job_model:mainstay_cost_usd:avg1d"): ("acme/large", RISES),
+    ("rules", "Rule", "job_model_provider_endpoint_outcome:mainstay_attempts_failed:increase15m"): ("@alpha", RISES),
+    ("rules", "Rule", "job_model_result:mainstay_requests:increase5m"): ("failed acme/alone", RISES),
+    ("rules", "Rule", "job_model_served_trigger:mainstay_requests_fallback:increase5m"): ("acme/solo", RISES),
     ("rules", "Rule", "job_model_kind:mainstay_first_content_seconds:p95_5m"): ("acme/large", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate5m"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate30m"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate1h"): ("acme/alone", RISES),
     ("rules", "Rule", "job_model:mainstay_requests_failed:ratio_rate6h"): ("acme/alone", RISES),
+}
+# What the text of an alert has to say of the incident: its summary of whose illness it is, its description of clients.
+TEXTS = {
+    ("MainstayEndpointOpen", "endpoint", "acme/keyed@delta/default"): ("mostly auth_rejected", "by acme/small instead"),
+    ("MainstayEndpointOpen", "endpoint", "acme/alone@alpha/default"): ("mostly overloaded", "none was answered by a fallback, and"),
+    ("MainstayModelDown", "model", "acme/solo"): ("mostly overloaded", "by acme/large instead"),
+    ("MainstayModelDown", "model", "acme/alone"): ("mostly overloaded", "No fallback answers for it."),
+    ("MainstayFallbacksMany", "model", "acme/solo"): ("mostly overloaded", "by acme/large instead"),
+    ("MainstayModelSlow", "model", "acme/small"): ("of acme/small take", "Its slowest endpoint: acme/small@beta/default, "),
+    ("MainstayErrorBudgetBurnsFast", "model", "acme/alone"): ("of the requests for acme/alone fail", "most were overloaded"),
 }
 # By how much, of itself, a value must move: clients draw their models, so rates differ by a few percent anyway.
 MOVED = 1.25
@@ -116,7 +133,7 @@ MOVED = 1.25
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--tools", required=True, help="folder of prometheus and promtool")
+    options.add_argument("--tools", required=True, help="folder of prometheus, promtool and alertmanager")
     options.add_argument("--mainstay", default=ROOT / "target/debug/mainstay")
     options.add_argument("--pictures", help="folder to draw each dashboard's data into, as SVG")
     options = options.parse_args()
@@ -124,23 +141,32 @@ def main():
     boards = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in DASHBOARDS}
     with tempfile.TemporaryDirectory() as folder, \
             Stage(options.mainstay, options.tools, RULES, folder) as stage:
-        windows, counts = play(stage)
+        with pager.Pager(stage.ports["alertmanager"]) as sent:
+            windows, counts = play(stage)
         print(f"clients saw: {counts}")
         scrape = stage.scrape().decode()
         faults = check_style(scrape, options.tools)
         faults += check_names(scrape, boards)
+        faults += check_floors(scrape, boards)
         faults += check_variables(stage, boards["upstream-health"])
         results = [evaluate(stage, windows, *query) for query in queries(boards)]
         faults += [fault for result in results if (fault := judge(result))]
         faults += check_alerts(stage, windows)
-    for name, board in boards.items() if options.pictures else ():
-        picture = draw(board, [result for result in results if result["board"] == name], windows)
-        (pathlib.Path(options.pictures) / f"{name}.svg").write_text(picture, encoding="utf-8")
+        faults += pager.check(sent, alert_names(), INHIBITIONS.read_text(encoding="utf-8"))
+        faults += pager.check_texts(sent, TEXTS)
+    colours = colours_of(boards, results)
+    for name, board in boards.items():
+        picture, _ = draw(board, [result for result in results if result["board"] == name], windows, colours)
+        if options.pictures:
+            (pathlib.Path(options.pictures) / f"{name}.svg").write_text(picture, encoding="utf-8")
     print(f"{time.monotonic() - began:.0f} s")
     if faults:
         sys.exit("\n".join(["", "FAILED", *faults]))
-    alerts = len(re.findall(r"alert: ", RULES.read_text(encoding="utf-8")))
-    print(f"{len(results)} expressions of {len(boards)} dashboards and the rules, and {alerts} alerts, show the incident")
+    print(f"{len(results)} expressions of {len(boards)} dashboards and the rules, and {len(alert_names())} alerts, show the incident")
+
+
+def alert_names():
+    return re.findall(r"alert: (\S+)", RULES.read_text(encoding="utf-8"))
 
 
 def play(stage):
@@ -195,7 +221,7 @@ def queries(boards):
         if "expr" in mark:
             yield "upstream-health", f"Annotation: {mark['name']}", "A", mark["expr"], mark["textFormat"]
     for name in re.findall(r"record: (\S+)", RULES.read_text(encoding="utf-8")):
-        yield "rules", "Rule", name, name, "{{model}} {{endpoint}}"
+        yield "rules", "Rule", name, name, "{{result}}{{trigger}}{{outcome}} {{model}} {{endpoint}}"
 
 
 def ask(stage, path, **parameters):
@@ -284,6 +310,21 @@ def check_names(scrape, boards):
     return [f"{name} is asked for and not exposed" for name in sorted((names - known) | (values - exposed))]
 
 
+def check_floors(scrape, boards):
+    """Whether every panel of a quantile says, beside the line and in its text, from where on it tells anything apart."""
+    faults = []
+    for board in boards.values():
+        for panel in board["panels"]:
+            asked = " ".join(target["expr"] for target in panel["targets"])
+            for name in set(re.findall(r"histogram_quantile\(.*?(mainstay_\w+)_bucket", asked)):
+                bounds = re.findall(rf'^{name}_bucket{{.*?le="([\d.]+)"', scrape, re.MULTILINE)
+                words = f"under {1000 * min(map(float, bounds)):g} ms all alike"
+                for where in (panel["description"], json.dumps(panel["fieldConfig"])):
+                    if words not in where:
+                        faults.append(f"{panel['title']}: should say in its text and on its axis: {words}")
+    return faults
+
+
 def check_variables(stage, dashboard):
     """The queries of the variables, as Grafana translates them."""
     faults = []
@@ -301,7 +342,7 @@ def check_variables(stage, dashboard):
 def check_alerts(stage, windows):
     """Each alert is silent while all is well, fires in the incident, and is over before the end."""
     faults = []
-    for name in re.findall(r"alert: (\S+)", RULES.read_text(encoding="utf-8")):
+    for name in alert_names():
         result = evaluate(stage, windows, "rules", "Alert", name,
                           f'count(ALERTS{{alertname="{name}", alertstate="firing"}})', name)
         before = mean(result, name, "before", "status")

@@ -1,4 +1,5 @@
-"""The stage: two scriptable providers, Mainstay before them and a Prometheus that looks on, all on 127.0.0.1.
+"""The stage: four scriptable providers, Mainstay before them, a Prometheus that looks on and an Alertmanager that it tells,
+all on 127.0.0.1.
 
 `alpha` is the provider that will fall ill, `beta` the one that holds, slower and at twenty times the price. `gamma` will say
 that it is asked too much, `delta` that it does not know the key. Of the models one has alpha and beta, one only alpha and a
@@ -74,13 +75,21 @@ health:
   active_probe: {probes}
 """
 
+# What the rules' windows last on the stage.
+WINDOWS = {"5m": "10s", "15m": "20s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}
+
 PROMETHEUS = """
 global: {{ scrape_interval: 1s, evaluation_interval: 1s }}
 rule_files: [{rules}]
+alerting: {{ alertmanagers: [{{ static_configs: [{{ targets: ["127.0.0.1:{alertmanager}"] }}] }}] }}
 scrape_configs:
   - job_name: mainstay
     static_configs: [{{ targets: ["127.0.0.1:{admin}"] }}]
 """
+
+
+# As committed: what is tried is the file that operators copy from.
+INHIBITIONS = pathlib.Path(__file__).resolve().parents[2] / "conf/prometheus/alertmanager.yml"
 
 
 def free_ports(count):
@@ -108,11 +117,12 @@ def request(port, method, path, body=None, timeout=10):
 class Stage:
     """Everything that runs. Ends what it started, and nothing else."""
 
-    def __init__(self, mainstay, tools, rules, folder, template=CONFIG):
+    def __init__(self, mainstay, tools, rules, folder, template=CONFIG, windows=()):
         self.template, self.log = template, None
+        self.windows = {**WINDOWS, **dict(windows)}
         self.folder = pathlib.Path(folder)
         self.processes = []
-        names = ["alpha", "beta", "gamma", "delta", "data", "admin", "prometheus", "nobody"]
+        names = ["alpha", "beta", "gamma", "delta", "data", "admin", "prometheus", "alertmanager", "nobody"]
         self.ports = dict(zip(names, free_ports(len(names))))
         self.config = self.folder / "mainstay.yaml"
         self.mainstay, self.tools, self.rules = mainstay, pathlib.Path(tools), pathlib.Path(rules)
@@ -138,8 +148,12 @@ class Stage:
         self.log = Reader(self.folder / "access.log")
         self.run("mainstay", [self.mainstay, "run", "-c", self.config], self.log.writing)
         self.wait(lambda: request(ports["admin"], "GET", "/readyz")[0] == 200)
+        self.run("alertmanager", [
+            self.tools / "alertmanager", f"--config.file={INHIBITIONS}", f"--storage.path={self.folder / 'alerts'}",
+            f"--web.listen-address={HOST}:{ports['alertmanager']}", "--cluster.listen-address=", "--log.level=warn"])
+        self.wait(lambda: request(ports["alertmanager"], "GET", "/-/ready")[0] == 200)
         config = self.folder / "prometheus.yml"
-        config.write_text(PROMETHEUS.format(admin=ports["admin"], rules=self.scaled_rules()))
+        config.write_text(PROMETHEUS.format(**ports, rules=self.scaled_rules()))
         self.run("prometheus", [
             self.tools / "prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.folder / 'data'}",
             f"--web.listen-address={HOST}:{ports['prometheus']}", "--log.level=warn"])
@@ -207,7 +221,7 @@ class Stage:
     def scaled_rules(self):
         """The committed rules with seconds for minutes, hours and the day."""
         text = self.rules.read_text(encoding="utf-8")
-        for window, scaled in {"5m": "10s", "30m": "12s", "1h": "12s", "6h": "15s", "1d": "90s"}.items():
+        for window, scaled in self.windows.items():
             text = text.replace(f"[{window}]", f"[{scaled}]").replace(f"offset {window}", f"offset {scaled}")
         text = re.sub(r"\bfor: \d+m", "for: 3s", text)
         text = re.sub(r"\binterval: 15s", "interval: 1s", text)

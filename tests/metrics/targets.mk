@@ -1,7 +1,7 @@
-# Included by the Makefile. Python 3 without packages, and Debian's Prometheus.
+# Included by the Makefile. Python 3 without packages, and Debian's Prometheus and Alertmanager.
 
 PYTHON ?= python3
-METRICS_TOOLS = $$(tests/metrics/prometheus.sh $(CURDIR)/target/prometheus)
+METRICS_TOOLS = $$(tests/metrics/tools.sh $(CURDIR)/target/prometheus)
 
 .PHONY: dashboards
 dashboards: ## write the dashboards and docs/metrics.md from the registry
@@ -9,14 +9,15 @@ dashboards: ## write the dashboards and docs/metrics.md from the registry
 	$(PYTHON) conf/grafana/generate.py
 
 .PHONY: metrics-check
-metrics-check: ## dashboards, metrics page, runbook, scrape configuration and alert rules, without traffic
+metrics-check: ## dashboards, metrics page, runbook, scrape configuration, alert rules and inhibitions, without traffic
 	$(PYTHON) conf/grafana/generate.py --check
 	tools=$(METRICS_TOOLS) && \
 		$$tools/promtool check config conf/prometheus/prometheus.yml && \
+		$$tools/amtool check-config conf/prometheus/alertmanager.yml && \
 		$$tools/promtool test rules conf/prometheus/tests/*.yaml
 
 .PHONY: metrics-test
-metrics-test: metrics-check ## every panel and alert against a real Prometheus, before and during an incident
+metrics-test: metrics-check ## every panel, alert and inhibition against a real Prometheus and Alertmanager, before and during an incident
 	$(CARGO) build --locked --bin mainstay
 	tools=$(METRICS_TOOLS) && $(PYTHON) tests/metrics/run.py --tools $$tools
 
@@ -28,7 +29,7 @@ metrics-pictures: ## the same, and draw docs/img/*.svg from it
 
 # Who tries it gets one of the numbered folders, docs/runbook.md and docs/operating.md, and no more.
 .PHONY: runbook-trial
-runbook-trial: ## stage five incidents, and what the one who is woken sees of each: pictures in target/trial (chromium)
+runbook-trial: tests/page/node_modules/.installed ## stage five incidents, and what the one who is woken sees of each: pictures in target/trial (chromium)
 	$(CARGO) build --locked --bin mainstay
 	@sh tests/page/prereqs.sh
 	rm -rf target/trial

@@ -4,8 +4,8 @@ dashboards and the status page, as pictures. Whoever tries the runbook gets a fo
 docs/operating.md, and says which endpoint is ill, with which class, since when, what clients feel, and whether it gets better;
 answers.json, beside the folders, says what is so.
 
-The dashboards are drawn from their own queries against a real Prometheus; Grafana is not needed. The status page is opened
-in Chromium. Load and listeners on 127.0.0.1 only. About 5 minutes.
+The dashboards are drawn from their own queries against a real Prometheus; Grafana is not needed. The alerts are those that a
+real Alertmanager shows. The status page is opened in Chromium, by the packages of tests/page. Load and listeners on 127.0.0.1 only. About 5 minutes.
 
     trial.py --tools FOLDER --into FOLDER [--mainstay PROGRAM] [--chromium PROGRAM] [--only NUMBER]
 """
@@ -19,11 +19,14 @@ import subprocess
 import tempfile
 import time
 
-from run import DASHBOARDS, ROOT, RULES, ask, evaluate, queries
-from sheet import draw
+from pager import held, is_hidden, named
+from run import DASHBOARDS, ROOT, RULES, evaluate, queries
+from sheet import colours_of, draw
 from stage import HEALTHY, HOST, PACE, Stage, Traffic
 
 WARM_UP, BEFORE, DURING, AFTER = 8, 25, 45, 20
+# The rules' hour. Their usual is that of its quieter quarter: an incident must not last most of it.
+HOUR = "90s"
 TOLD = "Drawn from the panels' own queries against a real Prometheus. Not a screenshot of Grafana. Times are UTC."
 
 # Health as it is by default, but for rests: a minute of the trial is some ten of life.
@@ -92,7 +95,7 @@ def main():
         into = options.into / str(number)
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder, \
-                Stage(options.mainstay, options.tools, RULES, folder, CONFIG) as stage:
+                Stage(options.mainstay, options.tools, RULES, folder, CONFIG, {"1h": HOUR}) as stage:
             answers[number] = play(stage, incident, into, options.chromium)
         print(f"incident {number}: {', '.join(sorted(path.name for path in into.iterdir()))}")
     text = json.dumps(answers, indent=2, ensure_ascii=False)
@@ -110,7 +113,7 @@ def play(stage, incident, into, chromium):
         stage.script(name, {**HEALTHY[name], **incident["fault"]})
         time.sleep(DURING)
         # Nobody is woken by an alert that has ended: they are those of the incident.
-        alerts = firing(stage)
+        alerts, told_at = held(stage.ports["alertmanager"]), time.time()
         ended = None
         if incident["over"]:
             stage.script(name, HEALTHY[name])
@@ -118,50 +121,61 @@ def play(stage, incident, into, chromium):
             time.sleep(AFTER)
         windows["end"] = time.time()
         page = f"http://{HOST}:{stage.ports['admin']}/"
-        photograph(chromium, page, into / "status-page.png", (1280, 1700))
+        photograph_page(chromium, page, into / "status-page.png", (1280, 1700))
         show(stage, windows, into, chromium)
-        show_alerts(alerts, into, chromium)
+        show_alerts(alerts, told_at, into, chromium)
         counts = dict(traffic.counts)
     clock = lambda moment: moment and time.strftime("%H:%M:%S", time.gmtime(moment))
     return {"provider": name, "class": incident["class"], "clients": incident["clients"], "since": clock(began),
             "over since": clock(ended), "statuses that clients saw": counts}
 
 
-def firing(stage):
-    found = ask(stage, "alerts")["alerts"]
-    return [one for one in found if one["state"] == "firing"]
-
-
 def show(stage, windows, into, chromium):
     """The dashboards, each a picture."""
     boards = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in DASHBOARDS}
     results = [evaluate(stage, windows, *query) for query in queries(boards)]
+    colours = colours_of(boards, results)
     for name, board in boards.items():
         picture = into / f"{name}.svg"
         own = [result for result in results if result["board"] == name]
-        picture.write_text(draw(board, own, windows, TOLD), encoding="utf-8")
-        rows = (len(board["panels"]) + 1) // 2
-        photograph(chromium, picture.resolve().as_uri(), picture.with_suffix(".png"), (1160, 56 + 272 * rows))
+        drawn, size = draw(board, own, windows, colours, TOLD)
+        picture.write_text(drawn, encoding="utf-8")
+        photograph(chromium, picture.resolve().as_uri(), picture.with_suffix(".png"), size)
         picture.unlink()
 
 
-def show_alerts(alerts, into, chromium):
-    """The alerts as a pager would send them."""
-    rows = [f"<h3>{html.escape(one['labels']['alertname'])} ({one['labels'].get('severity')})</h3>"
-            f"<p>{html.escape(one['annotations']['summary'])}<br><small>{html.escape(one['annotations']['description'])}<br>"
-            f"since {one['activeAt'][11:19]} UTC, {html.escape(one['annotations']['runbook_url'])}</small></p>"
-            for one in sorted(alerts, key=lambda one: one["activeAt"])]
+def show_alerts(alerts, told_at, into, chromium):
+    """The alerts as a pager would send them, and in a line each those that Alertmanager hides."""
+    text = lambda part: html.escape(part)
+    alerts = sorted(alerts, key=lambda one: one["startsAt"])
+    rows = [f"<h3>{text(named(one))} ({text(one['labels']['severity'])})</h3>"
+            f"<p>{text(one['annotations']['summary'])}<br><small>{text(one['annotations']['description'])}<br>"
+            f"since {one['startsAt'][11:19]} UTC, {text(one['annotations']['runbook_url'])}</small></p>"
+            for one in alerts if not is_hidden(one)]
+    names = {one["fingerprint"]: named(one) for one in alerts}
+    hidden = [f"<li>{text(named(one))}: {text(one['annotations']['summary'])} (by "
+              f"{', '.join(sorted({names.get(by, by) for by in one['status']['inhibitedBy']}))})</li>"
+              for one in alerts if is_hidden(one)]
+    if hidden:
+        rows.append(f"<h3>Not sent, as another alert says why</h3><ul>{''.join(hidden)}</ul>")
     page = into / "alerts.html"
-    page.write_text("<meta charset=utf-8><body style='font-family: sans-serif'><h2>Alerts that fire</h2>"
+    page.write_text("<meta charset=utf-8><body style='font-family: sans-serif'>"
+                    f"<h2>Alerts that fire at {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(told_at))} UTC</h2>"
                     + ("".join(rows) or "<p>none</p>"), encoding="utf-8")
-    photograph(chromium, page.resolve().as_uri(), into / "alerts.png", (900, 160 + 130 * max(1, len(rows))))
+    photograph(chromium, page.resolve().as_uri(), into / "alerts.png", (900, 160 + 170 * max(1, len(rows)) + 30 * len(hidden)))
     page.unlink()
+
+
+def photograph_page(chromium, url, into, size):
+    """The status page, once it shows figures: what it shows before, all of them would show for a moment."""
+    subprocess.run(["node", ROOT / "tests/page/photograph.mjs", url, into.resolve(), *map(str, size), chromium], check=True,
+                   timeout=60)
 
 
 def photograph(chromium, url, into, size):
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run([chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                        f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "--timeout=6000",
+                        f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}",
                         f"--screenshot={into}", url],
                        check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -50,6 +50,27 @@ async function within(stage, use) {
   }
 }
 
+test("it is live within a moment, says of when its figures are, and waits for no history", async () => {
+  const stage = await Stage.open();
+  await within(stage, async () => {
+    const { page, wrong } = await open(stage);
+    const { took } = await eventually("figures", async () => (await text(page, "#live")) === "live" && (await count(page, "#rows tr")) === 2);
+    console.log(`figures were there ${took.toFixed(0)} ms after the page was loaded`);
+    assert.ok(took < 3000, `${took} ms`);
+    assert.match(await text(page, "#as-of"), /^figures of \d+:\d\d:\d\d( [AP]M)? \S+/);
+    const cell = await page.$eval(`tr[data-id="${FIRST}"] td[data-label="state"]`, (element) => element.innerText);
+    assert.match(cell, /closed\s+takes traffic/);
+    assert.deepEqual(wrong, []);
+
+    const held = await browser.newPage();
+    await held.setRequestInterception(true);
+    held.on("request", (request) => request.url().includes("/api/history") || request.continue());
+    await held.goto(stage.admin);
+    await eventually("figures without a history", async () => (await count(held, "#rows tr")) === 2);
+    assert.equal(await text(held, "#live"), "live");
+  });
+});
+
 test("a trip shows within a second, and a drain, a reload and an explanation work", async () => {
   const stage = await Stage.open();
   await within(stage, async () => {

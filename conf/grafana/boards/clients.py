@@ -1,8 +1,8 @@
 """What clients feel: success, what recovery cost them, speed, and the objective."""
 
 from .parts import (
-    BLUE, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, explain, override, quantile, rate, right,
-    target, timeseries,
+    BLUE, BROWN, DASHED, GREEN, GREY, MODEL, ORANGE, PINK, PURPLE, RANGE, RED, YELLOW, colour, coloured, dashboard, explain, floor,
+    override, quantile, rate, right, target, timeseries,
 )
 
 # The objective of the alerts: 99.9 % of requests answered whole.
@@ -33,41 +33,45 @@ def panels():
              target(rate("mainstay_requests_total", MODEL + ', result!="answered"', "model, result") + " > 0",
                     "{{model}} {{result}}", "B")],
             "reqps", stack=True,
-            overrides=[colour("answered", GREEN)]
-            + [override(("byRegexp", f"/ {result}$/"), color={"mode": "fixed", "fixedColor": value})
-               for result, value in (("failed", RED), ("broken", ORANGE), ("client_gone", GREY))]),
+            overrides=[colour("answered", GREEN),
+                       *coloured(" {}$", (("failed", RED), ("broken", ORANGE), ("client_gone", GREY)))]),
         timeseries(
             "Burn of the error budget",
             "How many times faster than allowed the objective's 0.1 % is spent, over five minutes and over an hour. Above "
             "14.4 in both, the month's budget is gone in two days and somebody is woken. Needs the recording rules.",
-            [target(burn.format("5m"), "{{model}} 5m", "A"), target(burn.format("1h"), "{{model}} 1h", "B")], "short", axis="times the budget",
+            [target(burn.format("5m"), "{{model}}", "A"), target(burn.format("1h"), "{{model}} 1h", "B")], "short",
+            axis="times the budget, over 5 min; dashed: 1 h",
             thresholds=[{"color": GREEN, "value": None}, {"color": ORANGE, "value": 6}, {"color": RED, "value": 14.4}],
-            overrides=[override(("byRegexp", "/ 1h$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+            overrides=[override(("byRegexp", "/ 1h$/"), **DASHED)]),
         timeseries(
             "Recovered, and time lost",
             "Left: share of requests answered only after at least one failed attempt. Right: what that cost them, "
-            "95th percentile. Share up and time low: fast refusals, little harm. Time at many seconds: attempts die "
+            f"95th percentile; {floor('mainstay_recovery_seconds')}, a line that stays there says no more than that. Share up and "
+            "time low: fast refusals, little harm. Time at many seconds: attempts die "
             "of timeouts; a shorter `first_token` would move on sooner.",
             [target(recovered, "recovered", "A"),
              target(quantile(0.95, "mainstay_recovery_seconds", MODEL, ""), "time lost p95", "B")],
             "percentunit",
             overrides=[colour("recovered", BLUE),
                        override(("byName", "time lost p95"), unit="s",
-                                color={"mode": "fixed", "fixedColor": ORANGE}, **right("seconds lost"))]),
+                                color={"mode": "fixed", "fixedColor": ORANGE}, 
+                                **right(f"time lost; {floor('mainstay_recovery_seconds')}"))]),
         timeseries(
             "Time to first token",
-            "From the attempt that answered, over all endpoints of a model: median and 95th percentile. What was lost to "
-            "failed attempts comes on top: the panel before.",
+            "From the attempt that answered, over all endpoints of a model: 95th percentile (dashed: median); "
+            f"{floor('mainstay_first_content_seconds')}. What was lost to failed attempts comes on top: the panel before.",
             [target(quantile(0.5, "mainstay_first_content_seconds", MODEL + ', kind="stream"', "model"),
-                    "{{model}} p50", "A"),
+                    "{{model}} median", "A"),
              target(quantile(0.95, "mainstay_first_content_seconds", MODEL + ', kind="stream"', "model"),
-                    "{{model}} p95", "B")],
-            "s", overrides=[override(("byRegexp", "/ p50$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+                    "{{model}}", "B")],
+            "s", axis=f"p95, dashed: median; {floor('mainstay_first_content_seconds')}",
+            overrides=[override(("byRegexp", "/ median$/"), **DASHED)]),
         timeseries(
             "Whole answer",
-            "From the begin of the attempt that answered to the end of its answer, 95th percentile. It moves with the "
-            "length of answers, too.",
-            [target(quantile(0.95, "mainstay_attempt_seconds", MODEL, "model"), "{{model}}")], "s"),
+            "From the begin of the attempt that answered to the end of its answer, 95th percentile; "
+            f"{floor('mainstay_attempt_seconds')}. It moves with the length of answers, too.",
+            [target(quantile(0.95, "mainstay_attempt_seconds", MODEL, "model"), "{{model}}")], "s",
+            axis=f"p95; {floor('mainstay_attempt_seconds')}"),
         timeseries(
             "Attempts a request",
             "1 is a quiet day. At 2 every request fails once before it is answered, and upstreams bear twice the load.",
@@ -84,7 +88,10 @@ def panels():
             "Drift",
             "Answers that differ from what was meant, by what differs: provider and price are usual in a failover, model "
             "in a fallback. data_collection, zdr and region matter to whoever promised them.",
-            [target(f"sum by (in) (rate(mainstay_drift_total{{{MODEL}}}{RANGE}))", "{{in}}")], "reqps"),
+            [target(f"sum by (in) (rate(mainstay_drift_total{{{MODEL}}}{RANGE}))", "{{in}}")], "reqps",
+            overrides=[colour(word, value) for word, value in (
+                ("provider", BLUE), ("quantization", BROWN), ("region", PURPLE), ("data_collection", RED), ("zdr", PINK),
+                ("model", ORANGE), ("price", GREEN))]),
         timeseries(
             "Retry budget",
             "Extra attempts that a model's pool can pay for. Near 0, what fails first fails for the client: nearly "
@@ -97,7 +104,10 @@ def panels():
             "or exchanges at their limit. key, not_allowed, model, request: the callers'; a jump is a deployment of theirs, or a "
             "key that was taken out here. `/api/requests` has the latest of them.",
             [target("sum by (cause) (rate(mainstay_refused_requests_total" + RANGE + "))", "{{cause}}")],
-            "reqps", stack=True, overrides=[colour("busy", RED)]),
+            "reqps", stack=True,
+            overrides=[colour(word, value) for word, value in (
+                ("key", BLUE), ("not_allowed", PURPLE), ("model", ORANGE), ("too_large", BROWN), ("too_slow", PINK),
+                ("busy", RED), ("request", GREY))]),
         timeseries(
             "Conversations",
             "Answered turns of conversations: new, kept where the turn before went (its prompt cache is there), or moved. Many "
@@ -110,8 +120,7 @@ def panels():
             "failures; there is no fallback here.",
             [target("sum by (route, status) (rate(mainstay_route_requests_total" + RANGE + "))", "{{route}} {{status}}")],
             "reqps", stack=True,
-            overrides=[override(("byRegexp", f"/ {status}$/"), color={"mode": "fixed", "fixedColor": value})
-                       for status, value in (("2xx", GREEN), ("3xx", GREEN), ("4xx", GREY), ("5xx", RED), ("none", RED))]),
+            overrides=coloured(" {}$", (("1xx|2xx|3xx", GREEN), ("4xx", GREY), ("5xx", RED), ("none", YELLOW)))),
     ]
 
 

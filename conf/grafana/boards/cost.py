@@ -1,6 +1,9 @@
 """Cost and tokens: what is spent, on whom, and what for nothing."""
 
-from .parts import ENDPOINT, GREEN, GREY, MODEL, ORANGE, RANGE, RED, colour, dashboard, override, rate, right, target, timeseries
+from .parts import (
+    BLUE, DASHED, ENDPOINT, GREEN, GREY, MODEL, ORANGE, PURPLE, RANGE, RED, colour, dashboard, override, rate, right, target,
+    timeseries,
+)
 
 
 def hourly(metric, by):
@@ -26,10 +29,10 @@ def panels():
             "Against the day",
             "The last five minutes and the average of the last day, USD an hour. Over three times as much for five minutes "
             "is an alert. Needs the recording rules.",
-            [target(f"3600 * sum by (model) (job_model:mainstay_cost_usd:rate5m{{{MODEL}}})", "{{model}} now", "A"),
+            [target(f"3600 * sum by (model) (job_model:mainstay_cost_usd:rate5m{{{MODEL}}})", "{{model}}", "A"),
              target(f"3600 * sum by (model) (job_model:mainstay_cost_usd:avg1d{{{MODEL}}})", "{{model}} day", "B")],
-            "currencyUSD",
-            overrides=[override(("byRegexp", "/ day$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+            "currencyUSD", axis="USD / hour; dashed: the day's average",
+            overrides=[override(("byRegexp", "/ day$/"), **DASHED)]),
         timeseries(
             "Wasted",
             "USD an hour for attempts that did not answer (their prompts, and what came), by endpoint. Line, right: the "
@@ -44,7 +47,7 @@ def panels():
             "Tokens a second as upstreams counted them. cached is part of prompt, reasoning part of completion. Prompts "
             "that grow while requests do not are longer conversations.",
             [target(rate("mainstay_tokens_total", ENDPOINT, "type"), "{{type}}")], "short", axis="tokens / s",
-            overrides=[colour("cached", GREEN), colour("reasoning", GREY)]),
+            overrides=[colour("prompt", BLUE), colour("cached", GREEN), colour("completion", PURPLE), colour("reasoning", GREY)]),
         timeseries(
             "Completion tokens by endpoint",
             "Who writes what clients read.",

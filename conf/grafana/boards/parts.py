@@ -9,8 +9,9 @@ RANGE = "[$__rate_interval]"
 # Blind to red and green or not: the states also differ in lightness and are named.
 GREEN, YELLOW, ORANGE, RED, BROWN, PINK, PURPLE, BLUE, GREY = (
     "#56A64B", "#F2CC0C", "#FF9830", "#C4162A", "#7A4A2B", "#FF7AB6", "#A352CC", "#3274D9", "#8E8E8E")
-STATES = [("closed", GREEN), ("ramp", YELLOW), ("half open", ORANGE), ("open", RED),
-          ("drained", GREY)]
+# A breaker's words are those of an electrician: what each means for traffic stands beside it.
+STATES = [("closed: takes traffic", GREEN), ("ramp: takes a growing share", YELLOW), ("half open: one try", ORANGE),
+          ("open: takes none", RED), ("drained: taken out", GREY)]
 
 # Outcome classes by who can do something about them.
 OUTCOMES = [
@@ -26,6 +27,18 @@ OUTCOMES = [
      "|local_fault", GREY),
 ]
 
+
+# Seconds of each histogram's lowest bucket: below it a quantile is drawn somewhere in between 0 and this, whatever was so.
+FLOORS = {"mainstay_first_content_seconds": 0.1, "mainstay_attempt_seconds": 0.25, "mainstay_content_gap_seconds": 0.005,
+          "mainstay_recovery_seconds": 0.01, "mainstay_event_loop_lag_seconds": 0.002}
+
+
+def floor(metric):
+    """As words, for an axis and a description."""
+    return f"under {FLOORS[metric] * 1000:g} ms all alike"
+
+
+DASHED = {"custom__lineStyle": {"fill": "dash", "dash": [6, 4]}}
 
 # What an axis says where its panel says nothing else.
 AXES = {"reqps": "requests / s", "cps": "a second", "s": "seconds", "percentunit": "part of all",
@@ -46,6 +59,12 @@ def override(matcher, **properties):
 
 def colour(name, value):
     return override(("byName", name), color={"mode": "fixed", "fixedColor": value})
+
+
+def coloured(pattern, values):
+    """Fixed colours of a closed list: `pattern` is the series' name with {} for the word, or words."""
+    return [override(("byRegexp", "/" + pattern.format(f"({words})") + "/"), color={"mode": "fixed", "fixedColor": value})
+            for words, value in values]
 
 
 def right(axis, **properties):
@@ -70,7 +89,8 @@ def timeseries(title, description, targets, unit, *, axis=None, links=(), stack=
     defaults = {
         "unit": unit,
         "links": list(links),
-        "color": {"mode": "palette-classic"},
+        # A name has one colour in every panel, whoever else has data. Closed lists have colours of their own.
+        "color": {"mode": "palette-classic-by-name"},
         "custom": custom,
         "thresholds": {"mode": "absolute", "steps": thresholds or [{"color": GREEN, "value": None}]},
     }

@@ -1,6 +1,6 @@
 """The proxy itself: what it holds, how late it is, and what it runs."""
 
-from .parts import BLUE, GREEN, RANGE, RED, colour, dashboard, override, right, target, timeseries
+from .parts import BLUE, DASHED, GREEN, ORANGE, PURPLE, RANGE, RED, colour, dashboard, floor, override, right, target, timeseries
 
 
 def panels():
@@ -28,18 +28,22 @@ def panels():
             "upstream is silent; connections alone: clients that keep too many.",
             [target("sum(mainstay_downstream_connections)", "connections", "A"),
              target("sum(mainstay_exchanges_in_flight)", "exchanges", "B"),
-             target("sum(mainstay_streams_in_flight)", "streams", "C")], "short", axis="open"),
+             target("sum(mainstay_streams_in_flight)", "streams", "C")], "short", axis="open",
+            overrides=[colour("connections", BLUE), colour("exchanges", ORANGE), colour("streams", PURPLE)]),
         timeseries(
             "Bodies held",
             "Bytes of request bodies that are kept for another attempt. At server.max_inflight_bytes requests get 503.",
-            [target("sum(mainstay_held_body_bytes)", "held")], "bytes"),
+            [target("sum(mainstay_held_body_bytes)", "held")], "bytes", overrides=[colour("held", BLUE)]),
         timeseries(
             "Event loop lag",
-            "How late a timer fired among the data threads' tasks, median and 99th percentile. Milliseconds are usual; "
+            "How late a timer fired among the data threads' tasks, 99th percentile (dashed: median); "
+            f"{floor('mainstay_event_loop_lag_seconds')}. Milliseconds are usual; "
             "more means that the machine is too small or something holds a thread up: every request is that much later. "
             "Above the line (0.1 s) clients feel it.",
             [target(lag.format(0.5), "p50", "A"), target(lag.format(0.99), "p99", "B")], "s",
-            thresholds=[{"color": GREEN, "value": None}, {"color": RED, "value": 0.1}]),
+            axis=f"p99, dashed: p50; {floor('mainstay_event_loop_lag_seconds')}",
+            thresholds=[{"color": GREEN, "value": None}, {"color": RED, "value": 0.1}],
+            overrides=[colour("p99", ORANGE), override(("byName", "p50"), color={"mode": "fixed", "fixedColor": BLUE}, **DASHED)]),
         timeseries(
             "CPU",
             "Cores in use.",
@@ -48,8 +52,8 @@ def panels():
             "Memory, and descriptors",
             "Resident memory, and right: open file descriptors. Memory that climbs with held bodies falls with them.",
             [target("sum by (instance) (process_resident_memory_bytes)", "{{instance}} memory", "A"),
-             target("sum by (instance) (process_open_fds)", "{{instance}} descriptors", "B")], "bytes",
-            overrides=[override(("byRegexp", "/ descriptors$/"), unit="short", **right("descriptors"))]),
+             target("sum by (instance) (process_open_fds)", "{{instance}} descriptors", "B")], "bytes", axis="memory",
+            overrides=[override(("byRegexp", "/ descriptors$/"), unit="short", **DASHED, **right("dashed: descriptors"))]),
         timeseries(
             "Scrape",
             "What writing the metrics took. It runs beside the requests; a second is too long for the scrape's timeout.",
@@ -65,7 +69,8 @@ def panels():
             "Lines of the access log and spans that were dropped. Requests are not slowed by it. Lines: the disk is full, or "
             "who reads standard output is slow or gone. Spans: the collector.",
             [target(f"sum(rate(mainstay_access_log_dropped_total{RANGE}))", "log lines", "A"),
-             target(f"sum(rate(mainstay_spans_dropped_total{RANGE}))", "spans", "B")], "cps", axis="lost / s"),
+             target(f"sum(rate(mainstay_spans_dropped_total{RANGE}))", "spans", "B")], "cps", axis="lost / s",
+            overrides=[colour("log lines", ORANGE), colour("spans", PURPLE)]),
     ]
 
 

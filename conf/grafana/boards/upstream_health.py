@@ -1,8 +1,9 @@
 """Upstream health: which provider is ill, and what Mainstay does about it."""
 
 from .parts import (
-    BLUE, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW,
-    colour, counted, dashboard, explain, override, quantile, rate, right, state_code, state_timeline, target, timeseries,
+    BLUE, DASHED, ENDPOINT, GREEN, GREY, ORANGE, OUTCOMES, PURPLE, RANGE, RED, STATES, YELLOW,
+    colour, coloured, counted, dashboard, explain, floor, override, quantile, rate, right, state_code, state_timeline, target,
+    timeseries,
 )
 
 
@@ -12,8 +13,8 @@ def panels():
     return [
         state_timeline(
             "Endpoint state",
-            "Start here. Red (open): not used, except for single probes (half open). Yellow (ramp): coming back, with "
-            "a growing share. One red row: an endpoint, and others answer. Every row of a provider red: the provider, "
+            "Start here. Green (closed, as a circuit is that carries current): takes traffic. Red (open): not used, except for "
+            "single probes (half open). Yellow (ramp): coming back, with a growing share. One red row: an endpoint, and others answer. Every row of a provider red: the provider, "
             "its host or its key. Every row of a model red: the model lives off its fallbacks, or fails.",
             [target(state_code(), "{{endpoint}}")], STATES),
         timeseries(
@@ -27,10 +28,12 @@ def panels():
                         {"color": GREEN, "value": 0.9}]),
         timeseries(
             "What health is made of",
-            "The weighed successes and failures of about the last half minute, endpoint by endpoint. Both near 0: it gets "
+            "The weighed failures (dashed: successes) of about the last half minute, endpoint by endpoint. Both near 0: it gets "
             "no traffic, and its health is a prior, not a finding. Failures alone: it is tried and fails.",
-            [target(f'max by (endpoint, part) (mainstay_endpoint_health_evidence{{{ENDPOINT}}})', "{{endpoint}} {{part}}")],
-            "short", axis="weighed attempts", overrides=[override(("byRegexp", "/ failure$/"), color={"mode": "fixed", "fixedColor": RED})]),
+            [target(f'max by (endpoint) (mainstay_endpoint_health_evidence{{{ENDPOINT}, part="failure"}})', "{{endpoint}}", "A"),
+             target(f'max by (endpoint) (mainstay_endpoint_health_evidence{{{ENDPOINT}, part="success"}})',
+                    "{{endpoint}} success", "B")],
+            "short", axis="weighed failures; dashed: successes", overrides=[override(("byRegexp", "/ success$/"), **DASHED)]),
         timeseries(
             "Share of attempts",
             "Where the attempts go. A sick endpoint's band should shrink within seconds and grow back in steps. If it "
@@ -45,19 +48,22 @@ def panels():
             "percentunit", high=1, links=[explain()]),
         timeseries(
             "Time to first token",
-            "From the request sent to the first content of a stream: median and 95th percentile by endpoint, of "
-            "attempts that got that far. Both up on one endpoint: it is slow or overloaded. Only p95 up: part of it "
+            "From the request sent to the first content of a stream: 95th percentile (dashed: median) by endpoint, of "
+            f"attempts that got that far; {floor('mainstay_first_content_seconds')}. Both up on one endpoint: it is slow or overloaded. Only p95 up: part of it "
             "is. All up at once: look at this machine and its network first. A line that ends has no answers left.",
             [target(quantile(0.5, "mainstay_first_content_seconds", ENDPOINT + ', kind="stream"', "endpoint"),
-                    "{{endpoint}} p50", "A"),
+                    "{{endpoint}} median", "A"),
              target(quantile(0.95, "mainstay_first_content_seconds", ENDPOINT + ', kind="stream"', "endpoint"),
-                    "{{endpoint}} p95", "B")],
-            "s", overrides=[override(("byRegexp", "/ p50$/"), custom__lineStyle={"fill": "dash", "dash": [6, 4]})]),
+                    "{{endpoint}}", "B")],
+            "s", axis=f"p95, dashed: median; {floor('mainstay_first_content_seconds')}",
+            overrides=[override(("byRegexp", "/ median$/"), **DASHED)]),
         timeseries(
             "Silence between tokens",
-            "95th percentile of the silence between one piece of a stream and the next. Up on one endpoint: it stalls, "
+            "95th percentile of the silence between one piece of a stream and the next; "
+            f"{floor('mainstay_content_gap_seconds')}. Up on one endpoint: it stalls, "
             "though its first token is quick. Above a second readers notice.",
-            [target(quantile(0.95, "mainstay_content_gap_seconds", ENDPOINT, "endpoint"), "{{endpoint}}")], "s"),
+            [target(quantile(0.95, "mainstay_content_gap_seconds", ENDPOINT, "endpoint"), "{{endpoint}}")], "s",
+            axis=f"p95; {floor('mainstay_content_gap_seconds')}"),
         timeseries(
             "Attempts by outcome",
             "What providers did to single attempts; clients did not see most of it. The colour names the remedy. Blue: "
@@ -65,18 +71,14 @@ def panels():
             "there. Red (errors), brown (a lost connection), pink (a cut stream) and purple (silence): theirs, see their "
             "status page. Grey: the request, the client, or (local_fault) this machine.",
             [target(rate("mainstay_attempts_total", ENDPOINT, "outcome"), "{{outcome}}")],
-            "reqps", stack=True, axis="attempts / s",
-            overrides=[override(("byRegexp", f"/^({classes})$/"), color={"mode": "fixed", "fixedColor": value})
-                       for classes, value in OUTCOMES]),
+            "reqps", stack=True, axis="attempts / s", overrides=coloured("^{}$", OUTCOMES)),
         timeseries(
             "Failures by endpoint and class",
             "Attempts that failed, and nothing else: whose, and of which class; a single one shows, too. Bars that end are "
             "no recovery by themselves: an endpoint that rests is not asked. Colours as in the panel before.",
             [target(counted("mainstay_attempts_total", ENDPOINT + ', outcome!~"success|client_gone|superseded"',
                             "endpoint, outcome"), "{{endpoint}} {{outcome}}")],
-            "short", bars=True, stack=True, axis="attempts",
-            overrides=[override(("byRegexp", f"/ ({classes})$/"), color={"mode": "fixed", "fixedColor": value})
-                       for classes, value in OUTCOMES]),
+            "short", bars=True, stack=True, axis="attempts", overrides=coloured(" {}$", OUTCOMES)),
         timeseries(
             "In flight",
             "Attempts under way. A line that climbs while traffic does not is an endpoint that accepts and stays silent.",
@@ -90,17 +92,16 @@ def panels():
             [target(f"sum by (endpoint, to, reason) (increase(mainstay_endpoint_transitions_total{{{ENDPOINT}}}{RANGE})) "
                     "> 0", "{{endpoint}} {{to}}: {{reason}}")],
             "short", bars=True, stack=True, axis="moves",
-            overrides=[override(("byRegexp", f"/: {reason}$/"), color={"mode": "fixed", "fixedColor": value})
-                       for reason, value in (("host", ORANGE), ("key", BLUE), ("silence", PURPLE), ("missing", GREY),
-                                             ("error", RED), ("probed", YELLOW), ("answered", GREEN))]),
+            overrides=coloured(": {}$", (("host", ORANGE), ("key", BLUE), ("silence", PURPLE), ("missing", GREY), ("error", RED),
+                                         ("probed", YELLOW), ("answered|settled", GREEN)))),
         timeseries(
             "Blocked, and rate caps",
             "Lines: how much longer a Retry-After keeps requests away. Dashed, right: requests a second that were learnt "
             "to be taken, where 429s have taught a limit. Blocked most of the time: the limit is too small for its share; another key or endpoint helps.",
-            [target(f"max by (endpoint) (mainstay_endpoint_blocked_seconds{{{ENDPOINT}}})", "{{endpoint}} blocked", "A"),
+            [target(f"max by (endpoint) (mainstay_endpoint_blocked_seconds{{{ENDPOINT}}})", "{{endpoint}}", "A"),
              target(f"min by (endpoint) (mainstay_endpoint_rate_cap{{{ENDPOINT}}} > 0)", "{{endpoint}} cap", "B")],
-            "s", overrides=[override(("byRegexp", "/ cap$/"), unit="reqps", custom__lineStyle={
-                "fill": "dash", "dash": [6, 4]}, **right("requests / s"))]),
+            "s", axis="seconds blocked",
+            overrides=[override(("byRegexp", "/ cap$/"), unit="reqps", **DASHED, **right("dashed: cap, requests / s"))]),
         timeseries(
             "Speed",
             "Tokens a second that the next stream is expected to bring. A fall without failures is a provider under load; "
@@ -131,8 +132,8 @@ def panels():
             [target("sum by (result) (rate(mainstay_probes_total" + RANGE + "))", "{{result}}", "A"),
              target("3600 * sum(rate(mainstay_probes_cost_usd_total" + RANGE + "))", "cost", "B")],
             "reqps", axis="probes / s", overrides=[colour("failed", RED), colour("passed", GREEN),
-                                override(("byName", "cost"), unit="currencyUSD", custom__lineStyle={
-                                    "fill": "dash", "dash": [6, 4]}, **right("USD / hour"))]),
+                                override(("byName", "cost"), unit="currencyUSD", color={"mode": "fixed", "fixedColor": GREY},
+                                         **DASHED, **right("dashed: USD / hour"))]),
     ]
 
 

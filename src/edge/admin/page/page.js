@@ -6,6 +6,7 @@
 const KEPT = 600; // pictures of about a second each
 const STEP = 5; // seconds from one point of a small line to the next
 const POINTS = 60;
+const PATIENCE = 2000; // milliseconds
 const $ = (id) => document.getElementById(id);
 
 // --- small things -----------------------------------------------------------------------------
@@ -28,6 +29,14 @@ const milliseconds = (value) => {
   return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
 };
 const clock = (at) => new Date(at).toLocaleTimeString([], { hour12: false });
+/** With its zone: pictures of the page are read beside those of others. */
+const told = () => new Date().toLocaleTimeString([], { hour12: false, timeZoneName: "short" });
+
+/** What a breaker's word means for traffic; "closed" sounds like a closed door. */
+const MEANINGS = {
+  closed: "takes traffic", ramp: "takes a growing share", half_open: "gets one try", open: "takes none", blocked: "waits",
+  drained: "taken out",
+};
 
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -70,7 +79,10 @@ let opened = null; // { id, row, charts }
 function newEndpoint(id) {
   const cell = (label, ...children) => make("td", { "data-label": label }, ...children);
   const name = make("button", { class: "name", "aria-expanded": "false", onclick: () => toggle(id) });
+  // Where it has to break, it breaks before its provider.
+  id.split(/(?<=@)/).forEach((part, at) => name.append(...(at ? [make("wbr"), part] : [part])));
   const state = make("span", { class: "state" });
+  const meaning = make("span", { class: "sub whole" });
   const blocked = make("span", { class: "sub" });
   const pair = (label) => ({ text: make("span"), line: spark(label) });
   const [success, share, first] = [pair("success"), pair("share"), pair("time to first token")];
@@ -78,13 +90,13 @@ function newEndpoint(id) {
   const act = make("button", { onclick: () => move(id) });
   const paired = ({ text, line }) => make("div", { class: "pair" }, text, line);
   const row = make("tr", { "data-id": id },
-    make("td", {}, name), cell("state", state, blocked), cell("success", paired(success)),
+    make("td", {}, name), cell("state", state, meaning, blocked), cell("success", paired(success)),
     cell("share", paired(share)), cell("first token", paired(first)), cell("tokens/s", speed),
     cell("in flight", flight), cell("last failure", failure), make("td", {}, act));
   const past = { at: [], health: [], share: [], p50: [], p95: [] };
   const coarse = { at: [], health: [], share: [], p50: [] };
   recall(id, past, coarse);
-  return { row, past, coarse, cells: { name, state, blocked, success, share, first, speed, flight, failure, act } };
+  return { row, past, coarse, cells: { name, state, meaning, blocked, success, share, first, speed, flight, failure, act } };
 }
 
 /** What the process noted before the page was there. */
@@ -127,11 +139,11 @@ function drawEndpoint(entry, endpoint) {
   const { state } = endpoint;
   if (entry.latest && entry.latest.state !== state) announce(`${endpoint.id} is ${state.replace("_", " ")}`);
   entry.latest = endpoint;
-  setText(cells.name, endpoint.id);
   setText(cells.state, state.replace("_", " "));
   cells.state.dataset.state = state;
   const waits = endpoint.blocked_until ? `until ${clock(endpoint.blocked_until)}` : "";
   const cap = endpoint.rate_cap == null ? "" : `at most ${number(endpoint.rate_cap, 1)}/s`;
+  setText(cells.meaning, MEANINGS[state] ?? "");
   setText(cells.blocked, [waits, cap].filter(Boolean).join(", "));
   setText(cells.success.text, percent(endpoint.health, 1));
   setText(cells.share.text, percent(endpoint.share));
@@ -383,6 +395,7 @@ function listen() {
   const events = new EventSource("/api/events");
   const on = (name, draw) => events.addEventListener(name, ({ data }) => {
     live("live", "live");
+    setText($("as-of"), `figures of ${told()}`);
     draw(JSON.parse(data));
   });
   on("endpoints", drawEndpoints);
@@ -401,9 +414,14 @@ function listen() {
 $("find").addEventListener("input", filter);
 $("reload").addEventListener("click", reload);
 $("explain").addEventListener("submit", explain);
+/** The lines' past is worth a moment, and no more: without it the page shows what is now. */
 async function begin() {
-  const answer = await fetch("/api/history").catch(() => null);
-  if (answer?.ok) earlier = await answer.json();
+  try {
+    const answer = await fetch("/api/history", { signal: AbortSignal.timeout(PATIENCE) });
+    if (answer.ok) earlier = await answer.json();
+  } catch (error) {
+    console.warn("the lines begin now", error);
+  }
   listen();
 }
 
