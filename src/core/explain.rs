@@ -59,7 +59,8 @@ pub struct Explained {
 /// Whether an endpoint can be asked now, or why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Open,
+    /// It can. Not called open: that is what a breaker is that lets nothing pass.
+    Available,
     /// It gets a growing part of the traffic it would have.
     Ramping,
     /// It gets a request now and then, to find out whether it has recovered.
@@ -70,7 +71,7 @@ pub enum Verdict {
     Drained,
     /// It asked for time, so much of which is left.
     RateLimited(Duration),
-    /// By its own word it is not its turn for so long; it is asked where nobody else is open.
+    /// By its own word it is not its turn for so long; it is asked where nobody else is available.
     Paced(Duration),
     /// By its own word nothing is left for so long.
     Spent(Duration),
@@ -252,7 +253,7 @@ impl<'a> Scene<'a> {
         let room = self.health.room(candidate.endpoint, &need, self.now);
         match view.passage {
             Passage::Free | Passage::Share(_) if room != Room::Free => self.without(room),
-            Passage::Free => Verdict::Open,
+            Passage::Free => Verdict::Available,
             Passage::Share(_) => Verdict::Ramping,
             Passage::Probe => Verdict::Probing,
             Passage::Drained => Verdict::Drained,
@@ -268,7 +269,7 @@ impl Scene<'_> {
     /// What it means to have no room.
     fn without(&self, room: Room) -> Verdict {
         match room {
-            Room::Free => Verdict::Open,
+            Room::Free => Verdict::Available,
             Room::Paced(until) => Verdict::Paced(until.since(self.now)),
             Room::Spent(until) => Verdict::Spent(until.since(self.now)),
             Room::Never => Verdict::LimitTooSmall,

@@ -298,7 +298,7 @@ impl Telling<'_> {
 /// A verdict's name, and why.
 pub(crate) fn verdict(verdict: Verdict) -> (&'static str, Option<String>) {
     match verdict {
-        Verdict::Open => ("open", None),
+        Verdict::Available => ("available", None),
         Verdict::Ramping => (
             "ramping",
             Some("it has recovered and gets a growing part".to_owned()),

@@ -87,7 +87,7 @@ async fn a_recovered_request_tells_its_whole_story_over_both_protocols() {
         assert_eq!(plan.len(), 2, "{told}");
         assert!(
             plan.iter()
-                .all(|one| one["kept"] == true && one["verdict"] == "open")
+                .all(|one| one["kept"] == true && one["verdict"] == "available")
         );
         assert_eq!(told["drift"], "provider");
         let [failed, answered] = [&told["attempts"][0], &told["attempts"][1]];
@@ -148,7 +148,7 @@ async fn who_was_left_out_and_who_was_resting_is_told_with_the_reason() {
     assert_eq!(of("gone")["verdict"], "resting", "{told}");
     assert_eq!(of("gone")["why"], "connect_failed");
     assert_eq!(of("gone")["kept"], true);
-    assert_eq!(of("good")["verdict"], "open");
+    assert_eq!(of("good")["verdict"], "available");
     assert_eq!(of("far")["kept"], false);
     assert_eq!(of("far")["why"], "the policy ignores it");
     assert_eq!(told["attempts"].as_array().unwrap().len(), 1);

@@ -91,7 +91,7 @@ fn write_endpoint(out: &mut impl Write, endpoint: &EndpointAnswer, width: usize)
         parts.join(" + "),
     )?;
     match (endpoint.verdict.as_str(), &endpoint.why) {
-        ("open", _) => Ok(()),
+        ("available", _) => Ok(()),
         (verdict, Some(why)) => writeln!(out, "    {verdict}: {why}"),
         (verdict, None) => writeln!(out, "    {verdict}"),
     }
