@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
-use crate::core::names::{CallerName, PolicyName};
+use crate::core::names::CallerName;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
@@ -64,7 +64,6 @@ pub struct Observed<'a> {
     pub status: u16,
     pub stream: bool,
     pub path: &'static str,
-    pub(crate) policy: &'a PolicyName,
     /// The model's name as it was asked for, where a wildcard has it.
     pub(crate) wild: Option<&'a str>,
     /// How the answer differs from the endpoint that was meant.

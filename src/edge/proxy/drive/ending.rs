@@ -132,7 +132,6 @@ impl Drive<'_> {
             status: self.status,
             stream: self.incoming.request.facts.stream,
             path: self.incoming.asked.path,
-            policy: self.exchange.policy(),
             wild: self.wild.as_deref(),
             drift: self.drift.as_deref(),
             relayed: self.relayed,
