@@ -14,7 +14,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::IntCounter;
 use serde::{Serialize, Serializer};
@@ -22,6 +22,7 @@ use serde::{Serialize, Serializer};
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::names::CallerName;
 use crate::core::time::Time;
+use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::access_log::compact::Compact;
@@ -219,15 +220,20 @@ impl AccessLog {
     }
 
     /// Queues the line of an exchange. Returns whether there was room.
-    pub(crate) fn write(&self, generation: &Generation, observed: &Observed<'_>) -> bool {
-        let line = describe(generation, observed);
+    pub(crate) fn write(
+        &self,
+        generation: &Generation,
+        observed: &Observed<'_>,
+        now: SystemTime,
+    ) -> bool {
+        let line = describe(generation, observed, now);
         self.queue(&line, line.kind())
     }
 
     /// Queues the line of a request that was passed on. Returns whether there was room.
     pub(crate) fn write_routed(&self, generation: u64, routed: &Routed<'_>) -> bool {
         let line = RoutedLine {
-            time: Moment::now(),
+            time: Moment::at(wall_clock()),
             request_id: routed.request_id,
             path: routed.path,
             client: routed.client,
@@ -340,12 +346,13 @@ impl RoutedLine<'_> {
 fn describe<'a>(
     generation: &'a Generation,
     observed: &'a Observed<'_>,
+    now: SystemTime,
 ) -> Line<'a, impl Attempts<'a>> {
     let record = &observed.record;
     let catalog = &generation.snapshot.catalog;
     let served = record.served.map(|endpoint| catalog.endpoint(endpoint));
     Line {
-        time: Moment::now(),
+        time: Moment::at(now),
         request_id: observed.request_id,
         path: observed.path,
         client: observed.client,
@@ -417,7 +424,7 @@ mod tests {
 
     fn line() -> OneLine {
         Line {
-            time: Moment::now(),
+            time: Moment::at(wall_clock()),
             request_id: "r",
             path: "/v1/chat/completions",
             client: Some(IpAddr::from([127, 0, 0, 1])),
@@ -475,7 +482,7 @@ mod tests {
     fn every_field_is_documented_and_every_documented_field_is_there() {
         let line = serde_json::to_value(line()).unwrap();
         let routed = RoutedLine {
-            time: Moment::now(),
+            time: Moment::at(wall_clock()),
             request_id: "r",
             path: "/v1/files",
             client: Some(IpAddr::from([127, 0, 0, 1])),

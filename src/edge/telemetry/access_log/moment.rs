@@ -7,8 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-use crate::edge::clock::wall_clock;
-
 /// When a line was made.
 pub(super) struct Moment(SystemTime);
 
@@ -30,8 +28,8 @@ thread_local! {
 // === impl Moment ===
 
 impl Moment {
-    pub(super) fn now() -> Self {
-        Self(wall_clock())
+    pub(super) fn at(wall_clock: SystemTime) -> Self {
+        Self(wall_clock)
     }
 }
 

@@ -11,7 +11,6 @@ use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::explain::Considered;
 use crate::core::names::CallerName;
 use crate::core::outcome::ErrorFacts;
-use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::requests::mask;
@@ -79,7 +78,12 @@ pub(crate) struct Evidence {
 }
 
 impl Kept {
-    pub(crate) fn of(generation: &Generation, observed: Observed<'_>, met: Met) -> Self {
+    pub(crate) fn of(
+        generation: &Generation,
+        observed: Observed<'_>,
+        met: Met,
+        now: SystemTime,
+    ) -> Self {
         let mut record = observed.record;
         let cost = cost::of_answer(generation, &record);
         let wasted = cost::wasted(generation, &record);
@@ -89,7 +93,7 @@ impl Kept {
         }
         Self {
             ids: Ids::of(observed.request_id, observed.generation_id),
-            began: wall_clock() - record.took,
+            began: now - record.took,
             names: generation.names.clone(),
             generation: generation.number,
             path: observed.path,
