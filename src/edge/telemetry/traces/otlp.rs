@@ -190,7 +190,16 @@ fn append_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 
 #[inline]
 fn append_length(out: &mut Vec<u8>, length: usize) {
-    encode_varint(length as u64, out);
+    append_varint(out, length as u64);
+}
+
+/// Appends a number; most of ours take a byte.
+#[inline]
+fn append_varint(out: &mut Vec<u8>, number: u64) {
+    match u8::try_from(number) {
+        Ok(short @ ..=0x7f) => out.push(short),
+        Ok(_) | Err(_) => encode_varint(number, out),
+    }
 }
 
 /// Says before a message how long it has become. `begun`: where room was kept for that.
@@ -228,7 +237,7 @@ impl Attributes<'_> {
         // As protobuf has negative numbers: the largest ones.
         let value = value.cast_unsigned();
         self.begin(name, WHOLE, encoded_len_varint(value));
-        encode_varint(value, self.out);
+        append_varint(self.out, value);
     }
 
     /// Adds a number.
