@@ -93,9 +93,9 @@ fn is_plain(text: &[u8]) -> bool {
 /// Appends a number. Most have up to three digits.
 fn append_number(out: &mut Vec<u8>, number: u64) {
     match number {
-        ..10 => out.push(digit(number)),
-        ..100 => out.extend_from_slice(&[digit(number / 10), digit(number)]),
-        ..1000 => {
+        0..10 => out.push(digit(number)),
+        10..100 => out.extend_from_slice(&[digit(number / 10), digit(number)]),
+        100..1000 => {
             let digits = [number / 100, number / 10, number].map(digit);
             out.extend_from_slice(&digits);
         }

@@ -199,7 +199,7 @@ mod tests {
         });
         let asleep = || {
             while !queue.lock().is_awaited {
-                std::thread::yield_now()
+                std::thread::yield_now();
             }
         };
         asleep();

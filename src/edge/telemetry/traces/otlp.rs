@@ -177,8 +177,8 @@ fn append_moment(out: &mut Vec<u8>, field: u8, moment: SystemTime) {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     if nanos > 0 {
-        let [a, b, c, d, e, f, g, h] = nanos.to_le_bytes();
-        out.extend_from_slice(&[field, a, b, c, d, e, f, g, h]);
+        out.push(field);
+        out.extend_from_slice(&nanos.to_le_bytes());
     }
 }
 
@@ -266,7 +266,7 @@ impl Attributes<'_> {
                 let (before, rest) = parts.split_at_mut(4);
                 let (middle, after) = rest.split_at_mut(name.len());
                 // No length is above that of all.
-                let short = |length: usize| length as u8;
+                let short = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
                 before.copy_from_slice(&[
                     self.field,
                     short(all),
