@@ -1,6 +1,7 @@
 //! Owns the way of spans to the collector that the configuration names: OTLP over HTTP, in batches, over Pingora's own client.
 //! Must never hold up a request: what is not taken in time is counted and forgotten.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,7 +149,12 @@ impl Collector {
         let message = Bytes::from(self.envelope.around(spans));
         let mut why = String::new();
         for left in (0..tries).rev() {
-            match tokio::time::timeout(PATIENCE, self.post(message.clone())).await {
+            // Where it stands: it is long, and each move would copy all of it.
+            let answer = {
+                let posting = pin!(self.post(message.clone()));
+                tokio::time::timeout(PATIENCE, posting).await
+            };
+            match answer {
                 Ok(Ok(())) => {
                     self.is_well = true;
                     if !was_well {
@@ -174,10 +180,8 @@ impl Collector {
 
     /// Sends a message. What the collector says of spans that it takes and does not like is left to its own log.
     async fn post(&self, message: Bytes) -> Result<(), Unanswered> {
-        let asking = self
-            .outside
-            .ask((Method::POST, &self.path), &self.headers, message);
-        let (status, _) = asking.await?;
+        let to = (Method::POST, &*self.path);
+        let (status, _) = self.outside.ask(to, &self.headers, message).await?;
         match status.is_success() {
             true => Ok(()),
             false => Err(format!("it answers with status {status}").into()),

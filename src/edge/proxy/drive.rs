@@ -72,7 +72,7 @@ pub(crate) struct Drive<'a> {
     /// What it met when it began, where that is kept.
     met: Option<Met>,
     /// Where traces are recorded.
-    trace: Option<Trace>,
+    trace: Option<Box<Trace>>,
     /// What the head said of drift.
     drift: Option<String>,
     /// The client has been told of the attempts within its stream.
@@ -97,7 +97,7 @@ impl<'a> Drive<'a> {
         let settings = &generation.snapshot.telemetry;
         let headers = &session.req_header().headers;
         let trace = settings.otlp.as_ref();
-        let trace = trace.map(|_| Trace::begin(headers, settings.trace_ratio));
+        let trace = trace.map(|_| Box::new(Trace::begin(headers, settings.trace_ratio)));
         Self {
             exchange: Exchange::new(plan, now),
             met,

@@ -73,7 +73,7 @@ pub struct Observed<'a> {
     /// What it met when it began, where that is kept.
     pub(crate) met: Option<Met>,
     /// Where it is part of a trace that is recorded.
-    pub(crate) trace: Option<Trace>,
+    pub(crate) trace: Option<Box<Trace>>,
     /// As the GenAI conventions name it.
     pub(crate) operation: &'static str,
     /// What became of the conversation that it is a turn of.

@@ -10,7 +10,7 @@ use crate::edge::proxy::drive::Drive;
 use crate::edge::proxy::reader::Reader;
 use crate::edge::proxy::reply;
 use crate::edge::proxy::told;
-use crate::edge::telemetry::{Observed, Trace};
+use crate::edge::telemetry::Observed;
 use crate::wire::client_error::ClientError;
 use crate::wire::dialects::Ask;
 
@@ -122,7 +122,7 @@ impl Drive<'_> {
             conversations.note(turn, places, &record, now)
         };
         let kept = self.conversation.as_ref().and_then(noted);
-        let trace = self.trace.filter(Trace::is_sampled);
+        let trace = self.trace.take().filter(|trace| trace.is_sampled());
         let observed = Observed {
             record,
             request_id: &self.incoming.ids.request,

@@ -90,26 +90,32 @@ fn is_plain(text: &[u8]) -> bool {
     !pieces.iter().any(has_special) && !rest.iter().any(|byte| has_special(&[*byte]))
 }
 
-/// Appends a number. Most have up to three digits.
+/// Appends a number. Most have up to three digits, and are taken apart as the smallest numbers that they fit.
 fn append_number(out: &mut Vec<u8>, number: u64) {
-    match number {
-        0..10 => out.push(digit(number)),
-        10..100 => out.extend_from_slice(&[digit(number / 10), digit(number)]),
-        100..1000 => {
-            let digits = [number / 100, number / 10, number].map(digit);
-            out.extend_from_slice(&digits);
-        }
-        _ => {
+    let small = u16::try_from(number).unwrap_or(u16::MAX);
+    match small {
+        0..10 => out.push(digit(small)),
+        10..100 => out.extend_from_slice(&[digit(small / 10), digit(small % 10)]),
+        100..1000 => out.extend_from_slice(&three_digits(small)),
+        1000.. => {
             append_number(out, number / 1000);
-            let digits = [number / 100, number / 10, number].map(digit);
-            out.extend_from_slice(&digits);
+            let last = u16::try_from(number % 1000).unwrap_or_default();
+            out.extend_from_slice(&three_digits(last));
         }
     }
 }
 
-/// The last digit of a number.
-fn digit(number: u64) -> u8 {
-    b'0' + u8::try_from(number % 10).unwrap_or_default()
+#[inline]
+fn three_digits(number: u16) -> [u8; 3] {
+    let rest = number % 100;
+    [digit(number / 100), digit(rest / 10), digit(rest % 10)]
+}
+
+/// Of a number below ten.
+#[inline]
+fn digit(number: u16) -> u8 {
+    let [digit, _] = number.to_le_bytes();
+    b'0' | digit
 }
 
 // === impl Begun ===
