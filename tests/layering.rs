@@ -237,8 +237,8 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "prost*",
-        &["edge/telemetry/traces"],
-        "one file writes protobuf",
+        &["edge/telemetry"],
+        "protobuf is what traces are sent as, and nobody else's",
     ),
     (
         "saphyr_parser",

@@ -19,7 +19,6 @@ use crate::config::snapshot::BaseUrl;
 use crate::edge::dns::Resolver;
 use crate::edge::generation::Current;
 use crate::edge::outside::{Outside, Unanswered};
-use crate::edge::peer::PeerError;
 use crate::edge::telemetry::{Batch, Envelope, Telemetry};
 
 /// How long the first exchange waits for others, unless there are enough for a batch.
@@ -131,7 +130,7 @@ impl Exporter {
 // === impl Collector ===
 
 impl Collector {
-    fn new(at: &BaseUrl, resolver: &Arc<Resolver>) -> Result<Self, PeerError> {
+    fn new(at: &BaseUrl, resolver: &Arc<Resolver>) -> Result<Self, Unanswered> {
         let named = HEADERS.iter().find_map(|name| std::env::var(name).ok());
         Ok(Self {
             at: at.clone(),
