@@ -236,6 +236,11 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         "what traces are made of stays where they are made and sent",
     ),
     (
+        "prost*",
+        &["edge/telemetry"],
+        "protobuf is what traces are sent as, and nobody else's",
+    ),
+    (
         "saphyr_parser",
         &["config"],
         "positions are the configuration's matter",

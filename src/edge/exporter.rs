@@ -1,29 +1,27 @@
 //! Owns the way of spans to the collector that the configuration names: OTLP over HTTP, in batches, over Pingora's own client.
 //! Must never hold up a request: what is not taken in time is counted and forgotten.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use opentelemetry::KeyValue;
-use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use percent_encoding::percent_decode_str;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use tokio::sync::mpsc::Receiver;
 
 use crate::config::snapshot::BaseUrl;
 use crate::edge::dns::Resolver;
 use crate::edge::generation::Current;
-use crate::edge::outside::Outside;
-use crate::edge::telemetry::{Finished, Telemetry};
+use crate::edge::outside::{Outside, Unanswered};
+use crate::edge::telemetry::{Batch, Envelope, Telemetry};
 
-/// Exchanges that are sent together, and how long the first of them waits for others.
-const BATCH: usize = 256;
+/// How long the first exchange waits for others, unless there are enough for a batch.
 const GATHER: Duration = Duration::from_millis(500);
 /// How long a collector may take to accept a batch.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,6 +30,14 @@ const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Below the collector's root (OTLP/HTTP's own path).
 const PATH: &str = "/v1/traces";
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const OURSELVES: HeaderValue =
+    HeaderValue::from_static(concat!("mainstay/", env!("CARGO_PKG_VERSION")));
+/// Headers that the collector asks for (the specification of OTLP's exporters); the first that is there is meant.
+const HEADERS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+];
 
 /// Sends what exchanges leave.
 #[derive(Debug)]
@@ -45,7 +51,11 @@ pub(crate) struct Exporter {
 #[derive(Debug)]
 struct Collector {
     at: BaseUrl,
-    exporter: SpanExporter,
+    outside: Outside,
+    /// Of every request there.
+    path: String,
+    headers: HeaderMap,
+    envelope: Envelope,
     /// It took the last batch; so does one that has not been asked.
     is_well: bool,
 }
@@ -53,58 +63,50 @@ struct Collector {
 #[async_trait]
 impl BackgroundService for Exporter {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Some(mut queue) = self.telemetry.traces.take_queue() else {
+        if !self.telemetry.traces.begin_sending() {
             return;
-        };
-        let (mut batch, mut collector) = (Vec::new(), None);
+        }
+        let mut collector = None;
         tokio::select! {
-            () = self.send_all(&mut queue, &mut batch, &mut collector) => {}
+            () = self.send_all(&mut collector) => {}
             _ = shutdown.changed() => {}
         }
         // What is left gets one chance.
-        while let Ok(finished) = queue.try_recv() {
-            batch.push(finished);
+        let mut left = Batch::default();
+        while let Some(batch) = self.telemetry.traces.take() {
+            left.join(&batch);
         }
-        self.send(batch, 1, &mut collector).await;
+        self.send(&left, 1, &mut collector).await;
     }
 }
 
 // === impl Exporter ===
 
 impl Exporter {
-    async fn send_all(
-        &self,
-        queue: &mut Receiver<Finished>,
-        batch: &mut Vec<Finished>,
-        collector: &mut Option<Collector>,
-    ) {
+    async fn send_all(&self, collector: &mut Option<Collector>) {
+        let traces = &self.telemetry.traces;
         loop {
-            if queue.recv_many(batch, BATCH).await == 0 {
-                return;
+            traces.some().await;
+            // It is not full: so be it.
+            tokio::time::timeout(GATHER, traces.full()).await.ok();
+            if let Some(batch) = traces.take() {
+                self.send(&batch, TRIES, collector).await;
             }
-            if batch.len() < BATCH {
-                tokio::time::sleep(GATHER).await;
-            }
-            while let (true, Ok(more)) = (batch.len() < BATCH, queue.try_recv()) {
-                batch.push(more);
-            }
-            self.send(std::mem::take(batch), TRIES, collector).await;
         }
     }
 
     /// Offers a batch so many times.
-    async fn send(&self, batch: Vec<Finished>, tries: usize, collector: &mut Option<Collector>) {
-        if batch.is_empty() {
+    async fn send(&self, batch: &Batch, tries: usize, collector: &mut Option<Collector>) {
+        if batch.count == 0 {
             return;
         }
         self.follow(collector);
         let sent = match collector {
-            Some(collector) => collector.offer(&batch, tries).await,
+            Some(collector) => collector.offer(&batch.spans, tries).await,
             None => false,
         };
         if !sent {
-            let spans = batch.iter().map(Finished::spans).sum();
-            self.telemetry.metrics.count_dropped_spans(spans);
+            self.telemetry.metrics.count_dropped_spans(batch.count);
         }
     }
 
@@ -128,34 +130,30 @@ impl Exporter {
 // === impl Collector ===
 
 impl Collector {
-    fn new(at: &BaseUrl, resolver: &Arc<Resolver>) -> Result<Self, HttpError> {
-        let client = Client(Outside::new("otlp", at, resolver)?);
-        let mut exporter = SpanExporter::builder()
-            .with_http()
-            .with_http_client(client)
-            .with_endpoint(format!("{at}{PATH}"))
-            .with_protocol(Protocol::HttpBinary)
-            .with_timeout(PATIENCE)
-            // Its pauses would block the thread.
-            .with_retry_policy(RetryPolicy::disabled())
-            .build()?;
-        exporter.set_resource(&resource());
+    fn new(at: &BaseUrl, resolver: &Arc<Resolver>) -> Result<Self, Unanswered> {
+        let named = HEADERS.iter().find_map(|name| std::env::var(name).ok());
         Ok(Self {
             at: at.clone(),
-            exporter,
+            outside: Outside::new("otlp", at, resolver)?,
+            path: format!("{}{PATH}", at.path),
+            headers: headers(&named.unwrap_or_default()),
+            envelope: Envelope::of(&resource()),
             is_well: true,
         })
     }
 
-    /// Whether a batch was taken. A failure is told once until it passes.
-    async fn offer(&mut self, batch: &[Finished], tries: usize) -> bool {
+    /// Whether spans were taken. A failure is told once until it passes.
+    async fn offer(&mut self, spans: &[u8], tries: usize) -> bool {
         let was_well = self.is_well;
+        let message = Bytes::from(self.envelope.around(spans));
         let mut why = String::new();
         for left in (0..tries).rev() {
-            // Made anew for another try: most batches are taken at the first, and a copy costs as much as they do.
-            let spans: Vec<SpanData> = batch.iter().flat_map(Finished::to_spans).collect();
-            let sending = self.exporter.export(spans);
-            match tokio::time::timeout(PATIENCE, sending).await {
+            // Where it stands: it is long, and each move would copy all of it.
+            let answer = {
+                let posting = pin!(self.post(message.clone()));
+                tokio::time::timeout(PATIENCE, posting).await
+            };
+            match answer {
                 Ok(Ok(())) => {
                     self.is_well = true;
                     if !was_well {
@@ -178,6 +176,36 @@ impl Collector {
         }
         false
     }
+
+    /// Sends a message. What the collector says of spans that it takes and does not like is left to its own log.
+    async fn post(&self, message: Bytes) -> Result<(), Unanswered> {
+        let to = (Method::POST, &*self.path);
+        let (status, _) = self.outside.ask(to, &self.headers, message).await?;
+        match status.is_success() {
+            true => Ok(()),
+            false => Err(format!("it answers with status {status}").into()),
+        }
+    }
+}
+
+/// What is said with every message: what it is, and what the operator has named, `name=value,...` with percent signs
+/// (as W3C Baggage has them). What is no header is left out.
+fn headers(named: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, PROTOBUF);
+    headers.insert(USER_AGENT, OURSELVES);
+    for (name, value) in named.split(',').filter_map(|one| one.split_once('=')) {
+        let decoded = percent_decode_str(value.trim()).decode_utf8();
+        let value = decoded.map_or(value.trim().into(), |decoded| decoded);
+        let name = HeaderName::try_from(name.trim());
+        let value = HeaderValue::try_from(&*value);
+        if let (Ok(name), Ok(value)) = (name, value)
+            && !value.is_empty()
+        {
+            headers.insert(name, value);
+        }
+    }
+    headers
 }
 
 /// Who sends. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are the operator's.
@@ -191,31 +219,32 @@ fn resource() -> Resource {
     }
 }
 
-/// How the exporter's crate reaches the collector.
-#[derive(Debug)]
-struct Client(Outside);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-// === impl Client ===
-
-impl Client {
-    async fn post(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (parts, body) = request.into_parts();
-        let path = parts
-            .uri
-            .path_and_query()
-            .map_or(PATH, |path| path.as_str());
-        let asking = self.0.ask((Method::POST, path), &parts.headers, body);
-        let (status, told) = asking.await?;
-        Ok(Response::builder().status(status).body(told)?)
-    }
-}
-
-#[async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        match tokio::time::timeout(PATIENCE, self.post(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err("no answer in time".into()),
-        }
+    #[test]
+    fn headers_are_those_that_the_operator_named_and_our_own() {
+        let all = |named: &str| {
+            let headers = headers(named);
+            let text = |(name, value): (&HeaderName, &HeaderValue)| {
+                format!("{name}: {}", value.to_str().unwrap())
+            };
+            let mut all: Vec<String> = headers.iter().map(text).collect();
+            all.sort();
+            all
+        };
+        let own = format!("user-agent: mainstay/{}", env!("CARGO_PKG_VERSION"));
+        let protobuf = "content-type: application/x-protobuf".to_owned();
+        assert_eq!(all(""), [protobuf.clone(), own.clone()]);
+        let named = "api-key = a%20b=c%25 ,no header=1,empty=,alone,X-Tenant=t%zz,x-half=%ff";
+        let expected = [
+            "api-key: a b=c%",
+            &protobuf,
+            &own,
+            "x-half: %ff",
+            "x-tenant: t%zz",
+        ];
+        assert_eq!(all(named), expected);
     }
 }

@@ -237,7 +237,7 @@ fn listed_exchange(kept: &Kept) -> Listed<'_> {
     let record = &kept.record;
     let attempt = |attempt| listed_attempt(kept, attempt);
     Listed {
-        id: &kept.id,
+        id: kept.id(),
         at: date(kept.began),
         model: Some(kept.model()),
         served: served(kept),
@@ -267,15 +267,15 @@ fn explained(kept: &Kept) -> Explained<'_> {
     let attempts = (0..record.attempts.len()).map(|position| attempt(kept, position));
     let candidates = kept.met.candidates.iter();
     Explained {
-        id: &kept.id,
-        generation_id: &kept.generation_id,
+        id: kept.id(),
+        generation_id: kept.generation_id(),
         at: date(kept.began),
         path: kept.path,
         key: kept.caller.as_ref().map(CallerName::as_str),
         model: kept.model(),
         served: served(kept),
         endpoint: record.served.map(|endpoint| kept.names.endpoint(endpoint)),
-        policy: kept.policy.as_str(),
+        policy: kept.record.policy.name.as_str(),
         generation: kept.generation,
         stream: kept.stream,
         result: record.result.as_str(),
@@ -317,7 +317,7 @@ fn explained(kept: &Kept) -> Explained<'_> {
 
 fn attempt(kept: &Kept, position: usize) -> Attempt<'_> {
     let attempt = &kept.record.attempts[position];
-    let evidence = kept.evidence.get(position);
+    let evidence = kept.evidence(position);
     let since = |time: Time| millis(time.since(kept.record.started));
     let scope: Scope = attempt.class.scope();
     Attempt {
@@ -337,7 +337,7 @@ fn attempt(kept: &Kept, position: usize) -> Attempt<'_> {
         completion_tokens: attempt.usage.map(|usage| usage.completion_tokens),
         wasted_usd: evidence.and_then(|evidence| evidence.wasted),
         evidence: Evidence {
-            status: evidence.and_then(|evidence| evidence.status),
+            status: kept.status_of(position),
             code: evidence.and_then(|evidence| evidence.code.as_deref()),
             message: evidence.and_then(|evidence| evidence.message.as_deref()),
         },

@@ -1,18 +1,21 @@
-//! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue. Beside it: `folding` (what
-//! an outage repeats), `compact` (how it is written down) and `sink` (where it is written, and what happens when it cannot be).
+//! Owns the one line of each exchange: JSON, written by a thread of its own from a bounded queue. Beside it: `compact` (how it is
+//! written down), `moment` (when), `queue` (where it waits), `folding` (what an outage repeats) and `sink` (where it is written, and
+//! what happens when it cannot be).
 //! Must never hold content or secrets, or make a request wait for a reader.
 
 mod compact;
+mod moment;
+mod queue;
 mod folding;
 mod sink;
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use humantime::Rfc3339Timestamp;
 use prometheus::IntCounter;
 use serde::{Serialize, Serializer};
 
@@ -24,11 +27,11 @@ use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::access_log::compact::Compact;
 use crate::edge::telemetry::access_log::folding::Folding;
+use crate::edge::telemetry::access_log::moment::Moment;
+use crate::edge::telemetry::access_log::queue::{Lines, Queue};
 use crate::edge::telemetry::access_log::sink::{Lost, Sink};
 use crate::edge::telemetry::{Observed, cost};
 
-/// Lines that may wait for the writer before new ones are dropped and counted.
-const QUEUE: usize = 4096;
 /// How long lines gather before they are written: until then a line wakes no thread, and many share one write.
 const GATHER: Duration = Duration::from_millis(5);
 /// Room for a line of one or two attempts: a buffer that grows on the way is copied three times.
@@ -36,19 +39,23 @@ const USUAL_LINE: usize = 1024;
 /// How long the last lines may take to be written when the process ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+thread_local! {
+    /// Where a thread writes its lines down, one after the other.
+    static LINE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(USUAL_LINE));
+}
+
 /// Writes lines in the background.
 #[derive(Debug)]
 pub struct AccessLog {
-    lines: Option<SyncSender<folding::Line>>,
+    lines: Option<Arc<Queue>>,
     writer: Option<JoinHandle<()>>,
     lost: Lost,
 }
 
-/// When a line was made, to the millisecond.
-struct Moment(Rfc3339Timestamp);
-
+/// `A` gives the attempts, in the order they began.
 #[derive(Serialize)]
-struct Line<'a> {
+#[serde(bound(serialize = "A: Attempts<'a>"))]
+struct Line<'a, A> {
     time: Moment,
     request_id: &'a str,
     path: &'a str,
@@ -85,7 +92,8 @@ struct Line<'a> {
     drift: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sticky: Option<&'static str>,
-    attempts: Vec<AttemptLine<'a>>,
+    #[serde(serialize_with = "listed")]
+    attempts: A,
 }
 
 /// What became of a request that was passed on.
@@ -128,7 +136,7 @@ struct RoutedLine<'a> {
     tries: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct AttemptLine<'a> {
     endpoint: &'a str,
     outcome: &'static str,
@@ -138,6 +146,18 @@ struct AttemptLine<'a> {
     first_content_ms: Option<u64>,
     #[serde(skip_serializing_if = "is_false")]
     probe: bool,
+}
+
+/// Attempts that are written as they are gone through.
+trait Attempts<'a>: Iterator<Item = AttemptLine<'a>> + Clone {}
+
+impl<'a, A: Iterator<Item = AttemptLine<'a>> + Clone> Attempts<'a> for A {}
+
+fn listed<'a, S: Serializer>(
+    attempts: &impl Attempts<'a>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(attempts.clone())
 }
 
 #[expect(
@@ -173,7 +193,8 @@ impl AccessLog {
 
     /// Writes to `out` from a thread that ends when this is dropped.
     pub fn to(out: impl Write + Send + 'static) -> Self {
-        let (lines, queue) = sync_channel(QUEUE);
+        let lines = Arc::new(Queue::default());
+        let queue = lines.clone();
         let lost = Lost::default();
         let sink = Sink::new(out, lost.clone());
         let writer = std::thread::Builder::new()
@@ -199,15 +220,20 @@ impl AccessLog {
     }
 
     /// Queues the line of an exchange. Returns whether there was room.
-    pub(crate) fn write(&self, generation: &Generation, observed: &Observed<'_>) -> bool {
-        let line = describe(generation, observed);
+    pub(crate) fn write(
+        &self,
+        generation: &Generation,
+        observed: &Observed<'_>,
+        now: SystemTime,
+    ) -> bool {
+        let line = describe(generation, observed, now);
         self.queue(&line, line.kind())
     }
 
     /// Queues the line of a request that was passed on. Returns whether there was room.
     pub(crate) fn write_routed(&self, generation: u64, routed: &Routed<'_>) -> bool {
         let line = RoutedLine {
-            time: Moment::now(),
+            time: Moment::at(wall_clock()),
             request_id: routed.request_id,
             path: routed.path,
             client: routed.client,
@@ -228,18 +254,22 @@ impl AccessLog {
         let Some(lines) = &self.lines else {
             return true;
         };
-        let mut text = Vec::with_capacity(USUAL_LINE);
-        if line.serialize(Compact(&mut text)).is_err() {
-            return true;
-        }
-        text.push(b'\n');
-        lines.try_send(folding::Line { text, kind }).is_ok()
+        LINE.with_borrow_mut(|text| {
+            text.clear();
+            if line.serialize(Compact(text)).is_err() {
+                return true;
+            }
+            text.push(b'\n');
+            lines.push(text, kind)
+        })
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
-        self.lines = None;
+        if let Some(lines) = self.lines.take() {
+            lines.end();
+        }
         let Some(writer) = self.writer.take() else {
             return;
         };
@@ -255,26 +285,17 @@ impl Drop for AccessLog {
 }
 
 /// Writes what has gathered in one go, and what an outage repeats as one line a second.
-fn write_all(mut sink: Sink<impl Write>, queue: &Receiver<folding::Line>) {
-    let (mut text, mut folding) = (Vec::new(), Folding::default());
+fn write_all(mut sink: Sink<impl Write>, queue: &Queue) {
+    let (mut lines, mut text, mut folding) = (Lines::default(), Vec::new(), Folding::default());
     loop {
-        text.clear();
-        let (first, ended) = match receive(queue, folding.due()) {
-            Ok(line) => (Some(line), false),
-            Err(RecvTimeoutError::Timeout) => (None, false),
-            Err(RecvTimeoutError::Disconnected) => (None, true),
-        };
-        if let Some(line) = first {
+        if queue.wait(folding.due()) {
             std::thread::sleep(GATHER);
-            let now = Instant::now();
-            folding.take(line, now, &mut text);
-            for line in queue.try_iter().take(QUEUE) {
-                folding.take(line, now, &mut text);
-            }
         }
-        match ended {
-            true => folding.flush(&mut text),
-            false => folding.end_window(Instant::now(), &mut text),
+        let ended = queue.take(&mut lines);
+        text.clear();
+        folding.take_all(&lines, Instant::now(), &mut text);
+        if ended {
+            folding.flush(&mut text);
         }
         sink.write(&text);
         if ended {
@@ -283,40 +304,18 @@ fn write_all(mut sink: Sink<impl Write>, queue: &Receiver<folding::Line>) {
     }
 }
 
-/// The next line, waited for no longer than something else is due.
-fn receive(
-    queue: &Receiver<folding::Line>,
-    due: Option<Instant>,
-) -> Result<folding::Line, RecvTimeoutError> {
-    match due {
-        None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
-    }
-}
-
-// === impl Moment ===
-
-impl Moment {
-    fn now() -> Self {
-        Self(humantime::format_rfc3339_millis(wall_clock()))
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
 // === impl Line ===
 
-impl Line<'_> {
+impl<'a, A: Attempts<'a>> Line<'a, A> {
     /// What it has in common with others that fail in the same way for the same caller; `None` for what did not fail.
     fn kind(&self) -> Option<String> {
         if matches!(self.result, "answered") {
             return None;
         }
-        let class = self.error.or(self.attempts.last().map(|last| last.outcome));
+        let class = self.error.or_else(|| {
+            let last = self.attempts.clone().last();
+            last.map(|last| last.outcome)
+        });
         let words = [self.model, self.result, class.unwrap_or_default()];
         // A name of a key holds no spaces.
         Some(format!(
@@ -344,12 +343,16 @@ impl RoutedLine<'_> {
     }
 }
 
-fn describe<'a>(generation: &'a Generation, observed: &'a Observed<'_>) -> Line<'a> {
+fn describe<'a>(
+    generation: &'a Generation,
+    observed: &'a Observed<'_>,
+    now: SystemTime,
+) -> Line<'a, impl Attempts<'a>> {
     let record = &observed.record;
     let catalog = &generation.snapshot.catalog;
     let served = record.served.map(|endpoint| catalog.endpoint(endpoint));
     Line {
-        time: Moment::now(),
+        time: Moment::at(now),
         request_id: observed.request_id,
         path: observed.path,
         client: observed.client,
@@ -378,8 +381,7 @@ fn describe<'a>(generation: &'a Generation, observed: &'a Observed<'_>) -> Line<
         attempts: record
             .attempts
             .iter()
-            .map(|attempt| describe_attempt(generation, record, attempt))
-            .collect(),
+            .map(|attempt| describe_attempt(generation, record, attempt)),
     }
 }
 
@@ -418,9 +420,11 @@ mod tests {
 
     use super::*;
 
-    fn line() -> Line<'static> {
+    type OneLine = Line<'static, std::vec::IntoIter<AttemptLine<'static>>>;
+
+    fn line() -> OneLine {
         Line {
-            time: Moment::now(),
+            time: Moment::at(wall_clock()),
             request_id: "r",
             path: "/v1/chat/completions",
             client: Some(IpAddr::from([127, 0, 0, 1])),
@@ -450,7 +454,8 @@ mod tests {
                 ms: 1,
                 first_content_ms: Some(1),
                 probe: true,
-            }],
+            }]
+            .into_iter(),
         }
     }
 
@@ -477,7 +482,7 @@ mod tests {
     fn every_field_is_documented_and_every_documented_field_is_there() {
         let line = serde_json::to_value(line()).unwrap();
         let routed = RoutedLine {
-            time: Moment::now(),
+            time: Moment::at(wall_clock()),
             request_id: "r",
             path: "/v1/files",
             client: Some(IpAddr::from([127, 0, 0, 1])),
@@ -509,7 +514,7 @@ mod tests {
             wasted_usd: 0.1 + 0.2,
             first_content_ms: None,
             ms: u64::MAX,
-            attempts: vec![],
+            attempts: vec![].into_iter(),
             ..line()
         };
         for line in [line(), odd] {

@@ -21,12 +21,13 @@ mod traces;
 #[cfg(test)]
 mod listing_tests;
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::snapshot::AccessLog as Format;
 use crate::core::exchange::Record;
-use crate::core::names::{CallerName, PolicyName};
+use crate::core::names::CallerName;
 use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
@@ -37,8 +38,8 @@ pub(crate) use history::{History, Moment, STEP, Stood};
 pub use metrics::{EndpointMetrics, Metrics, ModelMetrics};
 pub use requests::Names;
 pub(crate) use requests::{Kept, Latest, MOST_CONSIDERED, Met, Refusal, Refused, Requests};
-use traces::Traces;
-pub(crate) use traces::{Finished, TRACEPARENT, TRACESTATE, Trace};
+pub(crate) use traces::{Batch, Envelope, TRACEPARENT, TRACESTATE, Trace};
+use traces::{Finished, Traces};
 
 /// Where everything observed goes.
 #[derive(Debug)]
@@ -64,7 +65,6 @@ pub struct Observed<'a> {
     pub status: u16,
     pub stream: bool,
     pub path: &'static str,
-    pub(crate) policy: &'a PolicyName,
     /// The model's name as it was asked for, where a wildcard has it.
     pub(crate) wild: Option<&'a str>,
     /// How the answer differs from the endpoint that was meant.
@@ -73,7 +73,7 @@ pub struct Observed<'a> {
     /// What it met when it began, where that is kept.
     pub(crate) met: Option<Met>,
     /// Where it is part of a trace that is recorded.
-    pub(crate) trace: Option<(Box<Trace>, Arc<Generation>)>,
+    pub(crate) trace: Option<Box<Trace>>,
     /// As the GenAI conventions name it.
     pub(crate) operation: &'static str,
     /// What became of the conversation that it is a turn of.
@@ -98,7 +98,7 @@ impl Telemetry {
             log,
             requests: Requests::default(),
             history: History::default(),
-            traces: Traces::new(),
+            traces: Traces::default(),
         })
     }
 
@@ -118,14 +118,24 @@ impl Telemetry {
             let model = generation.model_metrics(observed.record.asked);
             model.count_turn(kept);
         }
+        // Read once, where anything asks for it.
+        let now = LazyCell::new(wall_clock);
         let settings = &generation.snapshot.telemetry;
         let wanted = settings.access_log == Format::Json;
-        if wanted && !self.log.write(generation, &observed) {
+        if wanted && !self.log.write(generation, &observed, *now) {
             self.metrics.count_dropped_log_line();
         }
-        self.trace(&mut observed);
+        if let Some(trace) = &observed.trace {
+            let dropped = self.traces.queue(&Finished {
+                trace,
+                generation,
+                observed: &observed,
+                ended: *now,
+            });
+            self.metrics.count_dropped_spans(dropped);
+        }
         if let Some(met) = observed.met.take() {
-            let kept = Kept::of(generation, observed, met);
+            let kept = Kept::of(generation, observed, met, *now);
             self.requests.keep(kept, settings.requests);
         }
     }
@@ -138,27 +148,5 @@ impl Telemetry {
             let refused = Refused::of(refusal, wall_clock());
             self.requests.keep_refused(refused, most);
         }
-    }
-
-    /// Queues the spans of an exchange whose trace is recorded.
-    fn trace(&self, observed: &mut Observed<'_>) {
-        let Some((trace, generation)) = observed.trace.take() else {
-            return;
-        };
-        let dropped = self.traces.queue(Finished {
-            trace,
-            generation,
-            record: observed.record.clone(),
-            ended: wall_clock(),
-            request_id: observed.request_id.into(),
-            caller: observed.caller.cloned(),
-            client: observed.client,
-            wild: observed.wild.map(Into::into),
-            path: observed.path,
-            operation: observed.operation,
-            status: observed.status,
-            drift: observed.drift.map(Into::into),
-        });
-        self.metrics.count_dropped_spans(dropped);
     }
 }

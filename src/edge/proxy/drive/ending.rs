@@ -132,12 +132,11 @@ impl Drive<'_> {
             status: self.status,
             stream: self.incoming.request.facts.stream,
             path: self.incoming.asked.path,
-            policy: self.exchange.policy(),
             wild: self.wild.as_deref(),
             drift: self.drift.as_deref(),
             relayed: self.relayed,
             met: self.met.take(),
-            trace: trace.map(|trace| (trace, generation.clone())),
+            trace,
             operation: self.incoming.asked.ask.as_str(),
             kept,
         };

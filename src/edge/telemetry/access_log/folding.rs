@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::edge::telemetry::access_log::queue::Lines;
+
 /// Lines of one kind that are written as they are within a window.
 pub(super) const PLAIN: u64 = 10;
 /// How long lines of one kind are counted together.
@@ -11,15 +13,6 @@ pub(super) const WINDOW: Duration = Duration::from_secs(1);
 /// Kinds that are counted at once; further ones are written as they are. Models, classes and keys are the
 /// configuration's, so that a client cannot make more.
 const MOST_KINDS: usize = 4096;
-
-/// A line on its way.
-#[derive(Debug)]
-pub(super) struct Line {
-    /// JSON, and the line's end.
-    pub(super) text: Vec<u8>,
-    /// What it has in common with others; `None` for what is never folded.
-    pub(super) kind: Option<String>,
-}
 
 /// The kinds of the present window.
 #[derive(Debug, Default)]
@@ -38,22 +31,35 @@ struct Counted {
 // === impl Folding ===
 
 impl Folding {
-    /// Takes a line in: it is appended to `out`, or counted.
-    pub(super) fn take(&mut self, line: Line, now: Instant, out: &mut Vec<u8>) {
+    /// Takes lines in: each is appended to `out`, or counted.
+    pub(super) fn take_all(&mut self, lines: &Lines, now: Instant, out: &mut Vec<u8>) {
         self.end_window(now, out);
-        let Line { text, kind } = line;
-        let Some(kind) = kind else {
-            return out.extend_from_slice(&text);
-        };
-        if !self.kinds.contains_key(&kind) && self.kinds.len() >= MOST_KINDS {
-            return out.extend_from_slice(&text);
+        for (line, kind) in lines.pieces() {
+            match kind {
+                None => out.extend_from_slice(line),
+                Some(kind) => self.take((line, kind), now, out),
+            }
         }
+    }
+
+    /// Takes a line of a kind in.
+    fn take(&mut self, (line, kind): (&[u8], &str), now: Instant, out: &mut Vec<u8>) {
+        if !self.kinds.contains_key(kind) {
+            if self.kinds.len() >= MOST_KINDS {
+                return out.extend_from_slice(line);
+            }
+            self.kinds.insert(kind.to_owned(), Counted::default());
+        }
+        let Some(counted) = self.kinds.get_mut(kind) else {
+            return;
+        };
         self.ends.get_or_insert(now + WINDOW);
-        let counted = self.kinds.entry(kind).or_default();
         counted.seen += 1;
-        match counted.seen > PLAIN {
-            true => counted.last = text,
-            false => out.extend_from_slice(&text),
+        if counted.seen > PLAIN {
+            counted.last.clear();
+            counted.last.extend_from_slice(line);
+        } else {
+            out.extend_from_slice(line);
         }
     }
 
@@ -91,12 +97,15 @@ impl Folding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::telemetry::access_log::queue::Queue;
 
-    fn line(number: u64, kind: Option<&str>) -> Line {
-        Line {
-            text: format!("{{\"n\":{number}}}\n").into_bytes(),
-            kind: kind.map(str::to_owned),
-        }
+    /// One line, as it is taken from the queue.
+    fn line(number: u64, kind: Option<&str>) -> Lines {
+        let (queue, mut lines) = (Queue::default(), Lines::default());
+        let text = format!("{{\"n\":{number}}}\n");
+        assert!(queue.push(text.as_bytes(), kind.map(str::to_owned)));
+        queue.take(&mut lines);
+        lines
     }
 
     fn lines(out: &[u8]) -> Vec<&str> {
@@ -108,9 +117,9 @@ mod tests {
         let (mut folding, mut out) = (Folding::default(), Vec::new());
         let begun = Instant::now();
         for number in 0..PLAIN + 5 {
-            folding.take(line(number, Some("a")), begun, &mut out);
+            folding.take_all(&line(number, Some("a")), begun, &mut out);
         }
-        folding.take(line(99, Some("b")), begun, &mut out);
+        folding.take_all(&line(99, Some("b")), begun, &mut out);
         assert_eq!(lines(&out).len() as u64, PLAIN + 1);
         assert_eq!(folding.due(), Some(begun + WINDOW));
         out.clear();
@@ -121,7 +130,7 @@ mod tests {
         assert_eq!(folding.due(), None);
         // The next second begins anew.
         out.clear();
-        folding.take(line(100, Some("a")), begun + WINDOW, &mut out);
+        folding.take_all(&line(100, Some("a")), begun + WINDOW, &mut out);
         assert_eq!(lines(&out), ["{\"n\":100}"]);
     }
 
@@ -130,12 +139,12 @@ mod tests {
         let (mut folding, mut out) = (Folding::default(), Vec::new());
         let now = Instant::now();
         for number in 0..100 {
-            folding.take(line(number, None), now, &mut out);
+            folding.take_all(&line(number, None), now, &mut out);
         }
         assert_eq!(lines(&out).len(), 100);
         out.clear();
         for number in 0..=PLAIN {
-            folding.take(line(number, Some("a")), now, &mut out);
+            folding.take_all(&line(number, Some("a")), now, &mut out);
         }
         folding.flush(&mut out);
         assert_eq!(lines(&out).len() as u64, PLAIN + 1);

@@ -9,9 +9,8 @@ use crate::config::snapshot::Snapshot;
 use crate::core::catalog::EndpointIx;
 use crate::core::exchange::{AttemptRecord, Record, Result as Ending};
 use crate::core::explain::Considered;
-use crate::core::names::{CallerName, PolicyName};
+use crate::core::names::CallerName;
 use crate::core::outcome::ErrorFacts;
-use crate::edge::clock::wall_clock;
 use crate::edge::conversations::Became;
 use crate::edge::generation::Generation;
 use crate::edge::telemetry::requests::mask;
@@ -39,15 +38,13 @@ pub(crate) struct Met {
 /// One exchange, as operators may see it.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    pub(crate) id: Box<str>,
-    pub(crate) generation_id: Box<str>,
+    ids: Ids,
     pub(crate) began: SystemTime,
     pub(crate) names: Arc<Names>,
     /// Of the configuration.
     pub(crate) generation: u64,
     pub(crate) path: &'static str,
     pub(crate) caller: Option<CallerName>,
-    pub(crate) policy: PolicyName,
     /// The name asked for, where a wildcard has it.
     pub(crate) wild: Option<Box<str>>,
     pub(crate) stream: bool,
@@ -55,44 +52,52 @@ pub(crate) struct Kept {
     pub(crate) relayed: Relayed,
     pub(crate) met: Met,
     pub(crate) record: Record,
-    /// Beside each attempt of the record.
-    pub(crate) evidence: Vec<Evidence>,
+    /// Beside each attempt of the record; empty where each of them says of itself all that is known.
+    evidence: Vec<Evidence>,
     pub(crate) drift: Option<Box<str>>,
     pub(crate) sticky: Option<Became>,
     pub(crate) cost: Option<f64>,
     pub(crate) wasted: f64,
 }
 
+/// Of the request and of its answer, one behind the other: one piece of memory instead of two.
+#[derive(Debug)]
+struct Ids {
+    both: Box<str>,
+    /// Where the answer's begins.
+    answer: usize,
+}
+
 /// What speaks for an attempt's outcome.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    pub(crate) status: Option<u16>,
+    status: Option<u16>,
     pub(crate) code: Option<Box<str>>,
     pub(crate) message: Option<Box<str>>,
     pub(crate) wasted: Option<f64>,
 }
 
 impl Kept {
-    pub(crate) fn of(generation: &Generation, observed: Observed<'_>, met: Met) -> Self {
+    pub(crate) fn of(
+        generation: &Generation,
+        observed: Observed<'_>,
+        met: Met,
+        now: SystemTime,
+    ) -> Self {
         let mut record = observed.record;
         let cost = cost::of_answer(generation, &record);
         let wasted = cost::wasted(generation, &record);
-        let attempts = record.attempts.iter();
-        let evidence = attempts
-            .map(|attempt| evidence(generation, &record, attempt))
-            .collect();
+        let evidence = all_evidence(generation, &record);
         for attempt in &mut record.attempts {
             attempt.told = None;
         }
         Self {
-            id: observed.request_id.into(),
-            generation_id: observed.generation_id.into(),
-            began: wall_clock() - record.took,
+            ids: Ids::of(observed.request_id, observed.generation_id),
+            began: now - record.took,
             names: generation.names.clone(),
             generation: generation.number,
             path: observed.path,
             caller: observed.caller.cloned(),
-            policy: observed.policy.clone(),
             wild: observed.wild.map(|name| begin(name, LONGEST_MODEL).into()),
             stream: observed.stream,
             status: observed.status,
@@ -104,6 +109,29 @@ impl Kept {
             sticky: observed.kept,
             cost,
             wasted,
+        }
+    }
+
+    /// The request's.
+    pub(crate) fn id(&self) -> &str {
+        self.ids.request()
+    }
+
+    /// Its answer's.
+    pub(crate) fn generation_id(&self) -> &str {
+        self.ids.answer()
+    }
+
+    /// What spoke for the outcome of an attempt, by its place, beside the status.
+    pub(crate) fn evidence(&self, position: usize) -> Option<&Evidence> {
+        self.evidence.get(position)
+    }
+
+    /// The status that an attempt got, by its place.
+    pub(crate) fn status_of(&self, position: usize) -> Option<u16> {
+        match self.evidence.get(position) {
+            Some(told) => told.status,
+            None => self.record.attempts.get(position).and_then(plain_status),
         }
     }
 
@@ -132,8 +160,7 @@ impl Kept {
         let evidence = self.evidence.iter();
         let told = evidence.map(|one| size_of::<Evidence>() + text(&one.code) + text(&one.message));
         size_of::<Self>()
-            + self.id.len()
-            + self.generation_id.len()
+            + self.ids.both.len()
             + text(&self.wild)
             + text(&self.drift)
             + self.met.candidates.capacity() * size_of::<Considered>()
@@ -142,12 +169,52 @@ impl Kept {
     }
 }
 
+// === impl Ids ===
+
+impl Ids {
+    fn of(request: &str, answer: &str) -> Self {
+        let mut both = String::with_capacity(request.len() + answer.len());
+        both.push_str(request);
+        both.push_str(answer);
+        Self {
+            both: both.into(),
+            answer: request.len(),
+        }
+    }
+
+    fn request(&self) -> &str {
+        self.both.get(..self.answer).unwrap_or_default()
+    }
+
+    fn answer(&self) -> &str {
+        self.both.get(self.answer..).unwrap_or_default()
+    }
+}
+
+/// What speaks for each attempt's outcome, where one of them does not say all of it itself.
+fn all_evidence(generation: &Generation, record: &Record) -> Vec<Evidence> {
+    let attempts = record.attempts.iter();
+    let says_all = |attempt: &AttemptRecord| {
+        attempt.told.is_none() && cost::of_waste(generation, record, attempt).is_none()
+    };
+    if attempts.clone().all(says_all) {
+        return Vec::new();
+    }
+    attempts
+        .map(|attempt| evidence(generation, record, attempt))
+        .collect()
+}
+
+/// The status that an attempt got whose upstream told of no failure.
+fn plain_status(attempt: &AttemptRecord) -> Option<u16> {
+    attempt.head_at.map(|_| 200)
+}
+
 fn evidence(generation: &Generation, record: &Record, attempt: &AttemptRecord) -> Evidence {
     let wasted = cost::of_waste(generation, record, attempt);
     let Some(told) = &attempt.told else {
-        let answered = attempt.head_at.is_some();
         return Evidence {
-            status: answered.then_some(200),
+            status: plain_status(attempt),
             wasted,
             ..Evidence::default()
         };

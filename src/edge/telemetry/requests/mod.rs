@@ -102,7 +102,7 @@ impl Requests {
     /// The latest of this id, its own or that of its answer.
     pub(crate) fn find(&self, id: &str) -> Option<Latest> {
         let is_it = |one: &Latest| match one {
-            Latest::Exchange(kept) => *kept.id == *id || *kept.generation_id == *id,
+            Latest::Exchange(kept) => kept.id() == id || kept.generation_id() == id,
             Latest::Refused(refused) => *refused.id == *id || *refused.generation_id == *id,
         };
         self.latest(1, is_it).pop()
