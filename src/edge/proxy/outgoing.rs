@@ -71,7 +71,9 @@ pub(crate) fn to(
     let mut forwarded: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(4);
     // A trace of ours takes the place of what the client says of its own.
     let stays = |name: &HeaderName| match &traced {
-        Some((_, is_the_clients)) => name != TRACEPARENT && (*is_the_clients || name != TRACESTATE),
+        Some((_, is_the_clients)) => {
+            *name != TRACEPARENT && (*is_the_clients || *name != TRACESTATE)
+        }
         None => true,
     };
     let fits = |name: &HeaderName| !own.contains_key(name) && stays(name) && is_of(name, dialect);
@@ -83,9 +85,9 @@ pub(crate) fn to(
             .cloned(),
     );
     if let Some((Some(told), _)) = traced
-        && !own.contains_key(TRACEPARENT)
+        && !own.contains_key(&TRACEPARENT)
     {
-        forwarded.push((HeaderName::from_static(TRACEPARENT), told));
+        forwarded.push((TRACEPARENT.clone(), told));
     }
     for (name, value) in dialect.upstream().headers() {
         let is_said = own.contains_key(*name) || forwarded.iter().any(|(said, _)| said == name);

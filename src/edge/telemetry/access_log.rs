@@ -52,13 +52,17 @@ pub struct AccessLog {
     lost: Lost,
 }
 
+/// A text of ours, in which nothing has to be escaped: as the name of a variant it is not searched for that.
+#[derive(Clone, Copy)]
+struct Literal(&'static str);
+
 /// `A` gives the attempts, in the order they began.
 #[derive(Serialize)]
 #[serde(bound(serialize = "A: Attempts<'a>"))]
 struct Line<'a, A> {
     time: Moment,
     request_id: &'a str,
-    path: &'a str,
+    path: Literal,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +74,7 @@ struct Line<'a, A> {
     endpoint: Option<&'a str>,
     stream: bool,
     status: u16,
-    result: &'static str,
+    result: Literal,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     generation: u64,
@@ -139,7 +143,7 @@ struct RoutedLine<'a> {
 #[derive(Clone, Serialize)]
 struct AttemptLine<'a> {
     endpoint: &'a str,
-    outcome: &'static str,
+    outcome: Literal,
     start_ms: u64,
     ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -304,19 +308,27 @@ fn write_all(mut sink: Sink<impl Write>, queue: &Queue) {
     }
 }
 
+// === impl Literal ===
+
+impl Serialize for Literal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit_variant("", 0, self.0)
+    }
+}
+
 // === impl Line ===
 
 impl<'a, A: Attempts<'a>> Line<'a, A> {
     /// What it has in common with others that fail in the same way for the same caller; `None` for what did not fail.
     fn kind(&self) -> Option<String> {
-        if matches!(self.result, "answered") {
+        if self.result.0 == "answered" {
             return None;
         }
         let class = self.error.or_else(|| {
             let last = self.attempts.clone().last();
-            last.map(|last| last.outcome)
+            last.map(|last| last.outcome.0)
         });
-        let words = [self.model, self.result, class.unwrap_or_default()];
+        let words = [self.model, self.result.0, class.unwrap_or_default()];
         // A name of a key holds no spaces.
         Some(format!(
             "{} {}",
@@ -354,7 +366,7 @@ fn describe<'a>(
     Line {
         time: Moment::at(now),
         request_id: observed.request_id,
-        path: observed.path,
+        path: Literal(observed.path),
         client: observed.client,
         key: observed.caller.map(CallerName::as_str),
         model: catalog.model(record.asked).name.as_str(),
@@ -362,7 +374,7 @@ fn describe<'a>(
         endpoint: served.map(|endpoint| endpoint.id.as_str()),
         stream: observed.stream,
         status: observed.status,
-        result: record.result.as_str(),
+        result: Literal(record.result.as_str()),
         error: match record.result {
             Ending::Failed(class) => Some(class.as_str()),
             Ending::Answered | Ending::Broken | Ending::ClientGone => None,
@@ -393,7 +405,7 @@ fn describe_attempt<'a>(
     let since = |time: Time| millis(time.since(record.started));
     AttemptLine {
         endpoint: generation.id(attempt.endpoint),
-        outcome: attempt.class.as_str(),
+        outcome: Literal(attempt.class.as_str()),
         start_ms: since(attempt.started),
         ms: millis(attempt.took),
         first_content_ms: attempt.first_content_at.map(since),
@@ -426,7 +438,7 @@ mod tests {
         Line {
             time: Moment::at(wall_clock()),
             request_id: "r",
-            path: "/v1/chat/completions",
+            path: Literal("/v1/chat/completions"),
             client: Some(IpAddr::from([127, 0, 0, 1])),
             key: Some("app"),
             model: "t/m",
@@ -434,7 +446,7 @@ mod tests {
             endpoint: Some("t/m@p/k"),
             stream: true,
             status: 200,
-            result: "answered",
+            result: Literal("answered"),
             error: Some("server_error"),
             generation: 1,
             ms: 1,
@@ -449,7 +461,7 @@ mod tests {
             sticky: Some("kept"),
             attempts: vec![AttemptLine {
                 endpoint: "t/m@p/k",
-                outcome: "success",
+                outcome: Literal("success"),
                 start_ms: 0,
                 ms: 1,
                 first_content_ms: Some(1),
@@ -530,7 +542,7 @@ mod tests {
     #[test]
     fn what_failed_alike_for_one_caller_is_of_one_kind() {
         let failed = || Line {
-            result: "failed",
+            result: Literal("failed"),
             ..line()
         };
         assert_eq!(line().kind(), None, "a success");
@@ -541,7 +553,7 @@ mod tests {
                 ..failed()
             },
             Line {
-                result: "broken",
+                result: Literal("broken"),
                 ..failed()
             },
             Line {

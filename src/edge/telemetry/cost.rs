@@ -28,12 +28,14 @@ pub(crate) fn of_waste(
     record: &Record,
     attempt: &AttemptRecord,
 ) -> Option<f64> {
+    if attempt.class == Class::Success {
+        return None;
+    }
     let refused = attempt.told.as_ref().is_some_and(|told| told.status != 200);
     let counted_as_answer = record.usage.is_some()
         && attempt.usage == record.usage
         && record.served == Some(attempt.endpoint);
-    if attempt.class == Class::Success || attempt.sent_at.is_none() || refused || counted_as_answer
-    {
+    if attempt.sent_at.is_none() || refused || counted_as_answer {
         return None;
     }
     let price = generation.snapshot.catalog.endpoint(attempt.endpoint).price;

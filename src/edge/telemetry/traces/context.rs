@@ -5,12 +5,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanId, TraceId};
 
 /// The header that names a trace, and the one that goes with it.
-pub(crate) const TRACEPARENT: &str = "traceparent";
-pub(crate) const TRACESTATE: &str = "tracestate";
+pub(crate) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Bytes of its first version: `00-<32 digits>-<16 digits>-<2 digits>`.
 const LENGTH: usize = 55;
-/// As the map of headers looks for it.
-const PARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
 /// An odd number whose multiples lie far from each other (2^64 over the golden ratio).
 const APART: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Where its dashes are.
@@ -99,19 +97,17 @@ impl Trace {
         for at in DASHES {
             told[at] = b'-';
         }
-        write_digits(&mut told[DASHES[0] + 1..DASHES[1]], &self.id.to_bytes());
-        write_digits(&mut told[DASHES[1] + 1..DASHES[2]], &span.to_bytes());
+        let (trace, span) = (digits(self.id.to_bytes()), digits(span.to_bytes()));
+        told[DASHES[0] + 1..DASHES[1]].copy_from_slice(trace.as_flattened());
+        told[DASHES[1] + 1..DASHES[2]].copy_from_slice(span.as_flattened());
         told[LENGTH - 1] = digit(u8::from(self.is_sampled));
         told
     }
 }
 
-/// Writes two digits for each byte.
-fn write_digits(into: &mut [u8], bytes: &[u8]) {
-    let (pairs, _) = into.as_chunks_mut();
-    for (pair, byte) in pairs.iter_mut().zip(bytes) {
-        *pair = [byte >> 4, byte & 15].map(digit);
-    }
+/// Two digits for each byte.
+fn digits<const N: usize>(bytes: [u8; N]) -> [[u8; 2]; N] {
+    bytes.map(|byte| [byte >> 4, byte & 15].map(digit))
 }
 
 /// Without a branch and a table, so that many are made at once.
@@ -135,7 +131,7 @@ fn read_digits<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
 }
 
 fn named(headers: &HeaderMap) -> Option<Named> {
-    let mut all = headers.get_all(PARENT).iter();
+    let mut all = headers.get_all(&TRACEPARENT).iter();
     let one = all.next().filter(|_| all.next().is_none())?;
     read(one.as_bytes())
 }
@@ -180,7 +176,7 @@ mod tests {
 
     fn begun(parent: &str, ratio: f64) -> Trace {
         let mut headers = HeaderMap::new();
-        headers.insert(TRACEPARENT, HeaderValue::from_str(parent).unwrap());
+        headers.insert(&TRACEPARENT, HeaderValue::from_str(parent).unwrap());
         Trace::begin(&headers, ratio)
     }
 
@@ -206,7 +202,7 @@ mod tests {
             let mut trace = Trace::begin(&HeaderMap::new(), 0.5);
             let name = trace.attempt().unwrap();
             let name = name.to_str().unwrap();
-            let carried = HashMap::from([(TRACEPARENT.to_owned(), name.to_owned())]);
+            let carried = HashMap::from([(TRACEPARENT.to_string(), name.to_owned())]);
             let context = propagator.extract_with_context(&Context::new(), &carried);
             let context = context.span().span_context().clone();
             let expected = Named {
@@ -277,7 +273,7 @@ mod tests {
         let mut two = HeaderMap::new();
         for _ in 0..2 {
             let value = format!("00-{TRACE}-00f067aa0ba902b7-01");
-            two.append(TRACEPARENT, HeaderValue::try_from(value).unwrap());
+            two.append(&TRACEPARENT, HeaderValue::try_from(value).unwrap());
         }
         assert!(!Trace::begin(&two, 1.0).is_the_clients(), "it is sent once");
     }
