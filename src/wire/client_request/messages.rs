@@ -46,11 +46,16 @@ impl<'a> Messages<'a> {
         let at = span_of(whole, value.get()).start;
         let mut json = serde_json::Deserializer::from_str(value.get());
         let read = At { whole, at }.deserialize(&mut json);
-        read.unwrap_or_else(|_| Self {
-            json: value.get(),
-            rest: value.get(),
+        read.unwrap_or_else(|_| Self::unread(value.get()))
+    }
+
+    /// Of what is no list of messages, or was not gone through.
+    pub(in crate::wire) fn unread(json: &'a str) -> Self {
+        Self {
+            json,
+            rest: json,
             beginning: Beginning::default(),
-        })
+        }
     }
 
     /// Where the one message stands that is a text and no list.

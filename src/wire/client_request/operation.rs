@@ -3,7 +3,6 @@
 //! Must never read an answer: `stream` and `answer` ask this file what to look for.
 
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 /// What a client asks a model for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,7 +78,7 @@ impl Operation {
     }
 
     /// How many choices answer `n` and this input. Each prompt of a list is answered `n` times.
-    pub(in crate::wire) fn choices(self, n: Option<u32>, input: Option<&RawValue>) -> u32 {
+    pub(in crate::wire) fn choices(self, n: Option<u32>, input: Option<&str>) -> u32 {
         let n = n.unwrap_or(1).clamp(1, 128);
         match self {
             Operation::Chat => n,
@@ -99,9 +98,9 @@ impl Operation {
 
 /// How many inputs a value holds: one, but for a list of strings or of token lists. A list of numbers is the
 /// tokens of one.
-fn inputs(value: &RawValue) -> u32 {
-    let mut json = serde_json::Deserializer::from_str(value.get());
-    let list = value.get().strip_prefix('[').map(str::trim_ascii_start);
+fn inputs(value: &str) -> u32 {
+    let mut json = serde_json::Deserializer::from_str(value);
+    let list = value.strip_prefix('[').map(str::trim_ascii_start);
     match list {
         Some(first) if first.starts_with(['"', '[', '{']) => {
             json.deserialize_seq(Count).unwrap_or(1).max(1)
@@ -146,10 +145,7 @@ mod tests {
 
     #[test]
     fn each_prompt_is_answered_n_times() {
-        let choices = |n, prompt: &str| {
-            let prompt = serde_json::from_str::<&RawValue>(prompt).unwrap();
-            Operation::Completions.choices(n, Some(prompt))
-        };
+        let choices = |n, prompt: &str| Operation::Completions.choices(n, Some(prompt));
         assert_eq!(choices(None, r#""one""#), 1);
         assert_eq!(choices(Some(2), r#""one, [\"two\"]""#), 2);
         assert_eq!(choices(Some(2), r#"[ "one", "two", "three"]"#), 6);

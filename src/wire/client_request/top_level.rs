@@ -171,7 +171,7 @@ impl<'a, F: Fields<'a>> Pass<'_, 'a, F> {
     fn list_behind(&self, key: &Word<'a>) -> Option<At<'a>> {
         let key = key.borrowed()?;
         let wanted = self.fields.messages_in() == Some(key);
-        At::behind(self.text, key).list().filter(|_| wanted)
+        wanted.then(|| At::behind(self.text, key).list()).flatten()
     }
 
     /// A field that some upstreams, which match keys without regard to case, would take for one that routing and

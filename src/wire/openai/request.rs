@@ -47,9 +47,8 @@ pub fn scan(operation: Operation, body: &Bytes) -> Result<ClientRequest, Request
 struct Fields<'a> {
     operation: Operation,
     stream_options: Option<&'a RawValue>,
-    messages: Option<Messages<'a>>,
-    /// What the model is to work on where it does not chat, under the operation's name for it.
-    input: Option<&'a RawValue>,
+    /// What the model is to work on, under the operation's name for it.
+    input: Option<Messages<'a>>,
     tools: Option<&'a RawValue>,
     functions: Option<&'a RawValue>,
     response_format: Option<&'a RawValue>,
@@ -78,7 +77,7 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
     }
 
     fn take_messages(&mut self, messages: Messages<'a>) -> Result<(), &'static str> {
-        once(&mut self.messages, messages, self.operation.input())
+        once(&mut self.input, messages, self.operation.input())
     }
 
     fn take(&mut self, key: &str, value: &'a RawValue) -> Result<(), &'static str> {
@@ -87,7 +86,9 @@ impl<'a> top_level::Fields<'a> for Fields<'a> {
             "stream_options" if self.operation.may_stream() => {
                 return once(&mut self.stream_options, value, "stream_options");
             }
-            key if key == input => return once(&mut self.input, value, input),
+            key if key == input => {
+                return once(&mut self.input, Messages::unread(value.get()), input);
+            }
             "tools" => self.tools = Some(value),
             "functions" => self.functions = Some(value),
             "response_format" => self.response_format = Some(value),
@@ -114,7 +115,10 @@ impl Fields<'_> {
             facts: self.facts(&top),
             expects: Expects {
                 operation: self.operation,
-                choices: self.operation.choices(self.n.and_then(number), self.input),
+                choices: self.operation.choices(
+                    self.n.and_then(number),
+                    self.input.as_ref().map(|it| it.json),
+                ),
                 usage: option.asked,
                 structured: self.response_format.is_some_and(asks_for_json),
             },
@@ -126,7 +130,8 @@ impl Fields<'_> {
     }
 
     fn spoken(&self, top: &TopLevel<'_>) -> Spoken {
-        let messages = self.messages.as_ref();
+        let chat = self.operation == Operation::Chat;
+        let messages = self.input.as_ref().filter(|_| chat);
         Spoken {
             session_id: top.span(top.session_id),
             prompt_cache_key: top.span(self.prompt_cache_key),
@@ -140,8 +145,8 @@ impl Fields<'_> {
 
     fn facts(&self, top: &TopLevel<'_>) -> RequestFacts {
         let limit = self.max_completion_tokens.and_then(number);
-        let messages = self.messages.as_ref();
-        let holds = |part: &[u8]| messages.is_some_and(|messages| messages.hold(part));
+        let input = self.input.as_ref();
+        let holds = |part: &[u8]| input.is_some_and(|input| input.hold(part));
         RequestFacts {
             model: top.model.clone(),
             // A provider that chats with a model may not have it for the rest, and the file does not say.
@@ -155,7 +160,7 @@ impl Fields<'_> {
             images: holds(IMAGE_PART),
             files: FILE_PARTS.into_iter().any(holds),
             json_schema: self.response_format.is_some_and(asks_for_a_schema),
-            signed: messages.is_some_and(is_signed),
+            signed: self.operation == Operation::Chat && input.is_some_and(is_signed),
             body_bytes: top.text.len() as u64,
             max_tokens: limit.or_else(|| self.max_tokens.and_then(number)),
             ..RequestFacts::default()
@@ -164,13 +169,12 @@ impl Fields<'_> {
 
     fn check_input(&self) -> Result<(), RequestError> {
         let name = self.operation.input();
-        let given = self.messages.is_some() || self.input.is_some();
-        match given {
-            false if self.operation.needs_input() => Err(RequestError::about(
+        match self.input {
+            None if self.operation.needs_input() => Err(RequestError::about(
                 name,
                 format!("you must provide '{name}'"),
             )),
-            true | false => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }

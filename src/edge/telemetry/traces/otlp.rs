@@ -162,7 +162,7 @@ fn append_status(out: &mut Vec<u8>, failed: Option<&str>) {
     let code = [CODE, ERROR];
     let message = match words.len() {
         0 => 0,
-        length => 1 + encoded_len_varint(length as u64) + length,
+        length => width(length),
     };
     out.push(STATUS);
     append_length(out, message + code.len());
@@ -180,6 +180,11 @@ fn append_moment(out: &mut Vec<u8>, field: u8, moment: SystemTime) {
         out.push(field);
         out.extend_from_slice(&nanos.to_le_bytes());
     }
+}
+
+/// Bytes that a field takes whose content is so long.
+fn width(length: usize) -> usize {
+    1 + encoded_len_varint(length as u64) + length
 }
 
 fn append_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
@@ -283,7 +288,6 @@ impl Attributes<'_> {
 
     #[cold]
     fn begin_long(&mut self, name: &str, value: u8, length: usize) {
-        let width = |length: usize| 1 + encoded_len_varint(length as u64) + length;
         self.out.push(self.field);
         append_length(self.out, width(name.len()) + width(1 + length));
         append_bytes(self.out, ATTRIBUTE_NAME, name.as_bytes());
@@ -338,7 +342,6 @@ impl Envelope {
 
     /// The message that takes spans there.
     pub(crate) fn around(&self, spans: &[u8]) -> Vec<u8> {
-        let width = |length: usize| 1 + encoded_len_varint(length as u64) + length;
         let scoped = self.scope.len() + spans.len();
         let all = self.resource.len() + width(scoped) + self.schema.len();
         let mut out = Vec::with_capacity(width(all));

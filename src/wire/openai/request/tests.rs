@@ -345,3 +345,13 @@ fn completions_and_embeddings_are_read_by_their_own_fields() {
         assert_eq!(refused(operation, &twice), Some(field));
     }
 }
+
+#[test]
+fn what_is_to_be_embedded_may_hold_an_image_too() {
+    let of = |input: &str| {
+        let body = Bytes::from(format!(r#"{{"model":"m","input":{input}}}"#));
+        scan(Operation::Embeddings, &body).unwrap().facts
+    };
+    assert!(of(r#"[{"type":"image_url","image_url":{"url":"x"}}]"#).images);
+    assert!(!of(r#"["the text \"image_url\" alone"]"#).images);
+}
